@@ -1,0 +1,124 @@
+-- The first door: one call inside the transaction that makes the assignment. SECURITY DEFINER, so that a
+-- CRM's role needs EXECUTE on this function and not one right on a table.
+create function outboxd.enqueue_notification(
+    event_type      text,
+    recipient       text,
+    aggregate_id    text,
+    payload         jsonb       default '{}',
+    aggregate_type  text        default 'customer',
+    app             text        default 'default',
+    dedupe_key      text        default null,
+    order_key       text        default null,
+    collapse_key    text        default null,
+    priority        integer     default 2,
+    next_attempt_at timestamptz default null,
+    expires_at      timestamptz default null,
+    traceparent     text        default null,
+    created_by      text        default null
+) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+    new_id bigint;
+    earlier_id bigint;
+begin
+    -- What cannot be carried is refused here, in a sentence, before it is stored.
+    if event_type is null or event_type = '' or recipient is null or recipient = ''
+       or aggregate_id is null or aggregate_id = '' or aggregate_type is null or aggregate_type = ''
+       or app is null or app = '' then
+        raise exception 'enqueue_notification: event_type, recipient, aggregate_type, aggregate_id and app must not be empty'
+            using errcode = 'invalid_parameter_value',
+                  hint = 'recipient is the CRM user to be told, aggregate_id the customer the news is about';
+    end if;
+    if payload is null or jsonb_typeof(payload) <> 'object' then
+        raise exception 'enqueue_notification: payload must be a JSON object, not %', coalesce(jsonb_typeof(payload), 'null')
+            using errcode = 'invalid_parameter_value', hint = 'wrap the value: {"value": …}';
+    end if;
+    if octet_length(payload::text) > 65536 then
+        raise exception 'enqueue_notification: payload is % bytes, at most 65536 (64 KiB) can be carried', octet_length(payload::text)
+            using errcode = 'program_limit_exceeded', hint = 'send ids and let the receiver look up the rest';
+    end if;
+
+    -- Sequence order must be commit order within a key, or a later row could overtake an uncommitted one.
+    if order_key is not null then
+        perform pg_advisory_xact_lock(hashtextextended('outboxd.order:' || app || ':' || order_key, 0));
+    end if;
+
+    loop
+        insert into outboxd.notification_outbox
+            (app, event_type, aggregate_type, aggregate_id, recipient, payload, dedupe_key, order_key, collapse_key,
+             priority, next_attempt_at, expires_at, traceparent, created_by)
+        values
+            (app, event_type, aggregate_type, aggregate_id, recipient, payload, dedupe_key, order_key, collapse_key,
+             coalesce(priority, 2), coalesce(next_attempt_at, statement_timestamp()), expires_at, traceparent,
+             coalesce(created_by, session_user))
+        on conflict (app, dedupe_key) where dedupe_key is not null do nothing
+        returning id into new_id;
+
+        if dedupe_key is null then
+            return new_id;
+        end if;
+        -- Insert first, look at the history second: the insert waits for a settling transaction of the
+        -- same key, so the look sees what that one committed. The other way round could miss it.
+        if new_id is not null then
+            select d.id into earlier_id from outboxd.notification_delivery d
+             where d.app = enqueue_notification.app and d.dedupe_key = enqueue_notification.dedupe_key
+             order by d.id desc limit 1;
+            if earlier_id is null then
+                return new_id;
+            end if;
+            delete from outboxd.notification_outbox o where o.id = new_id;
+            return earlier_id;
+        end if;
+        select o.id into earlier_id from outboxd.notification_outbox o
+         where o.app = enqueue_notification.app and o.dedupe_key = enqueue_notification.dedupe_key;
+        if earlier_id is not null then
+            return earlier_id;
+        end if;
+        -- The row that stood in the way was settled between the two statements: look again.
+    end loop;
+end $$;
+revoke all on function outboxd.enqueue_notification from public;
+comment on function outboxd.enqueue_notification is
+    'Writes one notification into the outbox of the current transaction and returns its id. The same dedupe_key returns the earlier id.';
+
+-- The batch form: an array of objects whose keys are the parameters above; ids come back in the same order.
+create function outboxd.enqueue_notifications(notifications jsonb) returns setof bigint
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    item jsonb; n bigint; stranger text;
+begin
+    if notifications is null or jsonb_typeof(notifications) <> 'array' then
+        raise exception 'enqueue_notifications: expected a JSON array of objects, not %', coalesce(jsonb_typeof(notifications), 'null')
+            using errcode = 'invalid_parameter_value';
+    end if;
+    for item, n in select * from jsonb_array_elements(notifications) with ordinality loop
+        if jsonb_typeof(item) <> 'object' then
+            raise exception 'enqueue_notifications: element % is not an object', n using errcode = 'invalid_parameter_value';
+        end if;
+        select k into stranger from jsonb_object_keys(item) k
+         where k not in ('event_type', 'recipient', 'aggregate_id', 'payload', 'aggregate_type', 'app', 'dedupe_key', 'order_key',
+                         'collapse_key', 'priority', 'next_attempt_at', 'expires_at', 'traceparent', 'created_by')
+         limit 1;
+        if stranger is not null then
+            raise exception 'enqueue_notifications: element % has the unknown key "%"', n, stranger
+                using errcode = 'invalid_parameter_value', hint = 'the keys are the parameters of enqueue_notification';
+        end if;
+    end loop;
+    -- All order locks in one fixed order, so that two batches cannot wait for each other.
+    perform pg_advisory_xact_lock(hash) from (
+        select distinct hashtextextended('outboxd.order:' || coalesce(e ->> 'app', 'default') || ':' || (e ->> 'order_key'), 0) as hash
+          from jsonb_array_elements(notifications) e where e ->> 'order_key' is not null
+         order by hash) locks;
+    return query
+        select outboxd.enqueue_notification(
+                   event_type => e ->> 'event_type', recipient => e ->> 'recipient', aggregate_id => e ->> 'aggregate_id',
+                   payload => coalesce(e -> 'payload', '{}'), aggregate_type => coalesce(e ->> 'aggregate_type', 'customer'),
+                   app => coalesce(e ->> 'app', 'default'), dedupe_key => e ->> 'dedupe_key', order_key => e ->> 'order_key',
+                   collapse_key => e ->> 'collapse_key', priority => (e ->> 'priority')::integer,
+                   next_attempt_at => (e ->> 'next_attempt_at')::timestamptz, expires_at => (e ->> 'expires_at')::timestamptz,
+                   traceparent => e ->> 'traceparent', created_by => e ->> 'created_by')
+          from jsonb_array_elements(notifications) with ordinality as element(e, position)
+         order by element.position;
+end $$;
+revoke all on function outboxd.enqueue_notifications from public;

@@ -1,0 +1,155 @@
+//! The call to the target and what we know afterwards.
+//!
+//! An [`Outcome`] has three values, not two: a call that timed out after its first byte went out is
+//! neither success nor failure. What the target answers is data; only what breaks in us is an error.
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::catalogue::Entry;
+use crate::notification::Claim;
+
+/// Whatever delivers a notification. The product has one: [`crate::wechat::WechatTarget`].
+pub trait Target: Send + Sync + 'static {
+    /// Makes one attempt. A claim whose earlier attempt ended unknown is asked about first, and called
+    /// only when the receiver has not seen its key. Never panics, never takes longer than its deadlines.
+    fn deliver(&self, claim: &Claim) -> impl Future<Output = Outcome> + Send;
+
+    /// Asks the receiver to refuse this key from now on, so that "dead" is the truth.
+    fn seal(&self, claim: &Claim) -> impl Future<Output = Sealed> + Send;
+}
+
+/// What we know after an attempt.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// WeChat accepted the message; whether it was shown is not known to anybody but the person.
+    Delivered(Receipt),
+    /// Certain: this attempt sent nothing.
+    Failed(Failure),
+    /// Nobody here can tell whether the message went out.
+    Unknown(Unknown),
+}
+
+/// The receiver's word that the message was accepted.
+#[derive(Clone, Debug, Default)]
+pub struct Receipt {
+    /// WeChat's message id, when it gave one.
+    pub msgid: Option<String>,
+    /// This key had been sent by an earlier attempt; this call sent nothing.
+    pub duplicate: bool,
+}
+
+/// Certain that this attempt sent nothing, and why.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub kind: FailureKind,
+    pub phase: Phase,
+    pub why: &'static Entry,
+    pub errcode: Option<i32>,
+    /// What the other side said, cleaned and cut ([`clean`]).
+    pub detail: Option<String>,
+    /// The other side's wish; it may lengthen the wait, never shorten it.
+    pub retry_after: Option<Duration>,
+}
+
+/// Not certain, and why.
+#[derive(Clone, Debug)]
+pub struct Unknown {
+    pub phase: Phase,
+    pub why: &'static Entry,
+    pub errcode: Option<i32>,
+    pub detail: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// Might work later; costs an attempt.
+    Transient,
+    /// Come back a little later; costs no attempt.
+    Throttled,
+    /// The target was never reached (DNS, connect, TLS); costs no attempt.
+    Unreachable,
+    /// This row will never work.
+    Permanent,
+    /// The target or our credentials are broken: the app pauses, the row pays nothing.
+    Outage(Pause),
+}
+
+/// How long an app pauses before one row probes whether the outage is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    For(Duration),
+    /// Daily quota: until 00:05 in UTC+8, when it is assumed to start anew.
+    UntilTomorrow,
+}
+
+/// How far an attempt came. Everything from [`Phase::Sent`] on can no longer be proven "not sent" by us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    NotCalled,
+    Token,
+    Connect,
+    Sent,
+    Answered,
+}
+
+impl Phase {
+    /// The word in the column.
+    pub fn word(self) -> &'static str {
+        match self {
+            Phase::NotCalled => "not_called",
+            Phase::Token => "token",
+            Phase::Connect => "connect",
+            Phase::Sent => "sent",
+            Phase::Answered => "answered",
+        }
+    }
+}
+
+/// The receiver's answer to `seal`.
+#[derive(Clone, Debug)]
+pub enum Sealed {
+    /// It had been sent after all.
+    Delivered(Receipt),
+    /// It was not sent and never will be.
+    NotSent,
+    /// The receiver cannot tell, or cannot be asked: the person may have got it.
+    Unknown,
+}
+
+/// Makes foreign text fit to store and to print: no NUL, no control characters, no bidirectional
+/// overrides, at most 1 KiB, cut on a character border.
+pub fn clean(text: &str) -> String {
+    const LIMIT: usize = 1024;
+    let mut cleaned = String::with_capacity(text.len().min(LIMIT));
+    for c in text.chars() {
+        let c = match c {
+            '\n' | '\r' | '\t' => ' ',
+            c if c.is_control() => continue,
+            '\u{200e}'
+            | '\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{feff}' => continue,
+            c => c,
+        };
+        if cleaned.len() + c.len_utf8() > LIMIT {
+            break;
+        }
+        cleaned.push(c);
+    }
+    cleaned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clean;
+
+    #[test]
+    fn foreign_text_is_cleaned_and_cut_on_a_character_border() {
+        assert_eq!(clean("a\0b\x1b[31mc\nd\u{202e}e"), "ab[31mc de");
+        let long = clean(&"微".repeat(1000));
+        assert_eq!(long.len(), 1023);
+        assert!(long.chars().all(|c| c == '微'));
+    }
+}

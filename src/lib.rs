@@ -1,0 +1,5 @@
+//! outboxd: every assignment written to the outbox is called until it is settled, and can be explained.
+
+pub mod catalogue;
+pub mod delivery;
+pub mod notification;
