@@ -5,4 +5,5 @@ mod harness;
 
 mod claim;
 mod enqueue;
+mod plan;
 mod schema;
