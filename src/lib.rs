@@ -1,5 +1,6 @@
 //! outboxd: every assignment written to the outbox is called until it is settled, and can be explained.
 
 pub mod catalogue;
+pub mod config;
 pub mod delivery;
 pub mod notification;
