@@ -5,6 +5,7 @@
 //! down, close. A task that ends by itself ends the process, so that a supervisor sees it.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,23 +16,23 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use crate::config::{AppConfig, Config};
+use crate::config::{AppConfig, Config, Pooler};
 use crate::health::{self, Health};
 use crate::metrics::Metrics;
 use crate::outbox::claim::Claimer;
-use crate::outbox::line::{Database, Line, Pooler, answered, behind_transaction_pooler, jittered};
+use crate::outbox::line::{Database, Line, answered, behind_transaction_pooler, jittered};
 use crate::outbox::{schema, state};
 use crate::policy::{Policy, RetrySchedule};
 use crate::recorder::Recorder;
 use crate::relay::{Lane, Relay, Until};
-use crate::wechat::{ForcedRefresh, WechatTarget};
+use crate::wechat::{ForcedRefresh, WechatSettings, WechatTarget};
 
 const PARTITIONS_EVERY: Duration = Duration::from_secs(3600);
 
 /// Runs until `stop` turns true, or until nothing is due.
 pub async fn run(config: Config, until: Until, migrate: bool, mut stop: watch::Receiver<bool>) -> Result<()> {
     let metrics = Arc::new(Metrics::new());
-    let database = Database::new(config.database.connect_options()?, config.database.pooler.into());
+    let database = Database::new(config.database.url.expose().parse().context("read DATABASE_URL")?, config.database.pooler);
     let health = Arc::new(Health {
         metrics: metrics.clone(),
         line: Mutex::new(database.line()),
@@ -55,7 +56,7 @@ pub async fn run(config: Config, until: Until, migrate: bool, mut stop: watch::R
     }
     let mut upkeep = JoinSet::new();
     upkeep.spawn(keep_partitions(database.line()));
-    info!(daemon = config.instance, apps = config.apps.len(), version = env!("CARGO_PKG_VERSION"), "outboxd is running");
+    info!(daemon = %config.instance, apps = config.apps.len(), version = env!("CARGO_PKG_VERSION"), "outboxd is running");
 
     // The first lane to end by itself before a stop is a fault, unless all were to end when drained.
     let mut ended = Ok(());
@@ -88,21 +89,22 @@ fn lane(
     until: Until,
     stop: watch::Receiver<bool>,
 ) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
-    let target = WechatTarget::new(app.wechat_settings(), FleetFence::new(app, database.line()))?;
+    let slots = app.slots as usize;
+    let target = WechatTarget::new(wechat_settings(app), Arc::new(FleetFence(Mutex::new(database.line()))))?;
     let (recorder, writer) = Recorder::start(
         database.line(),
         app.name.clone(),
-        config.instance.clone(),
+        config.instance.to_string(),
         metrics.clone(),
-        app.slots * 2,
+        slots * 2,
     );
     let relay = Relay {
         app: app.name.clone(),
-        slots: app.slots,
+        slots,
         poll_idle: config.poll_idle,
         lease: config.lease,
         drain_timeout: config.drain_timeout,
-        claimer: Claimer::new(database.line(), &app.name, &config.instance, config.lease),
+        claimer: Claimer::new(database.line(), &app.name, &config.instance.to_string(), config.lease),
         lane: Arc::new(Lane {
             app: app.name.clone(),
             target,
@@ -124,7 +126,7 @@ fn lane(
 async fn prepare(config: &Config, database: &Database, migrate: bool) -> Result<()> {
     let mut connection = wait_for_database(database, config.database.wait_for).await?;
     let pooled = behind_transaction_pooler(database).await.context("ask whether a pooler stands before the database")?;
-    if pooled && Pooler::from(config.database.pooler) == Pooler::None {
+    if pooled && config.database.pooler == Pooler::None {
         bail!(
             "a transaction pooler stands before the database: there, prepared statements reach other clients' sessions. \
              Give outboxd a direct connection, or set OUTBOXD_POOLER=transaction"
@@ -209,29 +211,30 @@ async fn schema_upkeep(connection: &mut sqlx::postgres::PgConnection) {
 }
 
 /// Asks the database whether this daemon, of the whole fleet, may force a token refresh now.
-struct FleetFence {
-    app: String,
-    line: Mutex<Line>,
-}
+struct FleetFence(Mutex<Line>);
 
-impl FleetFence {
-    fn new(app: &AppConfig, line: Line) -> Self {
-        FleetFence {
-            app: app.name.clone(),
-            line: Mutex::new(line),
-        }
+impl ForcedRefresh for FleetFence {
+    fn may_force<'a>(&'a self, app: &'a str) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+        Box::pin(async move {
+            let mut line = self.0.lock().await;
+            state::may_force_refresh(&mut line, app).await.unwrap_or_else(|cause| {
+                warn!(app, error = format!("{cause:#}"), "no forced token refresh without the database");
+                false
+            })
+        })
     }
 }
 
-impl ForcedRefresh for FleetFence {
-    async fn may_force(&self) -> bool {
-        let mut line = self.line.lock().await;
-        match state::may_force_refresh(&mut line, &self.app).await {
-            Ok(allowed) => allowed,
-            Err(cause) => {
-                warn!(app = self.app, error = format!("{cause:#}"), "no forced token refresh without the database");
-                false
-            }
-        }
+/// What the target needs of an app's settings.
+pub fn wechat_settings(app: &AppConfig) -> WechatSettings {
+    WechatSettings {
+        app: app.name.clone(),
+        appid: app.appid.clone(),
+        appsecret: crate::wechat::Secret::new(app.appsecret.expose()),
+        cloud_env: app.cloud_env.clone(),
+        function: app.function.clone(),
+        base_url: app.base_url.clone(),
+        call_timeout: app.call_timeout,
+        signing_secret: app.signing_secret.as_ref().map(|s| crate::wechat::Secret::new(s.expose())),
     }
 }

@@ -102,7 +102,8 @@ impl Fleet {
     /// What the tables say, for a failing test's message.
     pub(crate) async fn story(&self) -> String {
         let rows: Vec<(i64, String, String, Option<String>, i32)> = sqlx::query_as(
-            "select id, recipient, status, reason, attempts from outboxd.notification_delivery_status order by id limit 50",
+            "select id, recipient, status, reason, attempts from outboxd.notification_delivery_status
+              where status <> 'delivered' order by id limit 50",
         )
         .fetch_all(&self.pool)
         .await
