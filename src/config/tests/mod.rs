@@ -1,5 +1,6 @@
 //! Loading as a whole, from sources made of a few maps.
 
+mod documents;
 mod mistakes;
 mod origins;
 
