@@ -4,10 +4,12 @@
 //! The function itself is in `receiver`; it runs in a task of its own, so that it can go on after its
 //! caller has left.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::errors;
@@ -24,7 +26,7 @@ use crate::{World, held};
 
 /// Answers the call and writes it down.
 pub(crate) async fn answer(world: &Arc<World>, request: &Request) -> Exchange {
-    let event: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
+    let event = read(&request.body);
     let text = |name: &str| event[name].as_str().unwrap_or("").to_owned();
     let (seq, in_flight) = world.ledger.call_begins(Call {
         seq: 0,
@@ -49,6 +51,25 @@ pub(crate) async fn answer(world: &Arc<World>, request: &Request) -> Exchange {
         reply,
         in_flight: Some(in_flight),
     }
+}
+
+/// The event, or null when the body is no JSON. What is JSON but fits no [`Value`] (a number without end,
+/// a nest of arrays) costs only the field that holds it: a JavaScript function would read it.
+fn read(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap_or_else(|_| {
+        let fields = serde_json::from_slice::<BTreeMap<String, Box<RawValue>>>(body);
+        fields.map_or(Value::Null, |fields| {
+            fields
+                .into_iter()
+                .map(|(name, raw)| {
+                    (
+                        name,
+                        serde_json::from_str::<Value>(raw.get()).unwrap_or_default(),
+                    )
+                })
+                .collect()
+        })
+    })
 }
 
 enum Refused {

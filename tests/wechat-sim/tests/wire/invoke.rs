@@ -265,3 +265,21 @@ async fn a_slow_function_is_killed_at_its_timeout_and_cut_at_the_trigger() {
         .answer();
     assert_eq!(answer["state"], "sent");
 }
+
+#[tokio::test]
+async fn an_odd_payload_is_still_an_event() {
+    let stage = Stage::new().await;
+    let deep = "[".repeat(3_000) + &"]".repeat(3_000);
+    let long = "1".to_owned() + &"0".repeat(400);
+    for (key, odd) in [("deep", deep), ("long", long)] {
+        let event = event("notify", key, 1, "zhang")
+            .to_string()
+            .replace("\"王女士\"", &odd);
+        let answer = post(&stage.sim, &stage.invoke_path(), event).await.answer();
+        assert_eq!(answer["state"], "sent", "{key}");
+    }
+    assert_eq!(
+        stage.invoke("no event".into()).await.json()["errcode"],
+        -501_007
+    );
+}
