@@ -260,3 +260,6 @@ pub(crate) fn retry_after(answer: &Answer, now: DateTime<Utc>) -> Option<Duratio
     };
     Some(wish.min(MOST))
 }
+
+#[cfg(test)]
+mod tests;
