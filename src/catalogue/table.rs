@@ -118,8 +118,8 @@ table! {
         zh "接口没有权限或被封禁，已暂停发送" "在小程序后台查看接口权限"
         en "The interface is not authorised or banned; sending is paused" "Look at the interface permissions in the console";
     environment_wrong Outage(CONFIG), Operator [Outer -501000 -501005 -501006 -601012, BeforeSend -501000 -501005 -501006 -601012]
-        zh "云环境不对，或没有授权给该小程序，已暂停发送" "核对 MINIPROGRAM_CLOUD_ENV 和环境授权"
-        en "The cloud environment is wrong or not authorised; sending is paused" "Check MINIPROGRAM_CLOUD_ENV and who owns it";
+        zh "云环境或函数名不对，或没有授权给该小程序，已暂停发送" "核对 MINIPROGRAM_CLOUD_ENV、函数名和环境授权"
+        en "The cloud environment or function is wrong or not authorised; sending is paused" "Check MINIPROGRAM_CLOUD_ENV, the function's name and who owns the environment";
     function_not_found Outage(CONFIG), Developer [Outer -501007 -501008 -501009 -501020 -501021 -601002, BeforeSend -501007 -501008 -501009 -501020 -501021 -601002]
         zh "云函数没有部署，或名称、参数不对，已暂停发送" "部署 quickstartFunctions，核对函数名和环境"
         en "The function is not deployed, or its name or parameters are wrong; sending is paused" "Deploy quickstartFunctions; check the name and the environment";

@@ -25,7 +25,7 @@ pub(crate) struct Word {
     code: Option<i64>,
     step: Step,
     receipt: Receipt,
-    detail: Option<String>,
+    pub(crate) detail: Option<String>,
     retry_after: Option<Duration>,
 }
 
@@ -352,3 +352,6 @@ fn msgid(value: &Value) -> Option<String> {
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -262,4 +262,6 @@ pub(crate) fn retry_after(answer: &Answer, now: DateTime<Utc>) -> Option<Duratio
 }
 
 #[cfg(test)]
-mod tests;
+mod properties;
+#[cfg(test)]
+pub(crate) mod tests;
