@@ -3,3 +3,4 @@
 pub mod catalogue;
 pub mod delivery;
 pub mod notification;
+pub mod outbox;

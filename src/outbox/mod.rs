@@ -1,0 +1,4 @@
+//! The tables of the outbox: all SQL lives below this module.
+
+pub mod inspect;
+pub mod session;
