@@ -4,3 +4,6 @@ pub mod catalogue;
 pub mod delivery;
 pub mod notification;
 pub mod outbox;
+pub mod words;
+
+rust_i18n::i18n!("src/words", fallback = "en");
