@@ -1,6 +1,7 @@
 //! outboxd: every assignment written to the outbox is called until it is settled, and can be explained.
 
 pub mod catalogue;
+pub mod cli;
 pub mod delivery;
 pub mod notification;
 pub mod outbox;

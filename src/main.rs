@@ -1,3 +1,7 @@
-//! The executable.
+//! The executable: everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    outboxd::cli::main(std::env::args_os())
+}
