@@ -117,14 +117,14 @@ pub(super) fn by(actor: Option<&str>, reason: Option<&str>) -> By {
     let env = |name| std::env::var(name).ok().filter(|v: &String| !v.is_empty());
     let actor = actor.map(str::to_owned).or_else(|| env("SUDO_USER"));
     let actor = actor.unwrap_or_else(|| {
-        let user = env("USER").or_else(|| env("LOGNAME"));
+        let user = env("USER").or_else(|| env("LOGNAME")).unwrap_or_else(uid);
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
             .ok()
             .or_else(|| env("HOSTNAME"))
             .unwrap_or_default();
         format!(
             "{}@{}",
-            user.as_deref().unwrap_or("unknown"),
+            user,
             if host.trim().is_empty() {
                 "unknown"
             } else {
@@ -136,6 +136,15 @@ pub(super) fn by(actor: Option<&str>, reason: Option<&str>) -> By {
         actor: crate::delivery::clean(&actor),
         reason: reason.map(crate::delivery::clean),
     }
+}
+
+/// What cron and service managers leave of a user's name.
+fn uid() -> String {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").map_or_else(
+        |_| "unknown".to_owned(),
+        |process| format!("uid{}", process.uid()),
+    )
 }
 
 /// The notifications with these names, all of them, in the order named.

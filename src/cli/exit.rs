@@ -93,7 +93,11 @@ pub(super) fn explain(error: &anyhow::Error, lang: Lang) -> (Exit, Option<String
 }
 
 fn database(error: &sqlx::Error, lang: Lang) -> (Exit, String) {
-    let what = clean(&error.to_string());
+    // The message alone: the error's own text adds where in PostgreSQL's source it arose.
+    let what = clean(&match error {
+        sqlx::Error::Database(database) => database.message().to_owned(),
+        other => other.to_string(),
+    });
     let sqlstate = match error {
         sqlx::Error::Database(database) => database.code().unwrap_or_default().into_owned(),
         sqlx::Error::Configuration(_) => {

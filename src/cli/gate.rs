@@ -117,7 +117,7 @@ pub(super) async fn resume(desk: &Desk, args: &ResumeArgs) -> Result<Exit> {
             at = stamp(until, &voice)
         ));
     }
-    tell(desk, &args.app, word, &sentence)
+    tell(desk, &args.app, word, sentence.trim_start())
 }
 
 fn tell(desk: &Desk, app: &str, word: &str, sentence: &str) -> Result<Exit> {

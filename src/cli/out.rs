@@ -7,7 +7,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::{Cell, ContentArrangement, Table, presets};
+use comfy_table::{Cell, ContentArrangement, LineStyle, Table, TableStyle};
 use serde::Serialize;
 
 use crate::delivery::clean;
@@ -38,6 +38,10 @@ pub(super) struct Out {
     pub(super) form: Form,
     colours: bool,
 }
+
+/// One rule below the header, and air.
+const RULED: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// The colour of a mark, by meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +89,7 @@ impl Out {
         }
         let mut table = Table::new();
         table
-            .load_style(presets::UTF8_HORIZONTAL_ONLY)
+            .load_style(RULED)
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_header(header.iter().map(Cell::new));
         for row in rows {

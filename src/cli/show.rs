@@ -21,7 +21,8 @@ Examples:
   outboxd show 4711
   outboxd show 5f0c3c1e-6f0e-4f0e-9d43-0a4d7e1c2b3a --payload
 
-Columns in a pipe: time, event, what it says. Phone numbers are masked in every form.")]
+Columns in a pipe: time, event, what it says. Phone numbers are masked in every form.
+With --json the payload is JSON text in a string, so that no number is rounded: jq '.notifications[0].payload|fromjson'.")]
 pub(super) struct ShowArgs {
     /// The notification's id, or its key.
     id: Name,
@@ -283,8 +284,8 @@ fn object(
         object["traceparent"] = json!(created.traceparent);
     }
     if let Some(payload) = payload {
-        // As text if masking made it something else than JSON.
-        object["payload"] = serde_json::from_str(&payload).unwrap_or(Value::String(payload));
+        // As text, so that no number is rounded on the way through a parser.
+        object["payload"] = Value::String(payload);
     }
     object
 }

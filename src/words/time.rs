@@ -33,7 +33,7 @@ impl Voice {
         }
     }
 
-    /// Both: `10:02:31, 3 min ago`.
+    /// Both: `10:02:31 (3 min ago)`.
     pub fn when(&self, at: DateTime<Utc>) -> String {
         say!(
             self,

@@ -50,7 +50,11 @@ impl Voice {
                     },
                 }
             }
-            WhyNotYet::Expired { at } => calm(say!(self, "waiting.expired", at = self.when(*at))),
+            WhyNotYet::Expired { at } => Said {
+                happened: say!(self, "waiting.expired", at = self.when(*at)),
+                who: Who::Nobody,
+                next: say!(self, "next.expiring"),
+            },
             WhyNotYet::Paused { by, since, reason } => Said {
                 happened: say!(
                     self,

@@ -116,7 +116,7 @@ pub async fn stats(conn: &mut PgConnection) -> sqlx::Result<Vec<AppStats>> {
         r#"-- outboxd stats: attempts
            select a.app, count(*) as "attempts!",
                   percentile_cont(0.95) within group (order by a.latency_ms)
-                      filter (where a.phase = 'answered') as p95_ms
+                      filter (where a.phase in ('sent', 'answered')) as p95_ms
              from (select a.app, a.latency_ms, a.phase from outboxd.notification_attempt a
                     where a.ended_at > statement_timestamp() - interval '1 hour' limit $1) a
             group by 1 order by 1 limit 1000"#,
