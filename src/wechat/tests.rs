@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use super::event::tests::claim;
 use super::testing::{Seen, Server, say, say_function, say_json, say_token};
-use super::{NeverForce, Secret, Trouble, WechatSettings, WechatTarget, Wire};
+use super::{NeverForce, Trouble, WechatSettings, WechatTarget, Wire};
 use crate::delivery::{FailureKind, Outcome, Phase, Sealed, Target as _};
 use crate::notification::Claim;
+use crate::secret::Secret;
 
 pub(crate) const TOKEN: &str = "80_token-canary";
 const SECRET: &str = "appsecret-canary";
