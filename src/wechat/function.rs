@@ -95,6 +95,7 @@ pub(crate) fn function_word(
     };
     let key = match object.get("key") {
         None | Some(Value::Null) => Echo::Missing,
+        Some(Value::String(text)) if text.is_empty() => Echo::Missing,
         Some(Value::String(text)) => text.parse().map_or(Echo::Garbled, Echo::Of),
         Some(_) => Echo::Garbled,
     };

@@ -74,12 +74,12 @@ fn the_functions_word_for_notify() {
             "unknown wrong_key_echoed 43101",
         ),
         (
-            json!({"ok":false,"state":"refused","code":2,"step":"check"}),
-            "outage signature_refused 2",
+            json!({"ok":false,"state":"refused","code":1003,"step":"check"}),
+            "outage signature_refused 1003",
         ),
         (
-            json!({"ok":false,"state":"refused","key":k,"code":1,"step":"lookup"}),
-            "permanent no_openid 1",
+            json!({"ok":false,"state":"refused","key":k,"code":1004,"step":"lookup"}),
+            "permanent no_openid 1004",
         ),
         (
             json!({"ok":false,"state":"refused","key":k,"code":-501001,"step":"claim"}),
@@ -244,8 +244,8 @@ fn the_functions_word_for_inquire_and_seal() {
             "unknown",
         ),
         (
-            json!({"ok":false,"state":"refused","code":2,"step":"check"}),
-            "outage signature_refused 2",
+            json!({"ok":false,"state":"refused","code":1003,"step":"check"}),
+            "outage signature_refused 1003",
             "unknown",
         ),
     ];
