@@ -2,9 +2,17 @@
 
 pub mod catalogue;
 pub mod cli;
+pub mod config;
+pub mod daemon;
 pub mod delivery;
+pub mod health;
+pub mod metrics;
 pub mod notification;
 pub mod outbox;
+pub mod policy;
+pub mod recorder;
+pub mod relay;
+pub mod wechat;
 pub mod words;
 
 rust_i18n::i18n!("src/words", fallback = "en");
