@@ -97,17 +97,14 @@ impl fmt::Display for Name {
 }
 
 impl Name {
-    pub(super) async fn ids(self, conn: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
+    /// The notification of this name; two, when a failover handed out the id twice.
+    pub(super) async fn read(self, conn: &mut PgConnection) -> sqlx::Result<Vec<Notification>> {
         match self {
-            Name::Id(id) => Ok(vec![id]),
-            Name::Key(key) => inspect::of_key(conn, key).await,
-        }
-    }
-
-    pub(super) fn names(self, it: &Notification) -> bool {
-        match self {
-            Name::Id(id) => it.id.0 == id,
-            Name::Key(key) => it.key.0 == key,
+            Name::Id(id) => inspect::of_ids(conn, &[id]).await,
+            Name::Key(key) => {
+                let hits = inspect::of_key(&mut *conn, key).await?;
+                inspect::read(conn, &hits).await
+            }
         }
     }
 }
@@ -149,16 +146,23 @@ fn uid() -> String {
 
 /// The notifications with these names, all of them, in the order named.
 async fn all(conn: &mut PgConnection, names: &[Name], voice: &Voice) -> Result<Vec<Notification>> {
-    let mut ids = Vec::new();
-    for name in names {
-        ids.extend(name.ids(&mut *conn).await?);
-    }
-    let found = inspect::read(conn, &ids).await?;
+    // The ids in one question: there may be a thousand of them.
+    let ids: Vec<i64> = names
+        .iter()
+        .filter_map(|name| match name {
+            Name::Id(id) => Some(*id),
+            Name::Key(_) => None,
+        })
+        .collect();
+    let of_ids = inspect::of_ids(&mut *conn, &ids).await?;
     let mut chosen: Vec<Notification> = Vec::new();
     for name in names {
-        let mut matching = found.iter().filter(|it| name.names(it));
-        let (first, second) = (matching.next(), matching.next());
-        match (first, second) {
+        let found = match name {
+            Name::Id(id) => of_ids.iter().filter(|it| it.id.0 == *id).cloned().collect(),
+            Name::Key(_) => name.read(&mut *conn).await?,
+        };
+        let mut found = found.into_iter();
+        match (found.next(), found.next()) {
             (None, _) => {
                 let sentence = say!(voice, "act.not_found", id = name);
                 return Err(Stop::new(Exit::NotFound, sentence).into());
@@ -168,7 +172,7 @@ async fn all(conn: &mut PgConnection, names: &[Name], voice: &Voice) -> Result<V
                 return Err(Stop::new(Exit::Failed, sentence).into());
             }
             (Some(it), None) if chosen.iter().any(|c| c.key == it.key) => {}
-            (Some(it), None) => chosen.push(it.clone()),
+            (Some(it), None) => chosen.push(it),
         }
     }
     Ok(chosen)
@@ -293,7 +297,7 @@ pub(super) async fn cancel(desk: &Desk, args: &CancelArgs) -> Result<Exit> {
     let results = act::cancel(&mut tx, &chosen, &by).await?;
     // What was too late is read again, to say how it ended.
     let ids: Vec<i64> = chosen.iter().map(|it| it.id.0).collect();
-    let after = inspect::read(&mut tx, &ids).await?;
+    let after = inspect::of_ids(&mut tx, &ids).await?;
     tx.commit().await?;
     let told: Vec<Told> = chosen
         .iter()

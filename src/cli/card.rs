@@ -23,14 +23,14 @@ pub(super) struct Card {
 /// How many acts of a notification are read.
 pub(super) const ACTS: i64 = 100;
 
-/// The cards of these ids, newest first.
+/// Their cards, in the same order.
 pub(super) async fn cards(
     conn: &mut PgConnection,
     voice: &Voice,
-    ids: &[i64],
+    found: Vec<Notification>,
 ) -> Result<Vec<Card>> {
     let mut cards = Vec::new();
-    for it in inspect::read(conn, ids).await? {
+    for it in found {
         let why = match it.standing {
             Standing::Settled(_) => None,
             _ => inspect::why_not_yet(conn, it.id, it.key).await?,

@@ -68,12 +68,13 @@ pub(super) async fn list(desk: &Desk, args: &ListArgs) -> Result<Exit> {
         before: args.before.map(NotificationId),
         limit: args.limit,
     };
-    let ids = inspect::list(&mut tx, &filter).await?;
-    let found = inspect::read(&mut tx, &ids).await?;
+    let hits = inspect::list(&mut tx, &filter).await?;
+    let found = inspect::read(&mut tx, &hits).await?;
     tx.commit().await?;
-    let last = ids
+    let last = hits
         .last()
-        .filter(|_| i64::try_from(ids.len()).is_ok_and(|n| n >= args.limit));
+        .map(|hit| hit.id)
+        .filter(|_| i64::try_from(hits.len()).is_ok_and(|n| n >= args.limit));
     match desk.out.form {
         Form::Json => {
             let rows: Vec<_> = found

@@ -44,12 +44,8 @@ pub(super) async fn show(desk: &Desk, args: &ShowArgs) -> Result<Exit> {
     let mut conn = desk.connect().await?;
     let mut tx = session::reading(&mut conn).await?;
     let voice = desk.voice(&mut tx).await?;
-    let ids = args.id.ids(&mut tx).await?;
-    let cards: Vec<Card> = cards(&mut tx, &voice, &ids)
-        .await?
-        .into_iter()
-        .filter(|card| args.id.names(&card.it))
-        .collect();
+    let read = args.id.read(&mut tx).await?;
+    let cards = cards(&mut tx, &voice, read).await?;
     if cards.is_empty() {
         desk.out.note(&say!(voice, "none.id", id = args.id));
         return Ok(Exit::NotFound);

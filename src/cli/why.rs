@@ -48,8 +48,9 @@ pub(super) async fn why(desk: &Desk, args: &WhyArgs) -> Result<Exit> {
     let mut conn = desk.connect().await?;
     let mut tx = session::reading(&mut conn).await?;
     let voice = desk.voice(&mut tx).await?;
-    let ids = inspect::of_customer(&mut tx, &args.customer, args.limit).await?;
-    let cards = cards(&mut tx, &voice, &ids).await?;
+    let hits = inspect::of_customer(&mut tx, &args.customer, args.limit).await?;
+    let read = inspect::read(&mut tx, &hits).await?;
+    let cards = cards(&mut tx, &voice, read).await?;
     if cards.is_empty() {
         let last = inspect::last_written(&mut tx).await?;
         let sentence = nothing(&voice, &args.customer, last);
@@ -101,7 +102,8 @@ pub(super) async fn find(desk: &Desk, args: &FindArgs) -> Result<Exit> {
     let mut tx = session::reading(&mut conn).await?;
     let voice = desk.voice(&mut tx).await?;
     let found = inspect::find(&mut tx, args.text.trim(), args.limit).await?;
-    let cards = cards(&mut tx, &voice, &found.ids).await?;
+    let read = inspect::read(&mut tx, &found.hits).await?;
+    let cards = cards(&mut tx, &voice, read).await?;
     tx.commit().await?;
     if desk.out.form == Form::Json {
         let notifications: Vec<_> = cards.iter().map(|card| card.json(&voice)).collect();

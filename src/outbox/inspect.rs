@@ -1,7 +1,7 @@
 //! Every read for people: the command line and the desk ask here, and nothing here changes a row.
 //!
-//! Reads come in two steps. First a search answers with ids ([`of_customer`], [`find`], [`list`] …), each
-//! walking one index and stopping at its limit; then [`read`] turns ids into notifications through the
+//! Reads come in two steps. First a search answers with hits ([`of_customer`], [`find`], [`list`] …), each
+//! walking one index and stopping at its limit; then [`read`] turns them into notifications through the
 //! view `notification_delivery_status`, whose words are the contract. So no read grows with the settled
 //! history, and the columns are named once. Callers wrap the steps in one read-only, repeatable-read
 //! transaction, so that a row which settles in between is not lost between them.
@@ -11,7 +11,7 @@ mod stats;
 mod timeline;
 mod why_not_yet;
 
-pub use search::{Filter, Found, Period, find, last_written, list, of_customer, of_key};
+pub use search::{Filter, Found, Hit, Period, find, last_written, list, of_customer, of_key};
 pub use stats::{AppStats, Capped, Share, Trouble, stats};
 pub use timeline::{Act, Attempt, Created, acts, attempts, created, payload};
 pub use why_not_yet::{WhyNotYet, why_not_yet};
@@ -128,9 +128,17 @@ pub async fn now(conn: &mut PgConnection) -> sqlx::Result<DateTime<Utc>> {
     .await
 }
 
+/// Exactly these notifications, newest first.
+pub async fn read(conn: &mut PgConnection, hits: &[Hit]) -> sqlx::Result<Vec<Notification>> {
+    let ids: Vec<i64> = hits.iter().map(|hit| hit.id).collect();
+    let mut found = of_ids(conn, &ids).await?;
+    found.retain(|it| hits.iter().any(|hit| hit.key == it.key.0));
+    Ok(found)
+}
+
 /// The notifications with these ids, newest first. An id names two of them only after a failover to a
 /// lagging standby; both are returned.
-pub async fn read(conn: &mut PgConnection, ids: &[i64]) -> sqlx::Result<Vec<Notification>> {
+pub async fn of_ids(conn: &mut PgConnection, ids: &[i64]) -> sqlx::Result<Vec<Notification>> {
     let rows = sqlx::query!(
         r#"-- outboxd read
            select v.id as "id!", v.key as "key!: Uuid", v.app as "app!", v.event_type as "event_type!",
