@@ -49,6 +49,8 @@ create table outboxd.notification_outbox (
                                               and length(collapse_key) <= 255),
     constraint traceparent_is_short    check (length(traceparent) <= 255),
     constraint priority_is_1_2_or_3    check (priority between 1 and 3),
+    -- 'infinity' is a row on hold; its negative has no meaning.
+    constraint next_attempt_at_has_a_beginning check (next_attempt_at > '-infinity'),
     constraint spared_attempts_were_made check (attempts >= 0 and spared between 0 and attempts),
     constraint lease_columns_together  check (num_nulls(lease_token, lease_until, leased_by) in (0, 3))
 ) with (
@@ -70,6 +72,8 @@ create index notification_outbox_order on outboxd.notification_outbox (app, orde
     where order_key is not null;
 create index notification_outbox_collapse on outboxd.notification_outbox (app, collapse_key, id)
     where collapse_key is not null;
+-- Rows that were in flight at two lapsed claims: they run alone, and the third lapse convicts.
+create index notification_outbox_suspect on outboxd.notification_outbox (app, id) where lapses >= 2;
 -- `outboxd why CUSTOMER`.
 create index notification_outbox_aggregate on outboxd.notification_outbox (aggregate_id, id);
 

@@ -61,3 +61,16 @@ pub enum Who {
     Developer,
     Operator,
 }
+
+macro_rules! stub { ($name:ident, $key:literal, $kind:expr) => {
+    pub const $name: &Entry = &Entry { key: $key, codes: &[], kind: $kind, who: Who::Nobody, zh: $key, en: $key, next_zh: "", next_en: "" };
+} }
+stub!(ACCEPTED, "accepted", Kind::Delivered);
+stub!(ACCEPTED_DUPLICATE, "accepted_duplicate", Kind::Delivered);
+stub!(CANCELLED, "cancelled", Kind::Permanent);
+stub!(SUPERSEDED, "superseded", Kind::Permanent);
+stub!(EXPIRED, "expired", Kind::Permanent);
+stub!(KILLS_WORKER, "kills_worker", Kind::Permanent);
+stub!(ATTEMPTS_SPENT, "attempts_spent", Kind::Permanent);
+stub!(RELEASED, "released", Kind::Throttled);
+stub!(TIMED_OUT, "timed_out", Kind::Unknown);

@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::catalogue::Entry;
+use crate::catalogue::{self, Entry};
 use crate::notification::Claim;
 
 /// Whatever delivers a notification. The product has one: [`crate::wechat::WechatTarget`].
@@ -28,6 +28,50 @@ pub enum Outcome {
     Failed(Failure),
     /// Nobody here can tell whether the message went out.
     Unknown(Unknown),
+}
+
+impl Outcome {
+    /// The word in the column, the logs and the metrics.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Outcome::Delivered(_) => "delivered",
+            Outcome::Failed(_) => "failed",
+            Outcome::Unknown(_) => "unknown",
+        }
+    }
+
+    pub fn phase(&self) -> Phase {
+        match self {
+            Outcome::Delivered(_) => Phase::Answered,
+            Outcome::Failed(failure) => failure.phase,
+            Outcome::Unknown(unknown) => unknown.phase,
+        }
+    }
+
+    pub fn why(&self) -> &'static Entry {
+        match self {
+            Outcome::Delivered(receipt) if receipt.duplicate => catalogue::ACCEPTED_DUPLICATE,
+            Outcome::Delivered(_) => catalogue::ACCEPTED,
+            Outcome::Failed(failure) => failure.why,
+            Outcome::Unknown(unknown) => unknown.why,
+        }
+    }
+
+    pub fn errcode(&self) -> Option<i32> {
+        match self {
+            Outcome::Delivered(_) => None,
+            Outcome::Failed(failure) => failure.errcode,
+            Outcome::Unknown(unknown) => unknown.errcode,
+        }
+    }
+
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Outcome::Delivered(_) => None,
+            Outcome::Failed(failure) => failure.detail.as_deref(),
+            Outcome::Unknown(unknown) => unknown.detail.as_deref(),
+        }
+    }
 }
 
 /// The receiver's word that the message was accepted.

@@ -1,0 +1,37 @@
+-- Roles and grants, least privilege each. Optional: `outboxd migrate roles` runs it, `outboxd migrate roles --print`
+-- shows it. Idempotent. Give a role to a login with: grant outboxd_crm to my_crm_user;
+do $$
+declare name text;
+begin
+    foreach name in array array['outboxd_daemon', 'outboxd_crm', 'outboxd_support', 'outboxd_admin'] loop
+        if not exists (select from pg_roles where rolname = name) then
+            execute format('create role %I nologin', name);
+        end if;
+    end loop;
+end $$;
+
+grant usage on schema outboxd to outboxd_daemon, outboxd_crm, outboxd_support, outboxd_admin;
+
+-- The CRM may enqueue, and nothing else: the functions run with their owner's rights.
+grant execute on function outboxd.enqueue_notification, outboxd.enqueue_notifications to outboxd_crm;
+
+-- Support reads the view: no payload, no phone number.
+grant select on outboxd.notification_delivery_status to outboxd_support;
+
+-- The daemon moves rows; it cannot enqueue, and it cannot change a key or a payload.
+grant select, delete on outboxd.notification_outbox to outboxd_daemon;
+grant update (next_attempt_at, attempts, spared, lapses, may_have_arrived, lease_token, lease_until, lease_epoch, leased_by)
+    on outboxd.notification_outbox to outboxd_daemon;
+grant select, insert on outboxd.notification_attempt, outboxd.notification_delivery, outboxd.audit_log to outboxd_daemon;
+grant select, insert, update on outboxd.app_state to outboxd_daemon;
+grant execute on function outboxd.ensure_partitions to outboxd_daemon;
+grant select on outboxd._sqlx_migrations to outboxd_daemon, outboxd_admin;
+
+-- An admin reads everything and acts: retry, cancel, pause. The audit log takes rows and gives none back.
+grant select on all tables in schema outboxd to outboxd_admin;
+grant insert, delete, update on outboxd.notification_outbox to outboxd_admin;
+grant insert, delete on outboxd.notification_delivery to outboxd_admin;
+grant insert on outboxd.notification_attempt, outboxd.audit_log to outboxd_admin;
+grant insert, update on outboxd.app_state to outboxd_admin;
+grant usage on all sequences in schema outboxd to outboxd_admin;
+grant execute on function outboxd.enqueue_notification, outboxd.enqueue_notifications, outboxd.ensure_partitions to outboxd_admin;

@@ -1,0 +1,102 @@
+//! `/livez`, `/readyz` and `/metrics`, on a port of their own.
+//!
+//! Alive means that the loops turn (not that the database is there: restarting us would not mend it). Ready means
+//! that the database answers, its schema is the one we need, and we are not stopping.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+
+use crate::metrics::Metrics;
+use crate::outbox::backlog::backlog;
+use crate::outbox::line::{Line, answered};
+use crate::outbox::schema;
+
+/// A loop that has not turned for this long is stuck: longer than any statement and any back-off of ours.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
+
+pub struct Health {
+    pub metrics: Arc<Metrics>,
+    pub line: Mutex<Line>,
+    pub apps: Vec<String>,
+    pub stopping: AtomicBool,
+}
+
+/// Serves until the process ends. Returns the address it listens on.
+pub async fn serve(listen: SocketAddr, health: Arc<Health>) -> Result<SocketAddr> {
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("listen on {listen} for health and metrics"))?;
+    let address = listener.local_addr()?;
+    let routes = Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/healthz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(health);
+    tokio::spawn(async move {
+        if let Err(cause) = axum::serve(listener, routes).await {
+            tracing::error!(error = %cause, "health and metrics are no longer served");
+        }
+    });
+    Ok(address)
+}
+
+async fn livez(State(health): State<Arc<Health>>) -> Response {
+    match health.metrics.slowest_beat() {
+        Some(age) if age > STUCK_AFTER && !health.stopping.load(Ordering::Relaxed) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("stuck: no turn of the loop for {} s\n", age.as_secs())).into_response()
+        }
+        _ => "alive\n".into_response(),
+    }
+}
+
+async fn readyz(State(health): State<Arc<Health>>) -> Response {
+    if health.stopping.load(Ordering::Relaxed) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
+    }
+    match schema_is_there(&health).await {
+        Ok(true) => "ready\n".into_response(),
+        Ok(false) => (StatusCode::SERVICE_UNAVAILABLE, "not ready: the schema is missing or behind; run `outboxd migrate`\n").into_response(),
+        Err(cause) => {
+            tracing::debug!(error = format!("{cause:#}"), "not ready");
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready: the database does not answer\n").into_response()
+        }
+    }
+}
+
+async fn schema_is_there(health: &Health) -> Result<bool> {
+    let mut line = health.line.lock().await;
+    let mut connection = line.take().await?;
+    let status = tokio::time::timeout(Duration::from_secs(8), schema::status(&mut connection)).await??;
+    line.back(connection).await?;
+    Ok(status.is_current())
+}
+
+async fn metrics(State(health): State<Arc<Health>>) -> Response {
+    // The numbers of the service are as of this scrape; without the database, this process's own still come.
+    if let Err(cause) = read_backlog(&health).await {
+        tracing::debug!(error = format!("{cause:#}"), "the backlog cannot be read");
+    }
+    match health.metrics.render() {
+        Ok(page) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], page).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn read_backlog(health: &Health) -> Result<()> {
+    let mut line = health.line.lock().await;
+    let mut connection = line.take().await?;
+    let backlogs = answered(backlog(&mut connection, &health.apps)).await?;
+    line.back(connection).await?;
+    health.metrics.backlog(&backlogs);
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! The numbers of the service for `/metrics`: read when scraped, and capped, so that a scrape of a million
+//! waiting rows costs no more than one of thirty thousand.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgConnection;
+
+/// One app's backlog, over its 10,000 oldest due rows of each priority.
+#[derive(Clone, Debug)]
+pub struct Backlog {
+    pub app: String,
+    pub due: i64,
+    pub in_flight: i64,
+    pub oldest_due_age: Duration,
+    pub paused: bool,
+    pub breaker_open: bool,
+}
+
+pub async fn backlog(connection: &mut PgConnection, apps: &[String]) -> sqlx::Result<Vec<Backlog>> {
+    let rows = sqlx::query!(
+        r#"-- outboxd backlog
+        select a.app as "app!",
+               count(*) filter (where o.lease_until is null or o.lease_until < statement_timestamp())
+                   - count(*) filter (where o.id is null) as "due!",
+               count(*) filter (where o.lease_until >= statement_timestamp()) as "in_flight!",
+               coalesce(extract(epoch from statement_timestamp() - min(o.next_attempt_at)
+                   filter (where o.lease_until is null or o.lease_until < statement_timestamp())), 0)::float8 as "oldest_s!",
+               coalesce(bool_or(s.paused_at is not null), false) as "paused!",
+               coalesce(bool_or(s.breaker <> 'closed'), false) as "breaker_open!"
+          from unnest($1::text[]) as a (app)
+          left join outboxd.app_state s on s.app = a.app
+          left join lateral (
+               select due.* from (values (1::smallint), (2::smallint), (3::smallint)) as level (priority)
+                cross join lateral (
+                      select id, lease_until, next_attempt_at from outboxd.notification_outbox o
+                       where o.app = a.app and o.priority = level.priority and o.next_attempt_at <= statement_timestamp()
+                       order by next_attempt_at limit 10000) due) o on true
+         group by a.app"#,
+        apps
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Backlog {
+            app: row.app,
+            due: row.due,
+            in_flight: row.in_flight,
+            oldest_due_age: Duration::from_secs_f64(row.oldest_s.max(0.0)),
+            paused: row.paused,
+            breaker_open: row.breaker_open,
+        })
+        .collect())
+}

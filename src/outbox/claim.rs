@@ -1,0 +1,352 @@
+//! Claim: one statement takes due rows under a lease, and counts the attempt.
+//!
+//! The lease is data, not a status: in flight means `lease_until > now()`. A lapsed lease is taken by
+//! the ordinary claim, which writes the attempt that never ended down as `unknown`; there is no janitor.
+//! No transaction, lock or connection is held while the call runs.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use super::line::{Line, answered};
+use crate::notification::{AttemptNo, Claim, Key, LeaseToken, NotificationId};
+
+/// Claims in a row that ended without a word before a row is a suspect, to be run alone.
+pub const SUSPECT_AFTER: i16 = 2;
+
+/// How long a position of the low-water mark is kept back. A row committed later than this after it
+/// became due waits for the sweep, at most [`SWEEP_EVERY`].
+const MARK_TRAILS: Duration = Duration::from_millis(500);
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// One app's claims by one daemon.
+#[derive(Debug)]
+pub struct Claimer {
+    line: Line,
+    app: String,
+    daemon: String,
+    lease: Duration,
+    mark: LowWater,
+    swept_at: Option<Instant>,
+}
+
+/// Which rows a claim may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Due rows, as many as there are free slots, while the app's gate is open.
+    Due(usize),
+    /// One due row although the breaker is not closed: is the outage over?
+    Probe,
+    /// One row that was in flight at two lapsed claims, alone.
+    Suspect,
+}
+
+impl Claimer {
+    pub fn new(line: Line, app: &str, daemon: &str, lease: Duration) -> Self {
+        Claimer {
+            line,
+            app: app.to_owned(),
+            daemon: daemon.to_owned(),
+            lease,
+            mark: LowWater::default(),
+            swept_at: None,
+        }
+    }
+
+    /// The line, for the statements on `app_state` that stand between two claims.
+    pub fn line(&mut self) -> &mut Line {
+        &mut self.line
+    }
+
+    /// True when the next claim walks from the beginning instead of from the mark.
+    pub fn sweep_is_due(&self) -> bool {
+        self.swept_at.is_none_or(|at| at.elapsed() >= SWEEP_EVERY)
+    }
+
+    /// The next claim sweeps.
+    pub fn sweep_next(&mut self) {
+        self.swept_at = None;
+    }
+
+    pub async fn claim(&mut self, reach: Reach) -> Result<Vec<Claim>> {
+        let sweep = self.sweep_is_due() || reach == Reach::Probe;
+        let from = if sweep { [Position::BEGINNING; 3] } else { self.mark.from() };
+        let token = LeaseToken(Uuid::new_v4());
+        let mut connection = self.line.take().await?;
+        let claimed_at = Instant::now();
+        let rows = match reach {
+            Reach::Due(slots) => answered(self.due(&mut connection, token, slots, false, from)).await,
+            Reach::Probe => answered(self.due(&mut connection, token, 1, true, from)).await,
+            Reach::Suspect => answered(self.suspect(&mut connection, token)).await,
+        }
+        .context("claim due notifications")?;
+        self.line.back(connection).await?;
+
+        if sweep && reach != Reach::Suspect {
+            self.swept_at = Some(claimed_at);
+        }
+        for row in &rows {
+            self.mark.advance(row.priority, Position(row.due_us, row.id));
+        }
+        Ok(rows.into_iter().map(|row| row.into_claim(token, claimed_at, self.lease)).collect())
+    }
+
+    /// True when a suspect is due. Cheap: it has an index of its own, empty in good times.
+    pub async fn suspect_is_due(&mut self) -> Result<bool> {
+        let mut connection = self.line.take().await?;
+        let due = answered(
+            sqlx::query_scalar!(
+                r#"-- outboxd suspect is due
+                select exists (
+                    select from outboxd.notification_outbox
+                     where app = $1 and lapses >= 2 and next_attempt_at <= statement_timestamp()
+                       and (lease_until is null or lease_until < statement_timestamp())) as "due!""#,
+                self.app
+            )
+            .fetch_one(&mut connection),
+        )
+        .await
+        .context("look for suspects")?;
+        self.line.back(connection).await?;
+        Ok(due)
+    }
+
+    pub async fn close(mut self) {
+        self.line.close().await;
+    }
+}
+
+/// Both claims end alike: `due` names the rows, and what follows leases them.
+///
+/// - The CTE is materialized: under another plan `limit 1` has been seen to claim the whole table.
+/// - `statement_timestamp()` in predicates: it is stable, so the index serves; `clock_timestamp()` there
+///   reads every row that is not due. The stored end of the lease is the wall clock's.
+/// - A lease more than 20 minutes ahead (no lease is longer than 10) stems from a clock that has since been
+///   set back: it counts as lapsed.
+/// - No column is decoded that could fail: payload as text, times as numbers. One odd row must never cost its
+///   neighbours their batch.
+macro_rules! take {
+    ($due:literal, $($argument:expr),* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            $due + r#",
+            lapsed as (
+                insert into outboxd.notification_attempt
+                       (notification_id, attempt, app, lease_token, daemon, started_at, ended_at, phase, outcome, sentence)
+                select id, attempts, $1, lease_token, leased_by, to_timestamp(lease_epoch / 1000.0), clock_timestamp(),
+                       'lapsed', 'unknown', 'lease_lapsed'
+                  from due where lease_token is not null and attempts > 0
+            )
+            update outboxd.notification_outbox o
+               set lease_token = $2, leased_by = $3,
+                   lease_until = clock_timestamp() + $4::bigint * interval '1 millisecond',
+                   lease_epoch = greatest(o.lease_epoch + 1, (extract(epoch from clock_timestamp()) * 1000)::bigint),
+                   attempts = o.attempts + 1,
+                   lapses = o.lapses + (o.lease_token is not null)::int,
+                   may_have_arrived = o.may_have_arrived or o.lease_token is not null
+             where o.app = $1 and o.id = any (array(select id from due))
+            returning o.id, o.key, o.attempts, o.spared, o.lapses, o.may_have_arrived, o.lease_epoch, o.priority,
+                   o.event_type, o.aggregate_type, o.aggregate_id, o.recipient, o.traceparent,
+                   o.payload::text as "payload!",
+                   (extract(epoch from o.next_attempt_at) * 1000000)::bigint as "due_us!",
+                   greatest(extract(epoch from statement_timestamp() - o.next_attempt_at) * 1000, 0)::bigint as "waited_ms!",
+                   coalesce(o.expires_at <= statement_timestamp(), false) as "expired!",
+                   o.cancel_requested_by is not null as "cancel_requested!",
+                   -- A newer one of the same collapse_key, whether still here or settled.
+                   case when o.collapse_key is not null then greatest(
+                       (select max(n.id) from outboxd.notification_outbox n
+                         where n.app = o.app and n.collapse_key = o.collapse_key and n.id > o.id),
+                       (select max(d.id) from outboxd.notification_delivery d
+                         where d.app = o.app and d.collapse_key = o.collapse_key and d.id > o.id
+                           and d.status <> 'cancelled'))
+                   end as superseded_by"#,
+            $($argument),*
+        )
+    };
+}
+
+impl Claimer {
+    async fn due(
+        &self,
+        connection: &mut PgConnection,
+        token: LeaseToken,
+        slots: usize,
+        through_the_gate: bool,
+        from: [Position; 3],
+    ) -> sqlx::Result<Vec<Row>> {
+        let slots = i64::try_from(slots).unwrap_or(i64::MAX);
+        let lease_ms = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
+        let from_us: Vec<Option<i64>> = from.iter().map(|p| (p.0 != i64::MIN).then_some(p.0)).collect();
+        let from_id: Vec<i64> = from.iter().map(|p| p.1).collect();
+        take!(
+            r#"-- outboxd claim
+            with due as materialized (
+                select o.id, o.attempts, o.lease_token, o.leased_by, o.lease_epoch
+                  from unnest(array[1, 2, 3]::smallint[], $5::bigint[], $6::bigint[]) as level (priority, from_us, from_id)
+                 cross join lateral (
+                       select id, attempts, lease_token, leased_by, lease_epoch
+                         from outboxd.notification_outbox c
+                        where c.app = $1 and c.priority = level.priority
+                          and (c.next_attempt_at, c.id) >= (
+                              coalesce(timestamptz 'epoch' + level.from_us * interval '1 microsecond', '-infinity'), level.from_id)
+                          and c.next_attempt_at <= statement_timestamp()
+                          and (c.lease_until is null or c.lease_until < statement_timestamp()
+                               or c.lease_until > statement_timestamp() + interval '20 minutes')
+                          and c.format_version <= 1
+                          and c.lapses < 2
+                          -- Rows with an order_key wait for their unsettled predecessor; a lock instead of
+                          -- this question would let the successor of a locked row overtake it.
+                          and (c.order_key is null or not exists (
+                              select from outboxd.notification_outbox p
+                               where p.app = c.app and p.order_key = c.order_key and p.id < c.id))
+                        order by c.next_attempt_at, c.id
+                        limit $7
+                          for no key update skip locked) o
+                 where $8 or not exists (
+                       select from outboxd.app_state s
+                        where s.app = $1 and (s.paused_at is not null or s.breaker <> 'closed'))
+                 limit $7
+            )"#,
+            self.app,
+            token.0,
+            self.daemon,
+            lease_ms,
+            &from_us as &[Option<i64>],
+            &from_id,
+            slots,
+            through_the_gate,
+        )
+        .fetch_all(connection)
+        .await
+    }
+
+    async fn suspect(&self, connection: &mut PgConnection, token: LeaseToken) -> sqlx::Result<Vec<Row>> {
+        let lease_ms = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
+        take!(
+            r#"-- outboxd claim suspect
+            with due as materialized (
+                select c.id, c.attempts, c.lease_token, c.leased_by, c.lease_epoch
+                  from outboxd.notification_outbox c
+                 where c.app = $1 and c.lapses >= 2
+                   and c.next_attempt_at <= statement_timestamp()
+                   and (c.lease_until is null or c.lease_until < statement_timestamp())
+                   and c.format_version <= 1
+                   and (c.order_key is null or not exists (
+                       select from outboxd.notification_outbox p
+                        where p.app = c.app and p.order_key = c.order_key and p.id < c.id))
+                   and not exists (
+                       select from outboxd.app_state s
+                        where s.app = $1 and (s.paused_at is not null or s.breaker <> 'closed'))
+                 order by c.id
+                 limit 1
+                   for no key update skip locked
+            )"#,
+            self.app,
+            token.0,
+            self.daemon,
+            lease_ms,
+        )
+        .fetch_all(connection)
+        .await
+    }
+}
+
+struct Row {
+    id: i64,
+    key: Uuid,
+    attempts: i32,
+    spared: i32,
+    lapses: i16,
+    may_have_arrived: bool,
+    lease_epoch: i64,
+    priority: i16,
+    event_type: String,
+    aggregate_type: String,
+    aggregate_id: String,
+    recipient: String,
+    traceparent: Option<String>,
+    payload: String,
+    due_us: i64,
+    waited_ms: i64,
+    expired: bool,
+    cancel_requested: bool,
+    superseded_by: Option<i64>,
+}
+
+impl Row {
+    fn into_claim(self, lease_token: LeaseToken, claimed_at: Instant, lease: Duration) -> Claim {
+        Claim {
+            id: NotificationId(self.id),
+            key: Key(self.key),
+            lease_token,
+            attempt: AttemptNo(self.attempts),
+            spent: self.attempts - self.spared,
+            lapses: self.lapses,
+            may_have_arrived: self.may_have_arrived,
+            epoch: self.lease_epoch,
+            event_type: self.event_type,
+            aggregate_type: self.aggregate_type,
+            aggregate_id: self.aggregate_id,
+            recipient: self.recipient,
+            payload: self.payload,
+            traceparent: self.traceparent,
+            expired: self.expired,
+            superseded_by: self.superseded_by.map(NotificationId),
+            cancel_requested: self.cancel_requested,
+            waited: Duration::from_millis(self.waited_ms.unsigned_abs()),
+            claimed_at,
+            lease,
+        }
+    }
+}
+
+/// A place in the claim's index: due time in µs, id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Position(i64, i64);
+
+impl Position {
+    const BEGINNING: Position = Position(i64::MIN, i64::MIN);
+}
+
+/// Where the claims of each priority have come to.
+///
+/// While a long transaction pins the horizon, the index entries of settled rows cannot be removed, and a walk
+/// from the beginning steps over every one of them. So claims start where they were [`MARK_TRAILS`] ago: rows
+/// whose transaction commits within that time are met by the walk, later ones by the sweep.
+#[derive(Debug)]
+struct LowWater {
+    trailing: [Position; 3],
+    kept: [Position; 3],
+    kept_at: Instant,
+    reached: [Position; 3],
+}
+
+impl Default for LowWater {
+    fn default() -> Self {
+        let beginning = [Position::BEGINNING; 3];
+        LowWater {
+            trailing: beginning,
+            kept: beginning,
+            kept_at: Instant::now(),
+            reached: beginning,
+        }
+    }
+}
+
+impl LowWater {
+    fn from(&mut self) -> [Position; 3] {
+        if self.kept_at.elapsed() >= MARK_TRAILS {
+            self.trailing = self.kept;
+            self.kept = self.reached;
+            self.kept_at = Instant::now();
+        }
+        self.trailing
+    }
+
+    fn advance(&mut self, priority: i16, position: Position) {
+        let Ok(level @ 0..=2) = usize::try_from(priority - 1) else { return };
+        self.reached[level] = self.reached[level].max(position);
+    }
+}

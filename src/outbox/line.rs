@@ -1,0 +1,170 @@
+//! A line to the database: one connection for one duty (claim, record, state), opened when needed.
+//!
+//! A statement that fails, or that outlives its deadline, takes its connection with it: a half-open or
+//! half-read connection is never used again, and a read-only node is left at once. Under load this is
+//! also the fast way: a pool would ping before and after each statement.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rand::RngExt;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Connection, Executor};
+use tokio::time::timeout;
+
+/// The server gives up a statement after this long …
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// … and we give up the connection a little later, for a server that no longer answers at all.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What stands between us and the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooler {
+    /// A direct connection, or a pooler in session mode.
+    None,
+    /// A pooler in transaction mode: sqlx would run other clients' statements there, so each of ours is
+    /// wrapped in an explicit transaction and none is prepared by name.
+    Transaction,
+}
+
+/// Where the database is and how to speak to it.
+#[derive(Clone, Debug)]
+pub struct Database {
+    options: PgConnectOptions,
+    pooler: Pooler,
+}
+
+impl Database {
+    pub fn new(options: PgConnectOptions, pooler: Pooler) -> Self {
+        let options = options
+            .log_statements(tracing::log::LevelFilter::Off)
+            .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1))
+            .application_name("outboxd");
+        let options = match pooler {
+            // A generic plan cached while the outbox was empty doubles PostgreSQL's work later.
+            Pooler::None => options.options(SESSION.map(|(name, value)| (name, value.to_owned()))),
+            Pooler::Transaction => options.statement_cache_capacity(0),
+        };
+        Database { options, pooler }
+    }
+
+    pub fn line(&self) -> Line {
+        Line {
+            database: self.clone(),
+            connection: None,
+        }
+    }
+
+    /// A fresh connection, checked: it can write, and its text is UTF-8.
+    pub async fn connect(&self) -> Result<PgConnection> {
+        let mut connection = timeout(CONNECT_TIMEOUT, self.options.connect())
+            .await
+            .context("connect to the database: no answer in 5 s")?
+            .context("connect to the database")?;
+        let (read_only, encoding): (bool, String) = timeout(
+            ANSWER_TIMEOUT,
+            sqlx::query_as(
+                "-- outboxd connect
+                 select pg_is_in_recovery() or current_setting('transaction_read_only')::bool,
+                        current_setting('server_encoding')",
+            )
+            .persistent(false)
+            .fetch_one(&mut connection),
+        )
+        .await??;
+        ensure!(!read_only, "the database is read-only (a standby, or a demoted primary)");
+        ensure!(encoding == "UTF8", "the database's encoding is {encoding}; outboxd needs UTF8");
+        Ok(connection)
+    }
+}
+
+/// Set on every session. The server's own limit is shorter than ours, so that a slow statement ends
+/// there instead of holding its connection after we have left.
+const SESSION: [(&str, &str); 4] = [
+    ("plan_cache_mode", "force_custom_plan"),
+    ("statement_timeout", "5000"),
+    ("lock_timeout", "4000"),
+    ("idle_in_transaction_session_timeout", "10000"),
+];
+const _: () = assert!(STATEMENT_TIMEOUT.as_millis() == 5000 && STATEMENT_TIMEOUT.as_secs() < ANSWER_TIMEOUT.as_secs());
+
+/// One connection for one duty.
+#[derive(Debug)]
+pub struct Line {
+    database: Database,
+    connection: Option<PgConnection>,
+}
+
+impl Line {
+    /// The connection, taken out of the line: give it [`back`](Line::back) when the statement has succeeded,
+    /// drop it when it has not.
+    pub async fn take(&mut self) -> Result<PgConnection> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.database.connect().await?,
+        };
+        if self.database.pooler == Pooler::Transaction {
+            answered(connection.execute("begin; set local plan_cache_mode = force_custom_plan; set local statement_timeout = 5000")).await?;
+        }
+        Ok(connection)
+    }
+
+    pub async fn back(&mut self, mut connection: PgConnection) -> Result<()> {
+        if self.database.pooler == Pooler::Transaction {
+            answered(connection.execute("commit")).await?;
+        }
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    /// Ends the connection politely.
+    pub async fn close(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            let _ = timeout(Duration::from_secs(1), connection.close()).await;
+        }
+    }
+}
+
+/// Waits for the server's answer, but not for ever.
+pub async fn answered<T>(statement: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+    Ok(timeout(ANSWER_TIMEOUT, statement)
+        .await
+        .context("the database did not answer in 8 s")??)
+}
+
+/// True when behind this address one client's transactions run on changing server connections.
+///
+/// Two clients take turns: while the first is between transactions the second opens one. A server
+/// connection of one's own stays the same throughout; one that is shared changes hands.
+pub async fn behind_transaction_pooler(database: &Database) -> Result<bool> {
+    let mut first = database.connect().await?;
+    let mut second = database.connect().await?;
+    let mut third = database.connect().await?;
+    let probe = async {
+        first.execute("begin").await?;
+        let before = backend(&mut first).await?;
+        second.execute("begin").await?;
+        backend(&mut second).await?;
+        first.execute("commit").await?;
+        third.execute("begin").await?;
+        let taken_over = backend(&mut third).await? == before;
+        first.execute("begin").await?;
+        let after = backend(&mut first).await?;
+        first.execute("commit").await?;
+        third.execute("commit").await?;
+        second.execute("commit").await?;
+        Ok::<_, sqlx::Error>(taken_over || before != after)
+    };
+    // A pooler with too few server connections lets us wait: that is an answer, too.
+    Ok(timeout(Duration::from_secs(3), probe).await.unwrap_or(Ok(true))?)
+}
+
+async fn backend(connection: &mut PgConnection) -> sqlx::Result<i32> {
+    sqlx::query_scalar("select pg_backend_pid()").persistent(false).fetch_one(connection).await
+}
+
+/// A wait that differs between daemons, so that they do not return all at once.
+pub fn jittered(wait: Duration) -> Duration {
+    wait.mul_f64(rand::rng().random_range(0.9..1.1))
+}

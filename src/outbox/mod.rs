@@ -1,0 +1,13 @@
+//! The outbox in PostgreSQL: every statement of the product lives under this module, next to its Rust type.
+//!
+//! In the order a row meets them: [`schema`] (the tables and the doors), [`claim`] (one statement takes
+//! due rows under a lease), [`record`] (one statement writes what became of them), [`state`] (the gate of
+//! each app), [`inspect`] (every read for people) and [`act`] (what people may do, audited).
+//! [`line`] is the connection they run on.
+
+pub mod backlog;
+pub mod claim;
+pub mod line;
+pub mod record;
+pub mod schema;
+pub mod state;

@@ -1,0 +1,228 @@
+//! Record: one statement writes what became of many claims.
+//!
+//! A row is in exactly one of outbox and delivery: settling deletes it here and inserts it there in the same
+//! statement, with the attempt's own row. Each ending names `id` and `lease_token`; where that pair is gone,
+//! somebody else holds the row now, and the answer is kept as evidence, never forced.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use super::line::{Line, answered};
+use crate::catalogue::Entry;
+use crate::delivery::Phase;
+use crate::notification::{AttemptNo, LeaseToken, NotificationId, Status};
+use crate::policy::Transition;
+
+/// How one claim ended: everything the database keeps of it.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    pub id: NotificationId,
+    pub lease_token: LeaseToken,
+    pub attempt: AttemptNo,
+    pub transition: Transition,
+    pub phase: Phase,
+    /// `delivered`, `failed`, `unknown` or `released`.
+    pub outcome: &'static str,
+    pub why: &'static Entry,
+    pub errcode: Option<i32>,
+    pub detail: Option<String>,
+    pub msgid: Option<String>,
+    /// From the start of the attempt to its end; none when nothing was called.
+    pub latency: Option<Duration>,
+    pub ended_at: Instant,
+    /// When the lease ends: no use in writing after that.
+    pub lease_ends_at: Instant,
+}
+
+/// Whether an ending was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    Done,
+    /// Another daemon had taken the row over; this answer was kept in the audit log.
+    LeaseLost,
+}
+
+/// Writes the endings in one statement and says of each, in order, whether it was written.
+pub async fn record(line: &mut Line, app: &str, daemon: &str, endings: &[Ending]) -> Result<Vec<Recorded>> {
+    let column = Columns::of(endings);
+    let mut connection = line.take().await?;
+    let written = answered(
+        sqlx::query_scalar!(
+            r#"-- outboxd record
+            with ending as (
+                select * from unnest(
+                    $2::bigint[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::bool[], $9::bool[], $10::bigint[],
+                    $11::text[], $12::text[], $13::int[], $14::text[], $15::text[], $16::int[], $17::int[])
+                  as e (id, lease_token, attempt, status, reason, why, may_have_arrived, spared, retry_ms,
+                        phase, outcome, errcode, detail, msgid, latency_ms, age_ms)
+            ),
+            settled as (
+                delete from outboxd.notification_outbox o using ending e
+                 where o.app = $1 and o.id = e.id and o.lease_token = e.lease_token
+                   and (e.status is not null or o.cancel_requested_by is not null)
+                returning o.id, o.key, o.event_type, o.aggregate_type, o.aggregate_id, o.recipient, o.payload, o.dedupe_key,
+                          o.order_key, o.collapse_key, o.priority, o.expires_at, o.attempts, o.lease_epoch, o.traceparent,
+                          o.format_version, o.created_at, o.created_by,
+                          coalesce(e.status, 'cancelled') as status, coalesce(e.reason, 'cancelled') as reason,
+                          e.errcode, e.msgid, e.may_have_arrived
+            ),
+            requeued as (
+                update outboxd.notification_outbox o
+                   set lease_token = null, lease_until = null, leased_by = null, lapses = 0,
+                       next_attempt_at = case when e.retry_ms > 0 then clock_timestamp() + e.retry_ms * interval '1 millisecond'
+                                              else o.next_attempt_at end,
+                       spared = o.spared + e.spared::int,
+                       may_have_arrived = e.may_have_arrived
+                  from ending e
+                 where o.app = $1 and o.id = e.id and o.lease_token = e.lease_token
+                   and e.status is null and o.cancel_requested_by is null
+                returning o.id
+            ),
+            moved as (
+                insert into outboxd.notification_delivery
+                       (id, key, app, event_type, aggregate_type, aggregate_id, recipient, payload, dedupe_key, order_key,
+                        collapse_key, priority, expires_at, attempts, lease_epoch, traceparent, format_version, created_at,
+                        created_by, status, reason, errcode, may_have_arrived, msgid, settled_at, settled_by)
+                select id, key, $1, event_type, aggregate_type, aggregate_id, recipient, payload, dedupe_key, order_key,
+                       collapse_key, priority, expires_at, attempts, lease_epoch, traceparent, format_version, created_at,
+                       created_by, status, reason, errcode, may_have_arrived, msgid, clock_timestamp(), $18
+                  from settled
+            ),
+            written as (
+                select id from settled union all select id from requeued
+            ),
+            attempts as (
+                insert into outboxd.notification_attempt
+                       (notification_id, attempt, app, lease_token, daemon, started_at, ended_at, phase, outcome, errcode,
+                        sentence, detail, latency_ms)
+                select e.id, e.attempt, $1, e.lease_token, $18,
+                       clock_timestamp() - (e.age_ms + coalesce(e.latency_ms, 0)) * interval '1 millisecond',
+                       clock_timestamp() - e.age_ms * interval '1 millisecond',
+                       e.phase, e.outcome, e.errcode, e.why, e.detail, e.latency_ms
+                  from ending e where e.id in (select id from written)
+            )
+            select id as "id!" from written"#,
+            app,
+            &column.id,
+            &column.lease_token,
+            &column.attempt,
+            &column.status as &[Option<&str>],
+            &column.reason as &[Option<&str>],
+            &column.why as &[&str],
+            &column.may_have_arrived,
+            &column.spared,
+            &column.retry_ms,
+            &column.phase as &[&str],
+            &column.outcome as &[&str],
+            &column.errcode as &[Option<i32>],
+            &column.detail as &[Option<&str>],
+            &column.msgid as &[Option<&str>],
+            &column.latency_ms as &[Option<i32>],
+            &column.age_ms,
+            daemon,
+        )
+        .fetch_all(&mut connection),
+    )
+    .await
+    .context("record outcomes")?;
+    line.back(connection).await?;
+
+    // Within one batch an id stands once: a claim ends once.
+    let written: std::collections::HashSet<i64> = written.into_iter().collect();
+    Ok(endings
+        .iter()
+        .map(|ending| {
+            if written.contains(&ending.id.0) {
+                Recorded::Done
+            } else {
+                Recorded::LeaseLost
+            }
+        })
+        .collect())
+}
+
+/// Keeps an answer whose lease was lost: the row's timeline shows it, nothing else changes.
+pub async fn keep_evidence(line: &mut Line, app: &str, daemon: &str, ending: &Ending) -> Result<()> {
+    let detail = json!({
+        "attempt": ending.attempt.0,
+        "outcome": ending.outcome,
+        "sentence": ending.why.key,
+        "errcode": ending.errcode,
+        "msgid": ending.msgid,
+    });
+    let mut connection = line.take().await?;
+    answered(
+        sqlx::query!(
+            r#"-- outboxd keep evidence
+            insert into outboxd.audit_log (actor, action, app, notification_ids, affected, detail)
+            values ($1, 'late_answer', $2, array[$3::bigint], 0, $4)"#,
+            daemon,
+            app,
+            ending.id.0,
+            detail
+        )
+        .execute(&mut connection),
+    )
+    .await
+    .context("keep a late answer")?;
+    line.back(connection).await
+}
+
+/// The endings, turned on their side.
+#[derive(Default)]
+struct Columns<'a> {
+    id: Vec<i64>,
+    lease_token: Vec<uuid::Uuid>,
+    attempt: Vec<i32>,
+    status: Vec<Option<&'a str>>,
+    reason: Vec<Option<&'a str>>,
+    why: Vec<&'a str>,
+    may_have_arrived: Vec<bool>,
+    spared: Vec<bool>,
+    retry_ms: Vec<i64>,
+    phase: Vec<&'a str>,
+    outcome: Vec<&'a str>,
+    errcode: Vec<Option<i32>>,
+    detail: Vec<Option<&'a str>>,
+    msgid: Vec<Option<&'a str>>,
+    latency_ms: Vec<Option<i32>>,
+    age_ms: Vec<i32>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(endings: &'a [Ending]) -> Self {
+        let mut column = Columns::default();
+        for ending in endings {
+            column.id.push(ending.id.0);
+            column.lease_token.push(ending.lease_token.0);
+            column.attempt.push(ending.attempt.0);
+            column.why.push(ending.why.key);
+            column.phase.push(ending.phase.word());
+            column.outcome.push(ending.outcome);
+            column.errcode.push(ending.errcode);
+            column.detail.push(ending.detail.as_deref());
+            column.msgid.push(ending.msgid.as_deref());
+            column.latency_ms.push(ending.latency.map(millis));
+            column.age_ms.push(millis(ending.ended_at.elapsed()));
+            let (status, reason, may_have_arrived, spared, retry) = match &ending.transition {
+                Transition::Settle { status, reason, may_have_arrived } => {
+                    (Some(status.word()), Some(reason.key), *may_have_arrived, false, Duration::ZERO)
+                }
+                Transition::Requeue { after, spared, may_have_arrived } => (None, None, *may_have_arrived, *spared, *after),
+            };
+            debug_assert!(!(status == Some(Status::Delivered.word()) && may_have_arrived));
+            column.status.push(status);
+            column.reason.push(reason);
+            column.may_have_arrived.push(may_have_arrived);
+            column.spared.push(spared);
+            column.retry_ms.push(i64::from(millis(retry)));
+        }
+        column
+    }
+}
+
+fn millis(time: Duration) -> i32 {
+    i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,154 @@
+//! The gate of each app, one row in `app_state`: who paused it, whether its breaker is open, and the fleet's
+//! fence around WeChat's forced token refresh. Every claim passes it, so a pause acts at once everywhere.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::line::{Line, answered};
+use crate::catalogue::Entry;
+use crate::delivery::Pause;
+
+/// What a daemon may claim now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    Open,
+    /// An operator paused it, or the breaker is open.
+    Shut,
+    /// The breaker's pause is over and this daemon, alone in the fleet, may claim one row.
+    Probe,
+}
+
+/// Looks at the gate, and takes the probe when it is due.
+pub async fn gate(line: &mut Line, app: &str, probe_for: Duration) -> Result<Gate> {
+    let mut connection = line.take().await?;
+    let probe_ms = i64::try_from(probe_for.as_millis()).unwrap_or(i64::MAX);
+    // A probe whose daemon died is taken over when its time is up: half_open with its time passed.
+    let row = answered(
+        sqlx::query!(
+            r#"-- outboxd gate
+            with probe as (
+                update outboxd.app_state
+                   set breaker = 'half_open', breaker_until = clock_timestamp() + $2::bigint * interval '1 millisecond'
+                 where app = $1 and paused_at is null and breaker <> 'closed' and breaker_until <= statement_timestamp()
+                returning app
+            )
+            select exists (select from probe) as "probe!",
+                   exists (select from outboxd.app_state
+                            where app = $1 and (paused_at is not null or breaker <> 'closed')) as "shut!""#,
+            app,
+            probe_ms
+        )
+        .fetch_one(&mut connection),
+    )
+    .await
+    .context("look at the gate")?;
+    line.back(connection).await?;
+    Ok(match (row.probe, row.shut) {
+        (true, _) => Gate::Probe,
+        (false, true) => Gate::Shut,
+        (false, false) => Gate::Open,
+    })
+}
+
+/// Puts the probe back: there was nothing to claim.
+pub async fn return_probe(line: &mut Line, app: &str) -> Result<()> {
+    let mut connection = line.take().await?;
+    answered(
+        sqlx::query!(
+            r#"-- outboxd return probe
+            update outboxd.app_state set breaker = 'open', breaker_until = clock_timestamp() + interval '1 second'
+             where app = $1 and breaker = 'half_open'"#,
+            app
+        )
+        .execute(&mut connection),
+    )
+    .await?;
+    line.back(connection).await
+}
+
+/// Opens the breaker. Returns false when it was open already: of many calls that fail at once, one counts.
+pub async fn open_breaker(line: &mut Line, app: &str, pause: Pause, why: &Entry, errcode: Option<i32>) -> Result<bool> {
+    let (pause_ms, until_tomorrow) = match pause {
+        Pause::For(time) => (i64::try_from(time.as_millis()).unwrap_or(i64::MAX), false),
+        Pause::UntilTomorrow => (0, true),
+    };
+    let mut connection = line.take().await?;
+    // A probe that fails doubles the pause, up to 15 minutes (or to the pause itself, if that is longer).
+    let done = answered(
+        sqlx::query!(
+            r#"-- outboxd open breaker
+            insert into outboxd.app_state as s
+                   (app, breaker, breaker_until, breaker_reason, breaker_errcode, breaker_strikes, breaker_since)
+            values ($1, 'open',
+                    case when $3 then ((date_trunc('day', now() at time zone interval '8 hours') + interval '1 day 5 minutes')
+                                       at time zone interval '8 hours')
+                         else clock_timestamp() + $2::bigint * interval '1 millisecond' end,
+                    $4, $5, 1, clock_timestamp())
+            on conflict (app) do update
+               set breaker = 'open',
+                   breaker_until = case when $3 then excluded.breaker_until
+                       else clock_timestamp() + greatest($2::bigint, least($2::bigint * 2 ^ least(s.breaker_strikes, 20), 900000)) * interval '1 millisecond' end,
+                   breaker_reason = excluded.breaker_reason, breaker_errcode = excluded.breaker_errcode,
+                   breaker_strikes = s.breaker_strikes + 1,
+                   breaker_since = coalesce(s.breaker_since, excluded.breaker_since)
+             where s.breaker <> 'open'"#,
+            app,
+            pause_ms,
+            until_tomorrow,
+            why.key,
+            errcode
+        )
+        .execute(&mut connection),
+    )
+    .await
+    .context("open the breaker")?;
+    line.back(connection).await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Closes the breaker after a good answer. Returns false when it was closed already.
+pub async fn close_breaker(line: &mut Line, app: &str) -> Result<bool> {
+    let mut connection = line.take().await?;
+    let done = answered(
+        sqlx::query!(
+            r#"-- outboxd close breaker
+            update outboxd.app_state
+               set breaker = 'closed', breaker_until = null, breaker_reason = null, breaker_errcode = null,
+                   breaker_strikes = 0, breaker_since = null
+             where app = $1 and breaker = 'half_open'"#,
+            app
+        )
+        .execute(&mut connection),
+    )
+    .await
+    .context("close the breaker")?;
+    line.back(connection).await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// WeChat's rule for forced token refreshes, kept for the whole fleet: 30 s apart, at most 20 a day. True for
+/// the one daemon that may do it now.
+pub async fn may_force_refresh(line: &mut Line, app: &str) -> Result<bool> {
+    let mut connection = line.take().await?;
+    let done = answered(
+        sqlx::query!(
+            r#"-- outboxd may force refresh
+            insert into outboxd.app_state as s (app, forced_refresh_at, forced_refresh_day, forced_refresh_count)
+            values ($1, clock_timestamp(), (now() at time zone interval '8 hours')::date, 1)
+            on conflict (app) do update
+               set forced_refresh_at = excluded.forced_refresh_at,
+                   forced_refresh_count = case when s.forced_refresh_day = excluded.forced_refresh_day
+                                               then s.forced_refresh_count + 1 else 1 end,
+                   forced_refresh_day = excluded.forced_refresh_day
+             where coalesce(s.forced_refresh_at < clock_timestamp() - interval '30 seconds', true)
+               and (s.forced_refresh_day is distinct from excluded.forced_refresh_day or s.forced_refresh_count < 20)"#,
+            app
+        )
+        .execute(&mut connection),
+    )
+    .await
+    .context("ask for a forced token refresh")?;
+    line.back(connection).await?;
+    Ok(done.rows_affected() == 1)
+}

@@ -1,0 +1,49 @@
+//! What every test needs: a database's lines, rows to work on, and the numbers to compare.
+
+use std::time::Duration;
+
+use outboxd::outbox::claim::{Claimer, Reach};
+use outboxd::outbox::line::{Database, Pooler};
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
+
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
+
+/// The lines a daemon would use on this test's database.
+pub(crate) fn database(pool: &PgPool) -> Database {
+    Database::new(PgConnectOptions::clone(&pool.connect_options()), Pooler::None)
+}
+
+pub(crate) fn claimer(pool: &PgPool, daemon: &str) -> Claimer {
+    Claimer::new(database(pool).line(), "default", daemon, LEASE)
+}
+
+/// Enqueues by the function, the way a CRM does.
+pub(crate) async fn enqueue(pool: &PgPool, recipient: &str, customer: &str) -> i64 {
+    sqlx::query_scalar("select outboxd.enqueue_notification('customer_assigned', $1, $2, '{\"name\": \"张三\"}')")
+        .bind(recipient)
+        .bind(customer)
+        .fetch_one(pool)
+        .await
+        .unwrap()
+}
+
+pub(crate) async fn number(pool: &PgPool, sql: &'static str) -> i64 {
+    sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
+}
+
+pub(crate) async fn run(pool: &PgPool, sql: &'static str) {
+    sqlx::raw_sql(sql).execute(pool).await.unwrap();
+}
+
+/// Moves every lease into the past, as if time had passed.
+pub(crate) async fn lapse_leases(pool: &PgPool) {
+    run(pool, "update outboxd.notification_outbox set lease_until = now() - interval '1 second' where lease_until is not null").await;
+}
+
+pub(crate) async fn ids_of(claimer: &mut Claimer, slots: usize) -> Vec<i64> {
+    claimer.sweep_next();
+    let mut ids: Vec<i64> = claimer.claim(Reach::Due(slots)).await.unwrap().iter().map(|c| c.id.0).collect();
+    ids.sort_unstable();
+    ids
+}

@@ -1,0 +1,9 @@
+//! One test binary: every test has a PostgreSQL database of its own, WeChat is simulated at the wire.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
+mod harness;
+
+mod claim;
+mod enqueue;
+mod plan;
+mod schema;

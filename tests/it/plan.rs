@@ -1,0 +1,74 @@
+//! What a claim costs: never more for a long history, never a walk over rows that are not due, and always in place.
+//! Asked of the server's own counters, so it is the real statement that is judged.
+
+use outboxd::outbox::claim::{Claimer, Reach};
+use sqlx::PgPool;
+
+use crate::harness::{claimer, number, run};
+
+/// 1,000,000 settled rows, 100,000 not due, and a claimer whose statements were prepared on the empty table.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_claim_reads_what_it_takes_whatever_lies_around(pool: PgPool) {
+    let mut daemon = claimer(&pool, "d");
+    for _ in 0..10 {
+        // A plan kept from here on would be a plan for an empty table.
+        daemon.sweep_next();
+        assert!(daemon.claim(Reach::Due(10)).await.unwrap().is_empty());
+    }
+    run(&pool, "alter table outboxd.notification_outbox set (autovacuum_enabled = off);
+        insert into outboxd.notification_delivery (id, key, app, event_type, aggregate_type, aggregate_id, recipient, payload,
+            priority, attempts, lease_epoch, format_version, created_at, created_by, status, reason, may_have_arrived, settled_at, settled_by)
+        select n, gen_random_uuid(), 'default', 'e', 'customer', 'c' || n, 'u' || n % 500, '{}', 2, 1, 1, 1, now(), 'crm',
+               'delivered', 'accepted', false, now(), 'd' from generate_series(1, 1000000) n;
+        insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, priority, next_attempt_at)
+        select 'e', 'c' || n, 'u', 1 + n % 3, now() + n * interval '1 second' from generate_series(1, 100000) n;
+        insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, collapse_key, order_key)
+        select 'e', 'c' || n, 'u', 'k' || n, 'k' || n from generate_series(1, 1000) n").await;
+    flush(&mut daemon).await;
+    let before = Counters::read(&pool).await;
+    for round in 0..50 {
+        if round % 5 == 0 {
+            daemon.sweep_next();
+        }
+        assert_eq!(daemon.claim(Reach::Due(20)).await.unwrap().len(), 20);
+    }
+    flush(&mut daemon).await;
+    let after = Counters::read(&pool).await;
+    assert_eq!(after.seq_scans - before.seq_scans, 0, "every claim went by an index");
+    let fetched = after.index_fetches - before.index_fetches;
+    assert!(fetched < 50_000, "1000 claims fetched {fetched} rows by index; the 100,000 not due must not be among them");
+    assert_eq!(after.updates - before.updates, 1000);
+    let hot = after.hot_updates - before.hot_updates;
+    assert!(hot >= 950, "{hot} of 1000 claims were HOT updates");
+}
+
+/// The counters of a session reach the others when it ends.
+async fn flush(daemon: &mut Claimer) {
+    daemon.line().close().await;
+}
+
+struct Counters {
+    seq_scans: i64,
+    index_fetches: i64,
+    updates: i64,
+    hot_updates: i64,
+}
+
+impl Counters {
+    async fn read(pool: &PgPool) -> Counters {
+        // Wait for the ended session's numbers.
+        while number(pool, "select count(*) from pg_stat_activity where application_name = 'outboxd' and datname = current_database()").await > 0 {
+            tokio::task::yield_now().await;
+        }
+        let (seq_scans, index_fetches, updates, hot_updates) = sqlx::query_as(
+            "select sum(seq_scan)::bigint, sum(idx_tup_fetch)::bigint,
+                    sum(n_tup_upd) filter (where relname = 'notification_outbox')::bigint,
+                    sum(n_tup_hot_upd) filter (where relname = 'notification_outbox')::bigint
+               from pg_stat_user_tables where schemaname = 'outboxd' and relname ~ 'outbox|delivery'",
+        )
+        .fetch_one(pool)
+        .await
+        .unwrap();
+        Counters { seq_scans, index_fetches, updates, hot_updates }
+    }
+}
