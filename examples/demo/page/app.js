@@ -32,7 +32,7 @@ export function underHand(list) {
 async function poll() {
   if (!document.hidden) {
     try {
-      show(await call('GET', `/api/demo/state?after=${newest()}`));
+      await show(await call('GET', `/api/demo/state?after=${newest()}`));
       byId('offline').hidden = true;
     } catch {
       byId('offline').hidden = false;
@@ -41,11 +41,11 @@ async function poll() {
   setTimeout(poll, EVERY_MS);
 }
 
-function show(state) {
+async function show(state) {
   last = state;
   if (state.crm !== crmMark) {
+    await loadCustomers();
     crmMark = state.crm;
-    loadCustomers();
   }
   drawCounts(state.counts);
   drawLevers(state);
@@ -125,5 +125,6 @@ paint();
 speak();
 drawTools();
 drawCrm();
+say(t('hint'));
 learn(await call('GET', '/api/demo/words').catch(() => ({})));
 poll();

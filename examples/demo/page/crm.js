@@ -31,6 +31,12 @@ export function redraw() {
   draw();
 }
 
+/** What somebody is called; the id while that is not known. */
+export function nameOf(id) {
+  const known = person(id);
+  return known ? named(known.name, known.latin) : id;
+}
+
 const person = (id) => staff.find((p) => p.id === id);
 const label = (p) => named(p.name, p.latin) + (p.quirk ? ` · ${t('quirks')[p.quirk]}` : '');
 

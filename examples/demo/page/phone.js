@@ -2,10 +2,13 @@
 // A message is what the simulated WeChat put on a phone, not what the daemon says it sent.
 
 import { underHand } from './app.js';
+import { nameOf } from './crm.js';
 import { language, t } from './words.js';
 
 const KEPT = 400;
 const SHOWN = 30;
+// Where the salespeople are, wherever the visitor is.
+const ZONE = 'Asia/Shanghai';
 const ICON = '<svg viewBox="0 0 20 20" aria-hidden="true"><rect width="20" height="20" rx="6" fill="#0b8a5c"/><path d="M5 8.3C5 6.5 6.5 5 8.3 5h3.4C13.5 5 15 6.5 15 8.3v1.4c0 1.8-1.5 3.3-3.3 3.3H9.3l-2.9 2.2c-.3.2-.7 0-.7-.4v-2.4A3.3 3.3 0 0 1 5 9.7z" fill="#fff"/></svg>';
 const byId = (id) => document.getElementById(id);
 const list = byId('cards');
@@ -78,18 +81,14 @@ function element(tag, className, text = '') {
   return Object.assign(document.createElement(tag), { className, textContent: text });
 }
 
-function nameOf(recipient) {
-  return [...byId('whose').options].find((option) => option.value === recipient)?.text || recipient;
-}
-
 function clock(time, withSeconds) {
-  const parts = { hour: '2-digit', minute: '2-digit', hour12: false, ...(withSeconds && { second: '2-digit' }) };
+  const parts = { hour: '2-digit', minute: '2-digit', hour12: false, timeZone: ZONE, ...(withSeconds && { second: '2-digit' }) };
   return new Intl.DateTimeFormat(language === 'zh' ? 'zh-CN' : 'en-GB', parts).format(time);
 }
 
 function tick() {
   const now = new Date();
-  const day = { weekday: 'long', month: 'long', day: 'numeric' };
+  const day = { weekday: 'long', month: 'long', day: 'numeric', timeZone: ZONE };
   byId('clock').textContent = clock(now);
   byId('big-clock').textContent = clock(now);
   byId('date').textContent = new Intl.DateTimeFormat(language === 'zh' ? 'zh-CN' : 'en-GB', day).format(now);
