@@ -1,1 +1,240 @@
-//! stub
+//! The daemon: the only place where the real parts are put together, started, and ended in order.
+//!
+//! Start: health port, database (waited for), checks that would make everything else a lie, schema (waited for,
+//! never migrated unless asked), then one relay per app. End: stop claiming, finish what is under way, write it
+//! down, close. A task that ends by itself ends the process, so that a supervisor sees it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use crate::config::{AppConfig, Config, Pooler};
+use crate::health::{self, Health};
+use crate::metrics::Metrics;
+use crate::outbox::claim::Claimer;
+use crate::outbox::line::{Database, Line, answered, behind_transaction_pooler, jittered};
+use crate::outbox::{schema, state};
+use crate::policy::{Policy, RetrySchedule};
+use crate::recorder::Recorder;
+use crate::relay::{Lane, Relay, Until};
+use crate::wechat::{ForcedRefresh, WechatSettings, WechatTarget};
+
+const PARTITIONS_EVERY: Duration = Duration::from_secs(3600);
+
+/// Runs until `stop` turns true, or until nothing is due.
+pub async fn run(config: Config, until: Until, migrate: bool, mut stop: watch::Receiver<bool>) -> Result<()> {
+    let metrics = Arc::new(Metrics::new());
+    let database = Database::new(config.database.url.expose().parse().context("read DATABASE_URL")?, config.database.pooler);
+    let health = Arc::new(Health {
+        metrics: metrics.clone(),
+        line: Mutex::new(database.line()),
+        apps: config.apps.iter().map(|app| app.name.clone()).collect(),
+        stopping: AtomicBool::new(false),
+    });
+    if let Some(listen) = config.http_listen {
+        let address = health::serve(listen, health.clone()).await?;
+        info!(%address, "health and metrics on http://{address}");
+    }
+
+    let ready = prepare(&config, &database, migrate);
+    tokio::select! {
+        ready = ready => ready?,
+        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+    }
+
+    let mut lanes = JoinSet::new();
+    for app in &config.apps {
+        lanes.spawn(lane(&config, app, &database, metrics.clone(), until, stop.clone())?);
+    }
+    let mut upkeep = JoinSet::new();
+    upkeep.spawn(keep_partitions(database.line()));
+    info!(daemon = %config.instance, apps = config.apps.len(), version = env!("CARGO_PKG_VERSION"), "outboxd is running");
+
+    // The first lane to end by itself before a stop is a fault, unless all were to end when drained.
+    let mut ended = Ok(());
+    loop {
+        tokio::select! {
+            lane = lanes.join_next() => match lane {
+                Some(Ok(Ok(()))) if until == Until::Drained || *stop.borrow() => {}
+                Some(Ok(Ok(()))) => { ended = Err(anyhow::anyhow!("a relay ended by itself")); break }
+                Some(Ok(Err(cause))) => { ended = Err(cause); break }
+                Some(Err(cause)) => { ended = Err(cause).context("a relay broke off"); break }
+                None => break,
+            },
+            _ = stop.changed(), if !health.stopping.load(Ordering::Relaxed) => {
+                health.stopping.store(true, Ordering::Relaxed);
+                info!("stopping: no new claims; finishing what is under way");
+            }
+        }
+    }
+    upkeep.shutdown().await;
+    info!("stopped");
+    ended
+}
+
+/// One app's relay with its recorder, ready to be spawned.
+fn lane(
+    config: &Config,
+    app: &AppConfig,
+    database: &Database,
+    metrics: Arc<Metrics>,
+    until: Until,
+    stop: watch::Receiver<bool>,
+) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
+    let slots = app.slots as usize;
+    let target = WechatTarget::new(wechat_settings(app), Arc::new(FleetFence(Mutex::new(database.line()))))?;
+    let (recorder, writer) = Recorder::start(
+        database.line(),
+        app.name.clone(),
+        config.instance.to_string(),
+        metrics.clone(),
+        slots * 2,
+    );
+    let relay = Relay {
+        app: app.name.clone(),
+        slots,
+        poll_idle: config.poll_idle,
+        lease: config.lease,
+        drain_timeout: config.drain_timeout,
+        claimer: Claimer::new(database.line(), &app.name, &config.instance.to_string(), config.lease),
+        lane: Arc::new(Lane {
+            app: app.name.clone(),
+            target,
+            policy: Policy {
+                schedule: RetrySchedule(app.retry_schedule.clone()),
+                call_timeout: app.call_timeout,
+            },
+            recorder,
+            metrics,
+        }),
+    };
+    Ok(async move {
+        relay.run(until, stop).await?;
+        writer.await.context("the recorder broke off")
+    })
+}
+
+/// Everything that must hold before the first claim.
+async fn prepare(config: &Config, database: &Database, migrate: bool) -> Result<()> {
+    let mut connection = wait_for_database(database, config.database.wait_for).await?;
+    let pooled = behind_transaction_pooler(database).await.context("ask whether a pooler stands before the database")?;
+    if pooled && config.database.pooler == Pooler::None {
+        bail!(
+            "a transaction pooler stands before the database: there, prepared statements reach other clients' sessions. \
+             Give outboxd a direct connection, or set OUTBOXD_POOLER=transaction"
+        );
+    }
+    check_durability(&mut connection, config.database.unsafe_durability).await?;
+    if migrate {
+        schema::migrate(&mut connection).await?;
+    }
+    wait_for_schema(&mut connection).await?;
+    schema_upkeep(&mut connection).await;
+    Ok(())
+}
+
+async fn wait_for_database(database: &Database, patience: Duration) -> Result<sqlx::postgres::PgConnection> {
+    let since = Instant::now();
+    let mut told = false;
+    loop {
+        match database.connect().await {
+            Ok(connection) => return Ok(connection),
+            Err(cause) if since.elapsed() >= patience => {
+                return Err(cause).with_context(|| format!("the database did not answer within {} s", patience.as_secs()));
+            }
+            Err(cause) => {
+                if !told {
+                    warn!(error = format!("{cause:#}"), "waiting for the database");
+                    told = true;
+                }
+                sleep(jittered(Duration::from_millis(500))).await;
+            }
+        }
+    }
+}
+
+/// "Recorded" is a promise only if the server keeps what it has committed.
+async fn check_durability(connection: &mut sqlx::postgres::PgConnection, unsafe_is_allowed: bool) -> Result<()> {
+    let (fsync, synchronous_commit): (String, String) =
+        answered(sqlx::query_as("select current_setting('fsync'), current_setting('synchronous_commit')").persistent(false).fetch_one(connection)).await?;
+    ensure!(
+        unsafe_is_allowed || (fsync == "on" && synchronous_commit != "off"),
+        "the database may lose what it has committed: fsync = {fsync}, synchronous_commit = {synchronous_commit}. \
+         Turn both on, or set OUTBOXD_UNSAFE_DURABILITY=true for a test"
+    );
+    Ok(())
+}
+
+async fn wait_for_schema(connection: &mut sqlx::postgres::PgConnection) -> Result<()> {
+    let mut told: Option<Instant> = None;
+    loop {
+        let status = answered(async { schema::status(connection).await.map_err(|e| sqlx::Error::Protocol(format!("{e:#}"))) }).await?;
+        if status.is_current() {
+            return Ok(());
+        }
+        if told.is_none_or(|at| at.elapsed() > Duration::from_secs(30)) {
+            warn!(missing = status.missing.len(), "waiting for the schema: run `outboxd migrate`, or start with `outboxd run --migrate`");
+            told = Some(Instant::now());
+        }
+        sleep(schema::WAIT).await;
+    }
+}
+
+async fn keep_partitions(mut line: Line) {
+    loop {
+        sleep(jittered(PARTITIONS_EVERY)).await;
+        match line.take().await {
+            Ok(mut connection) => {
+                schema_upkeep(&mut connection).await;
+                let _ = line.back(connection).await;
+            }
+            Err(cause) => warn!(error = format!("{cause:#}"), "next month's partitions are left for later"),
+        }
+    }
+}
+
+/// A partition that cannot be made now never stops anything: the default partition takes its rows.
+async fn schema_upkeep(connection: &mut sqlx::postgres::PgConnection) {
+    match answered(schema::ensure_partitions(connection)).await {
+        Ok(made) if made.is_empty() => {}
+        Ok(made) => info!(partitions = made.join(", "), "made partitions"),
+        Err(cause) => warn!(error = format!("{cause:#}"), "next month's partitions are left for later"),
+    }
+}
+
+/// Asks the database whether this daemon, of the whole fleet, may force a token refresh now.
+struct FleetFence(Mutex<Line>);
+
+impl ForcedRefresh for FleetFence {
+    fn may_force<'a>(&'a self, app: &'a str) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+        Box::pin(async move {
+            let mut line = self.0.lock().await;
+            state::may_force_refresh(&mut line, app).await.unwrap_or_else(|cause| {
+                warn!(app, error = format!("{cause:#}"), "no forced token refresh without the database");
+                false
+            })
+        })
+    }
+}
+
+/// What the target needs of an app's settings.
+pub fn wechat_settings(app: &AppConfig) -> WechatSettings {
+    WechatSettings {
+        app: app.name.clone(),
+        appid: app.appid.clone(),
+        appsecret: crate::wechat::Secret::new(app.appsecret.expose()),
+        cloud_env: app.cloud_env.clone(),
+        function: app.function.clone(),
+        base_url: app.base_url.clone(),
+        call_timeout: app.call_timeout,
+        signing_secret: app.signing_secret.as_ref().map(|s| crate::wechat::Secret::new(s.expose())),
+    }
+}

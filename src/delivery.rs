@@ -50,8 +50,8 @@ impl Outcome {
 
     pub fn why(&self) -> &'static Entry {
         match self {
-            Outcome::Delivered(receipt) if receipt.duplicate => catalogue::ACCEPTED_DUPLICATE,
-            Outcome::Delivered(_) => catalogue::ACCEPTED,
+            Outcome::Delivered(receipt) if receipt.duplicate => catalogue::local::ACCEPTED_DUPLICATE,
+            Outcome::Delivered(_) => catalogue::local::ACCEPTED,
             Outcome::Failed(failure) => failure.why,
             Outcome::Unknown(unknown) => unknown.why,
         }

@@ -80,19 +80,19 @@ impl Policy {
             may_have_arrived: claim.may_have_arrived,
         };
         if claim.cancel_requested {
-            return Some(settle(Status::Cancelled, catalogue::CANCELLED));
+            return Some(settle(Status::Cancelled, catalogue::local::CANCELLED));
         }
         if claim.superseded_by.is_some() {
-            return Some(settle(Status::Superseded, catalogue::SUPERSEDED));
+            return Some(settle(Status::Superseded, catalogue::local::SUPERSEDED));
         }
         if claim.expired {
-            return Some(settle(Status::Expired, catalogue::EXPIRED));
+            return Some(settle(Status::Expired, catalogue::local::EXPIRED));
         }
         if claim.lapses >= QUARANTINE_AFTER {
-            return Some(settle(Status::Dead, catalogue::KILLS_WORKER));
+            return Some(settle(Status::Dead, catalogue::local::KILLS_WORKER));
         }
         if self.schedule.is_spent_before(claim.spent) {
-            return Some(settle(Status::Dead, catalogue::ATTEMPTS_SPENT));
+            return Some(settle(Status::Dead, catalogue::local::ATTEMPTS_SPENT));
         }
         if claim.time_left() < self.call_timeout {
             return Some(Transition::Requeue {
@@ -109,7 +109,7 @@ impl Policy {
         match outcome {
             Outcome::Delivered(receipt) => Transition::Settle {
                 status: Status::Delivered,
-                reason: if receipt.duplicate { catalogue::ACCEPTED_DUPLICATE } else { catalogue::ACCEPTED },
+                reason: if receipt.duplicate { catalogue::local::ACCEPTED_DUPLICATE } else { catalogue::local::ACCEPTED },
                 may_have_arrived: false,
             },
             Outcome::Unknown(unknown) => self.retry(claim, unknown.why, None, true, jitter),
@@ -224,7 +224,7 @@ mod tests {
         Outcome::Failed(Failure {
             kind,
             phase: Phase::Answered,
-            why: catalogue::CANCELLED,
+            why: catalogue::local::CANCELLED,
             errcode: None,
             detail: None,
             retry_after: None,
@@ -232,7 +232,7 @@ mod tests {
     }
 
     fn unknown() -> Outcome {
-        Outcome::Unknown(Unknown { phase: Phase::Sent, why: catalogue::TIMED_OUT, errcode: None, detail: None })
+        Outcome::Unknown(Unknown { phase: Phase::Sent, why: catalogue::local::TIMED_OUT, errcode: None, detail: None })
     }
 
     /// A transition in short: status and reason, or the wait without jitter; `free`: the attempt is spared; `?`: it may have arrived.

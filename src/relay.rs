@@ -67,7 +67,7 @@ async fn step<T: Target>(lane: Arc<Lane<T>>, claim: Claim) -> Stepped {
                 Ok(outcome) => outcome,
                 Err(_) => Outcome::Unknown(crate::delivery::Unknown {
                     phase: Phase::Sent,
-                    why: catalogue::TIMED_OUT,
+                    why: catalogue::local::TIMED_OUT,
                     errcode: None,
                     detail: None,
                 }),
@@ -98,7 +98,7 @@ async fn seal_before_dead<T: Target>(lane: &Lane<T>, claim: &Claim, transition: 
     match lane.target.seal(claim).await {
         Sealed::Delivered(_) => Transition::Settle {
             status: Status::Delivered,
-            reason: catalogue::ACCEPTED_DUPLICATE,
+            reason: catalogue::local::ACCEPTED_DUPLICATE,
             may_have_arrived: false,
         },
         Sealed::NotSent => Transition::Settle { status, reason, may_have_arrived: false },
@@ -114,7 +114,7 @@ fn ending(claim: &Claim, outcome: Option<Outcome>, transition: Transition, laten
     let (phase, word, why) = match (&outcome, &transition) {
         (Some(outcome), _) => (outcome.phase(), outcome.word(), outcome.why()),
         (None, Transition::Settle { reason, .. }) => (Phase::NotCalled, "released", *reason),
-        (None, Transition::Requeue { .. }) => (Phase::NotCalled, "released", catalogue::RELEASED),
+        (None, Transition::Requeue { .. }) => (Phase::NotCalled, "released", catalogue::local::RELEASED),
     };
     Ending {
         id: claim.id,

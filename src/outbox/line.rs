@@ -12,21 +12,13 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection, Executor};
 use tokio::time::timeout;
 
+use crate::config::Pooler;
+
 /// The server gives up a statement after this long …
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// … and we give up the connection a little later, for a server that no longer answers at all.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What stands between us and the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pooler {
-    /// A direct connection, or a pooler in session mode.
-    None,
-    /// A pooler in transaction mode: sqlx would run other clients' statements there, so each of ours is
-    /// wrapped in an explicit transaction and none is prepared by name.
-    Transaction,
-}
 
 /// Where the database is and how to speak to it.
 #[derive(Clone, Debug)]
@@ -44,6 +36,8 @@ impl Database {
         let options = match pooler {
             // A generic plan cached while the outbox was empty doubles PostgreSQL's work later.
             Pooler::None => options.options(SESSION.map(|(name, value)| (name, value.to_owned()))),
+            // There sqlx would run other clients' statements: each of ours is wrapped in an explicit
+            // transaction, and none is prepared by name.
             Pooler::Transaction => options.statement_cache_capacity(0),
         };
         Database { options, pooler }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use outboxd::outbox::claim::{Claimer, Reach};
-use outboxd::outbox::line::{Database, Pooler};
+use outboxd::config::Pooler;
+use outboxd::outbox::line::Database;
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 

@@ -1,9 +1,11 @@
 //! One test binary: every test has a PostgreSQL database of its own, WeChat is simulated at the wire.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
+mod fleet;
 mod harness;
 
 mod claim;
 mod enqueue;
 mod plan;
+mod relay;
 mod schema;

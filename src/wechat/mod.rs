@@ -1,0 +1,345 @@
+//! The target: WeChat's cloud function, called over HTTP.
+//!
+//! One attempt is token ▸ call ▸ read the answer on its three levels. A token that is refused was refused
+//! before anything ran, so it is replaced once within the attempt. An attempt after an unknown one asks
+//! first (`inquire`) and calls only when the receiver has not seen the key. Nothing is called with less
+//! than a whole call's time left under the lease, so no call outlives it.
+//!
+//! What leaves this module is data without secrets: no URL, no token, no openid.
+
+mod credential;
+mod event;
+mod function;
+mod http;
+mod reply;
+mod secret;
+mod token_reply;
+mod trace;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+
+pub use credential::{ForcedRefresh, NeverForce};
+pub use secret::Secret;
+pub use trace::{Rehearsal, Step};
+
+use credential::TokenCache;
+use event::Verb;
+use function::{Inquired, inquired, notified, sealed};
+use http::{Trouble, Wire};
+use reply::{CONFIG, Heard, Unfit};
+use secret::scrub;
+use trace::Trace;
+
+use crate::catalogue::{Entry, local};
+use crate::delivery::{Failure, FailureKind, Outcome, Phase, Sealed, Target, Unknown};
+use crate::notification::Claim;
+
+/// One app: a mini program, its cloud environment and function.
+#[derive(Clone, Debug)]
+pub struct WechatSettings {
+    pub app: String,
+    pub appid: String,
+    pub appsecret: Secret,
+    pub cloud_env: String,
+    pub function: String,
+    /// `https://api.weixin.qq.com` unless tested or rehearsed; plain http is taken for this machine only.
+    pub base_url: String,
+    /// One deadline over connect, headers and body of each HTTP call; above the 5 s after which WeChat
+    /// cuts a function off.
+    pub call_timeout: Duration,
+    /// Shared with the function; without it the event goes out unsigned.
+    pub signing_secret: Option<Secret>,
+}
+
+/// Delivers the notifications of one app.
+pub struct WechatTarget {
+    settings: WechatSettings,
+    wire: Wire,
+    tokens: TokenCache,
+}
+
+impl fmt::Debug for WechatTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WechatTarget")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the metrics show about the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenFigures {
+    pub fetches: u64,
+    pub failures: u64,
+    pub expires_at: Option<Instant>,
+}
+
+impl WechatTarget {
+    /// Builds the HTTPS client, so that bad settings and a missing CA store stop the start.
+    pub fn new(
+        settings: WechatSettings,
+        permission: Arc<dyn ForcedRefresh>,
+    ) -> anyhow::Result<WechatTarget> {
+        let given = [
+            ("appid", settings.appid.as_str()),
+            ("appsecret", settings.appsecret.expose()),
+            ("cloud_env", settings.cloud_env.as_str()),
+            ("function", settings.function.as_str()),
+        ];
+        for (name, value) in given {
+            anyhow::ensure!(
+                !value.is_empty(),
+                "{name} of app {:?} is empty",
+                settings.app
+            );
+            anyhow::ensure!(
+                value.trim() == value,
+                "{name} of app {:?} has spaces around it",
+                settings.app
+            );
+        }
+        anyhow::ensure!(
+            settings
+                .signing_secret
+                .as_ref()
+                .is_none_or(|secret| !secret.expose().is_empty()),
+            "signing_secret of app {:?} is empty; leave it out to send unsigned",
+            settings.app
+        );
+        anyhow::ensure!(
+            !settings.call_timeout.is_zero(),
+            "call_timeout must not be zero"
+        );
+        let wire = Wire::new(&settings.base_url, settings.call_timeout)?;
+        let tokens = TokenCache::new(
+            &settings.app,
+            &settings.appid,
+            settings.appsecret.clone(),
+            wire.clone(),
+            settings.call_timeout,
+            permission,
+        );
+        Ok(WechatTarget {
+            settings,
+            wire,
+            tokens,
+        })
+    }
+
+    /// Delivers like [`Target::deliver`] and tells each step; for `send-test`.
+    pub async fn rehearse(&self, claim: &Claim) -> Rehearsal {
+        let mut attempt = Attempt::new(self, claim, Trace::on());
+        let outcome = attempt.deliver().await;
+        Rehearsal {
+            steps: attempt.trace.into_steps(),
+            outcome,
+        }
+    }
+
+    pub fn token_figures(&self) -> TokenFigures {
+        TokenFigures {
+            fetches: self.tokens.fetches(),
+            failures: self.tokens.failures(),
+            expires_at: self.tokens.expires_at(),
+        }
+    }
+}
+
+impl Target for WechatTarget {
+    async fn deliver(&self, claim: &Claim) -> Outcome {
+        Attempt::new(self, claim, Trace::off()).deliver().await
+    }
+
+    async fn seal(&self, claim: &Claim) -> Sealed {
+        let heard = Attempt::new(self, claim, Trace::off())
+            .ask(Verb::Seal)
+            .await;
+        sealed(heard, claim.key)
+    }
+}
+
+/// One attempt under way.
+struct Attempt<'a> {
+    target: &'a WechatTarget,
+    claim: &'a Claim,
+    /// The one replacement of a refused token has been used.
+    replaced: bool,
+    trace: Trace,
+}
+
+impl<'a> Attempt<'a> {
+    fn new(target: &'a WechatTarget, claim: &'a Claim, trace: Trace) -> Attempt<'a> {
+        Attempt {
+            target,
+            claim,
+            replaced: false,
+            trace,
+        }
+    }
+
+    async fn deliver(&mut self) -> Outcome {
+        if self.claim.may_have_arrived {
+            let heard = self.ask(Verb::Inquire).await;
+            match inquired(heard, self.claim.key) {
+                Inquired::CallNow => {}
+                Inquired::Settled(outcome) => return self.scrubbed(outcome),
+            }
+        }
+        let heard = self.ask(Verb::Notify).await;
+        self.scrubbed(notified(heard, self.claim.key))
+    }
+
+    /// One word of the function, with a fresh token if the first one is refused.
+    async fn ask(&mut self, verb: Verb) -> Heard {
+        loop {
+            let call_timeout = self.target.settings.call_timeout;
+            if self.claim.time_left() < call_timeout {
+                return stopped(
+                    FailureKind::Throttled,
+                    Phase::NotCalled,
+                    local::DEADLINE_TOO_SHORT,
+                );
+            }
+            let started = Instant::now();
+            let handed = self.target.tokens.get(started + call_timeout).await;
+            self.trace.token(started, &handed);
+            let token = match handed {
+                Ok(handed) => handed.token,
+                Err(failure) => return Heard::Stopped(Outcome::Failed(failure)),
+            };
+            if self.claim.time_left() < call_timeout {
+                return stopped(
+                    FailureKind::Throttled,
+                    Phase::Token,
+                    local::DEADLINE_TOO_SHORT,
+                );
+            }
+            let heard = self.call(verb, &token).await;
+            let Heard::TokenRefused(unfit) = heard else {
+                return heard;
+            };
+            self.target.tokens.forget(&token);
+            if self.replaced {
+                let why = local::TOKEN_STILL_REFUSED;
+                let Unfit {
+                    errcode,
+                    detail,
+                    retry_after,
+                } = unfit;
+                let kind = FailureKind::Outage(CONFIG);
+                let phase = Phase::Answered;
+                let failure = Failure {
+                    kind,
+                    phase,
+                    why,
+                    errcode,
+                    detail,
+                    retry_after,
+                };
+                return Heard::Stopped(Outcome::Failed(failure));
+            }
+            self.replaced = true;
+        }
+    }
+
+    async fn call(&mut self, verb: Verb, token: &Secret) -> Heard {
+        let settings = &self.target.settings;
+        let secret = settings.signing_secret.as_ref();
+        let Ok(event) = event::build(verb, self.claim, Utc::now(), secret) else {
+            return stopped(
+                FailureKind::Permanent,
+                Phase::NotCalled,
+                local::PAYLOAD_UNUSABLE,
+            );
+        };
+        let query = [
+            ("access_token", token.expose()),
+            ("env", settings.cloud_env.as_str()),
+            ("name", settings.function.as_str()),
+        ];
+        let started = Instant::now();
+        let deadline = started + settings.call_timeout;
+        let answered = self
+            .target
+            .wire
+            .post("tcb/invokecloudfunction", &query, event, deadline)
+            .await;
+        self.trace.http(verb, started, &answered);
+        let heard = match answered {
+            Ok(answer) => reply::read(&answer, Utc::now()),
+            Err(trouble) => Heard::Stopped(unanswered(trouble)),
+        };
+        // Here, where the token is known: an error page may quote the URL it was asked for.
+        let heard = match heard {
+            Heard::Stopped(outcome) => Heard::Stopped(without(outcome, &[token])),
+            Heard::TokenRefused(unfit) => {
+                let detail = unfit.detail.and_then(|detail| scrub(&detail, &[token]));
+                Heard::TokenRefused(Unfit { detail, ..unfit })
+            }
+            Heard::Undefined | Heard::Word(_) => heard,
+        };
+        self.trace.heard(&heard);
+        heard
+    }
+
+    fn scrubbed(&self, outcome: Outcome) -> Outcome {
+        let settings = &self.target.settings;
+        let mut secrets = vec![&settings.appsecret];
+        secrets.extend(settings.signing_secret.as_ref());
+        without(outcome, &secrets)
+    }
+}
+
+fn stopped(kind: FailureKind, phase: Phase, why: &'static Entry) -> Heard {
+    let failure = Failure {
+        kind,
+        phase,
+        why,
+        errcode: None,
+        detail: None,
+        retry_after: None,
+    };
+    Heard::Stopped(Outcome::Failed(failure))
+}
+
+/// No answer: proven unsent only if the host was never reached.
+fn unanswered(trouble: Trouble) -> Outcome {
+    let (why, detail) = match trouble {
+        Trouble::NotReached(detail) => {
+            return Outcome::Failed(Failure {
+                kind: FailureKind::Unreachable,
+                phase: Phase::Connect,
+                why: local::NOT_REACHED,
+                errcode: None,
+                detail: Some(detail),
+                retry_after: None,
+            });
+        }
+        Trouble::TimedOut => (local::TIMED_OUT, None),
+        Trouble::Lost(detail) => (local::CONNECTION_LOST, Some(detail)),
+    };
+    Outcome::Unknown(Unknown {
+        phase: Phase::Sent,
+        why,
+        errcode: None,
+        detail,
+    })
+}
+
+fn without(outcome: Outcome, secrets: &[&Secret]) -> Outcome {
+    match outcome {
+        Outcome::Delivered(receipt) => Outcome::Delivered(receipt),
+        Outcome::Failed(failure) => {
+            let detail = failure.detail.and_then(|detail| scrub(&detail, secrets));
+            Outcome::Failed(Failure { detail, ..failure })
+        }
+        Outcome::Unknown(unknown) => {
+            let detail = unknown.detail.and_then(|detail| scrub(&detail, secrets));
+            Outcome::Unknown(Unknown { detail, ..unknown })
+        }
+    }
+}

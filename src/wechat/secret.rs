@@ -1,0 +1,146 @@
+//! Values that never print, and the last filter for foreign text.
+//!
+//! [`Secret`] shows `***` wherever it is formatted. [`scrub`] is the second line of defence: text of the
+//! other side is stored and shown to people, and an error page may well quote the URL it was asked for.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::delivery::clean;
+
+/// A value that must not appear in a log, an error, a span, a metric or a page.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<str>);
+
+impl Secret {
+    pub fn new(value: impl Into<String>) -> Secret {
+        Secret(Arc::from(value.into()))
+    }
+
+    /// The value itself, for the one place that puts it on the wire.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(value: String) -> Secret {
+        Secret::new(value)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Foreign text made fit to keep: cleaned and cut, without our secrets, without anything that looks like
+/// an openid or a mobile number. `None` if nothing is left.
+pub(crate) fn scrub(text: &str, secrets: &[&Secret]) -> Option<String> {
+    // Before the cleaning cuts: half a token at the end would no longer be recognised.
+    let mut hidden = String::from(text);
+    for secret in secrets.iter().filter(|secret| !secret.expose().is_empty()) {
+        hidden = hidden.replace(secret.expose(), "***");
+    }
+    let cleaned = clean(&mask_persons(&hidden));
+    let trimmed = cleaned.trim();
+    (!trimmed.is_empty()).then(|| trimmed.to_owned())
+}
+
+/// Masks runs that look like an openid (28 word characters starting with `o`) or a mobile number (11
+/// digits starting with 1). A request id (`rid`) has another shape and stays readable.
+fn mask_persons(text: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(is_word) {
+        masked.push_str(&rest[..start]);
+        rest = &rest[start..];
+        let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+        let (run, after) = rest.split_at(end);
+        if run.len() == 28 && run.starts_with('o') {
+            masked.push_str("o***");
+        } else {
+            mask_phones(run, &mut masked);
+        }
+        rest = after;
+    }
+    masked.push_str(rest);
+    masked
+}
+
+fn mask_phones(run: &str, masked: &mut String) {
+    let mut rest = run;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+        masked.push_str(&rest[..start]);
+        rest = &rest[start..];
+        let end = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(rest.len());
+        let (digits, after) = rest.split_at(end);
+        if digits.len() == 11 && digits.starts_with('1') {
+            masked.push_str(&digits[..3]);
+            masked.push_str("****");
+            masked.push_str(&digits[7..]);
+        } else {
+            masked.push_str(digits);
+        }
+        rest = after;
+    }
+    masked.push_str(rest);
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '-'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Secret, scrub};
+
+    #[test]
+    fn a_secret_does_not_print() {
+        let secret = Secret::new("hunter2");
+        assert_eq!(
+            format!("{secret} {secret:?} {:?}", Some(&secret)),
+            "*** *** Some(***)"
+        );
+    }
+
+    #[test]
+    fn foreign_text_loses_what_must_not_be_kept() {
+        let token = Secret::new("80_canary");
+        let cases = [
+            (
+                "GET /tcb?access_token=80_canary&env=a",
+                "GET /tcb?access_token=***&env=a",
+            ),
+            (
+                "openid oABCD-1234567890_abcdefghijk gone",
+                "openid o*** gone",
+            ),
+            (
+                "phone 13812345678, again +8613812345678",
+                "phone 138****5678, again +8613812345678",
+            ),
+            (
+                "invalid openid rid: 65f2a1b3-0c1d2e3f-4a5b6c7d",
+                "invalid openid rid: 65f2a1b3-0c1d2e3f-4a5b6c7d",
+            ),
+            ("msgid 1988810812324364291", "msgid 1988810812324364291"),
+            ("微信\u{0}系统\n繁忙", "微信系统 繁忙"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(scrub(text, &[&token]).as_deref(), Some(expected));
+        }
+        assert_eq!(scrub(" \n", &[&token]), None);
+        let long = format!("{}80_canary", "x".repeat(1020));
+        assert!(!scrub(&long, &[&token]).unwrap().contains("80_"));
+    }
+}
