@@ -14,6 +14,7 @@ mod page;
 mod phones;
 mod stage;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -28,6 +29,9 @@ struct Args {
     /// The database; an empty one, or one that this demo has used before.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: String,
+    /// The daemon's program; the one built beside this example unless given.
+    #[arg(long, value_name = "PROGRAM")]
+    outboxd: Option<PathBuf>,
     /// Play the scripted run, print its result as one line of JSON, and leave.
     #[arg(long)]
     once: bool,

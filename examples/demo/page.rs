@@ -10,6 +10,7 @@ use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use outboxd::catalogue::ENTRIES;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -118,7 +119,8 @@ async fn customers(State(house): State<House>) -> Result<Json<Value>, Trouble> {
 
 /// The sentences behind a notification's `reason`, in both languages, from the daemon's own catalogue.
 async fn words() -> Json<Value> {
-    Json(json!({}))
+    let sentences = ENTRIES.iter().map(|entry| (entry.key.to_owned(), json!({"zh": entry.zh, "en": entry.en})));
+    Json(Value::Object(sentences.collect()))
 }
 
 /// What a visitor may do to the simulated WeChat. Everything else stays with its own tests.

@@ -35,8 +35,8 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn put_up(args: &Args) -> Result<Stage> {
-        let program = the_daemons_program()?;
-        let daemon_log = program.with_file_name("demo-outboxd.log");
+        let program = the_daemons_program(args.outboxd.as_deref())?;
+        let daemon_log = std::env::temp_dir().join(format!("outboxd-demo-{}.log", std::process::id()));
         let pool = PgPoolOptions::new()
             .max_connections(8)
             .connect(&args.database_url)
@@ -94,8 +94,11 @@ fn settings(database_url: &str, wechat: &str) -> Vec<(&'static str, String)> {
         ("MINIPROGRAM_CLOUD_ENV", "cloud1-demo"),
         ("OUTBOXD_WECHAT_BASE_URL", wechat),
         ("OUTBOXD_HTTP_LISTEN", "off"),
+        // The demo's cluster is thrown away with its data; a real daemon refuses one that may forget.
+        ("OUTBOXD_UNSAFE_DURABILITY", "true"),
         ("OUTBOXD_CALL_TIMEOUT", "2s"),
         ("OUTBOXD_LEASE", "6s"),
+        ("OUTBOXD_DRAIN_TIMEOUT", "4s"),
         ("OUTBOXD_RETRY_SCHEDULE", "1s 2s 3s 4s 5s 5s 5s 5s 5s 5s"),
     ]
     .into_iter()
@@ -108,8 +111,12 @@ fn by_the_script(recipient: &str) -> Expectation {
     if recipient.starts_with("fail-") { Expectation::Refusal } else { Expectation::Message }
 }
 
-/// The `outboxd` built beside this example: `target/<profile>/outboxd` for `target/<profile>/examples/demo`.
-fn the_daemons_program() -> Result<PathBuf> {
+/// The one asked for, or the one built beside this example: `target/<profile>/outboxd` for
+/// `target/<profile>/examples/demo`.
+fn the_daemons_program(asked_for: Option<&Path>) -> Result<PathBuf> {
+    if let Some(program) = asked_for {
+        return Ok(program.to_owned());
+    }
     let here = std::env::current_exe().context("find the demo's own program")?;
     let profile = here.parent().and_then(Path::parent).context("the demo's program stands in no folder")?;
     let program = profile.join("outboxd");
