@@ -19,6 +19,7 @@ select jsonb_build_object(
             'ageMs', round(extract(epoch from clock_timestamp() - l.at) * 1000),
             'tookMs', round(extract(epoch from s.settled_at - l.at) * 1000),
             'nextMs', round(extract(epoch from s.next_attempt_at - clock_timestamp()) * 1000),
+            'leasedBy', o.leased_by,
             'leaseMs', round(extract(epoch from o.lease_until - clock_timestamp()) * 1000)
         ) order by l.id desc)
           from shown l

@@ -104,7 +104,7 @@ function make(customer) {
 function update(row, customer) {
   const owner = person(customer.owner);
   const ownership = owner ? t('belongs')(named(owner.name, owner.latin)) : t('inPool');
-  row.querySelector('.about').textContent = `${ownership} · ${customer.phone}`;
+  row.querySelector('.about').textContent = `${ownership} · ${t('tail')(customer.phoneTail)}`;
   row.customer = customer;
   row.classList.toggle('fresh', customer.fresh);
   if (customer.fresh) setTimeout(() => row.classList.remove('fresh'), 1200);

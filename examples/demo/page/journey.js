@@ -42,7 +42,7 @@ function drawHeld(app) {
   byId('held').hidden = open;
   if (open) return;
   const soon = app.untilMs > 0 ? ` ${t('probe')(span(app.untilMs))}` : '';
-  byId('held').textContent = t('held')(sentence(app.reason) || '') + soon;
+  byId('held').textContent = t('held')(sentence(app.reason)) + soon;
 }
 
 function drawRows({ rows, daemon, app }) {
@@ -110,8 +110,8 @@ function fateOf(row, daemon, app) {
     case 'scheduled':
       return { state: 'queued', step: 1, says: says.queued };
     case 'in_flight':
-      // Claimed before this daemon was started, or by one that is no more: only the lease knows.
-      if (daemon.pid === null) return { state: 'orphan', step: 2, says: says.orphan(span(row.leaseMs)) };
+      // Claimed by a daemon that is no more; nobody told the row, only its lease knows.
+      if (!row.leasedBy?.includes(`:${daemon.pid}#`)) return { state: 'orphan', step: 2, says: says.orphan(span(row.leaseMs)) };
       return { state: 'calling', step: 2, says: says.calling };
     case 'held':
       return { state: 'held', step: row.attempts > 0 ? 2 : 1, says: says.held };

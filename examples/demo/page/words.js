@@ -12,7 +12,7 @@ const TEXTS = {
     offline: '演示程序没有应答。它可能已经停止。',
     language: 'English', languageLabel: 'Switch to English', theme: '切换深色与浅色',
     crm: '客户管理', crmSays: '分配与通知写在同一个事务里。', assignTo: '分配给', batch: '批量分配 50 位', pool: '从公海领 5 位', leads: '新增 20 位',
-    show: '显示哪些客户', owned: '已有归属', nobody: '公海', belongs: (who) => `归 ${who}`, inPool: '公海', assign: '分配', to: '分配给', hint: '选一个人，点“分配”。',
+    show: '显示哪些客户', owned: '已有归属', nobody: '公海', belongs: (who) => `归 ${who}`, inPool: '公海', tail: (digits) => `尾号 ${digits}`, assign: '分配', to: '分配给', hint: '选一个人，点“分配”。',
     plain: '一切正常', unlucky: '各有状况',
     quirks: { not_subscribed: '未订阅', slow: '慢 0.8 秒', http_500: '首次 500', reset: '首次断线', lost_reply: '首次回复丢失' },
     done: (n, who, ms) => (n === 1 ? `已分配给${who}` : `${n} 位客户已分配给${who}，同一个事务`) + `，${ms} 毫秒。`,
@@ -21,7 +21,7 @@ const TEXTS = {
     journey: '通知的旅程', journeySays: '每一行都查得到：走到哪一步，为什么，下一步何时。', now: '此刻',
     stopQueued: '排队', stopInFlight: '已领取，调用中', stopDelivered: '微信已接收',
     aside: (retrying, refused, superseded) => `重试中 <b>${retrying}</b>　已拒绝或放弃 <b>${refused}</b>　被新分配取代 <b>${superseded}</b>`,
-    held: (why) => `已暂停领取，数据不受影响。${why}`, probe: (s) => `${s}后试探一条。`,
+    held: (why) => `已暂停领取，一条也不会丢。${why || ''}`, probe: (s) => `${s}后试探一条。`,
     rowsEmpty: '还没有通知。在左边分配一位客户。', newRows: (n) => `${n} 条新通知`,
     chips: { queued: '排队', calling: '调用中', orphan: '无主', retrying: '重试中', held: '暂停', delivered: '微信已接收', refused: '未送出', superseded: '已取代', missing: '不见了' },
     says: {
@@ -45,7 +45,7 @@ const TEXTS = {
     offline: 'The demo does not answer. It may have been stopped.',
     language: '中文', languageLabel: '切换到中文', theme: 'Switch between dark and light',
     crm: 'The CRM', crmSays: 'Assignment and notification are one transaction.', assignTo: 'Assign to', batch: 'Batch-assign 50', pool: 'Take 5 from pool', leads: '20 new leads',
-    show: 'Which customers', owned: 'Owned', nobody: 'Public pool', belongs: (who) => `with ${who}`, inPool: 'in the pool', assign: 'Assign', to: 'Assign to', hint: 'Choose somebody and press Assign.',
+    show: 'Which customers', owned: 'Owned', nobody: 'Public pool', belongs: (who) => `with ${who}`, inPool: 'in the pool', tail: (digits) => `…${digits}`, assign: 'Assign', to: 'Assign to', hint: 'Choose somebody and press Assign.',
     plain: 'All is well', unlucky: 'With a misfortune',
     quirks: { not_subscribed: 'not subscribed', slow: '0.8 s slow', http_500: 'first call: 500', reset: 'first call: cut', lost_reply: 'first reply lost' },
     done: (n, who, ms) => (n === 1 ? `Assigned to ${who}` : `${n} customers assigned to ${who} in one transaction`) + `, ${ms} ms.`,
@@ -54,7 +54,7 @@ const TEXTS = {
     journey: 'A row’s journey', journeySays: 'Every row can be explained: how far it came, why, and what happens next.', now: 'Now',
     stopQueued: 'queued', stopInFlight: 'claimed, calling', stopDelivered: 'accepted by WeChat',
     aside: (retrying, refused, superseded) => `retrying <b>${retrying}</b>　refused or given up <b>${refused}</b>　superseded <b>${superseded}</b>`,
-    held: (why) => `Claiming is paused; nothing is lost. ${why}`, probe: (s) => `One row probes in ${s}.`,
+    held: (why) => `Claiming is paused, nothing is lost. ${why || ''}`, probe: (s) => `One row probes in ${s}.`,
     rowsEmpty: 'No notifications yet. Assign a customer on the left.', newRows: (n) => `${n} new`,
     chips: { queued: 'queued', calling: 'calling', orphan: 'orphaned', retrying: 'retrying', held: 'held', delivered: 'accepted by WeChat', refused: 'not sent', superseded: 'superseded', missing: 'missing' },
     says: {
@@ -64,7 +64,7 @@ const TEXTS = {
     },
     tries: (n) => `attempt ${n}`, ago: (s) => `${s} ago`, justNow: 'just now',
     phones: 'Phones', phonesSay: 'Where the subscribe messages land.', whose: 'Whose phone', everybody: 'Everybody’s', cardsEmpty: 'No messages yet.', newCards: (n) => `${n} new`,
-    service: 'Service notification', app: 'Housekeeping CRM', title: 'Customer assigned', more: 'Open the mini program', forWhom: (who) => `for ${who}`,
+    service: 'Service notice', app: 'CRM', title: 'Customer assigned', more: 'Open the mini program', forWhom: (who) => `for ${who}`,
     fields: { thing1: 'Customer', thing2: 'Note', time3: 'Time' },
     seconds: (s) => `${s} s`, minutes: (m) => `${m} min`, millis: (ms) => `${ms} ms`,
   },
@@ -79,7 +79,10 @@ export const named = (thing, latin) => (language === 'zh' ? thing : latin);
 export const learn = (sentences) => { catalogue = sentences; };
 
 /** The catalogue's sentence for a reason, or nothing. */
-export const sentence = (reason) => catalogue[reason]?.[language];
+export function sentence(reason) {
+  const words = catalogue[reason]?.[language];
+  return words && (/[.。!?！？]$/.test(words) ? words : words + (language === 'zh' ? '。' : '.'));
+}
 
 /** A duration as people say it. */
 export function span(ms) {
