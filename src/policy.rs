@@ -6,11 +6,14 @@
 use std::time::Duration;
 
 use crate::catalogue::{self, Entry};
-use crate::delivery::{Failure, FailureKind, Outcome, Pause, Unknown};
+use crate::delivery::{Failure, FailureKind, Outcome, Pause, Phase, Unknown};
 use crate::notification::{Claim, Status};
 
 /// Three claims in a row without a word: the row kills its worker.
 pub const QUARANTINE_AFTER: i16 = 3;
+
+/// Free attempts before further ones count: what never counts could go on for ever.
+pub const SPARED_AT_MOST: i32 = 100;
 
 /// Calls in a row that ended without an answer before the app's breaker opens.
 pub const BREAKER_AFTER: u32 = 5;
@@ -62,6 +65,8 @@ pub enum Health {
     Silent,
     /// Broken for every row until somebody or some time mends it.
     Broken(Pause),
+    /// The same, if it is not this row's doing: the second in a row opens the breaker.
+    Doubtful(Pause),
 }
 
 #[derive(Clone, Debug)]
@@ -112,6 +117,12 @@ impl Policy {
                 reason: if receipt.duplicate { catalogue::local::ACCEPTED_DUPLICATE } else { catalogue::local::ACCEPTED },
                 may_have_arrived: false,
             },
+            // The receiver itself cannot tell and never will: asking again is no use, and it must not be sent again.
+            Outcome::Unknown(unknown) if std::ptr::eq(unknown.why, catalogue::local::RECEIVER_UNKNOWN) => Transition::Settle {
+                status: Status::Dead,
+                reason: unknown.why,
+                may_have_arrived: true,
+            },
             Outcome::Unknown(unknown) => self.retry(claim, unknown.why, None, true, jitter),
             Outcome::Failed(failure) => {
                 let arrived = claim.may_have_arrived;
@@ -122,6 +133,11 @@ impl Policy {
                         may_have_arrived: arrived,
                     },
                     FailureKind::Transient => self.retry(claim, failure.why, failure.retry_after, arrived, jitter),
+                    FailureKind::Throttled | FailureKind::Unreachable | FailureKind::Outage(_)
+                        if claim.attempt.0 - claim.spent >= SPARED_AT_MOST =>
+                    {
+                        self.retry(claim, failure.why, failure.retry_after, arrived, jitter)
+                    }
                     FailureKind::Throttled => spare(claim, failure, Duration::from_secs(2), jitter),
                     FailureKind::Unreachable => spare(claim, failure, Duration::from_secs(5), jitter),
                     // A little back in the queue, so that another row makes the probe: this one might be the cause.
@@ -171,7 +187,9 @@ pub fn health(outcome: &Outcome) -> Health {
             FailureKind::Permanent | FailureKind::Transient => Health::Good,
             FailureKind::Throttled => Health::Neutral,
             FailureKind::Unreachable => Health::Silent,
-            FailureKind::Outage(pause) => Health::Broken(pause),
+            // Without a token no row can be the cause; behind it, one odd row might be.
+            FailureKind::Outage(pause) if failure.phase == Phase::Token => Health::Broken(pause),
+            FailureKind::Outage(pause) => Health::Doubtful(pause),
         },
     }
 }
@@ -183,7 +201,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::delivery::{Phase, Receipt};
+    use crate::delivery::Receipt;
     use crate::notification::{AttemptNo, Key, LeaseToken, NotificationId};
 
     const S: fn(u64) -> Duration = Duration::from_secs;
@@ -288,6 +306,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_free_is_not_free_for_ever() {
+        let mut old = claim(1);
+        old.attempt = AttemptNo(1 + SPARED_AT_MOST);
+        assert_eq!(short(&policy().decide(&old, &failed(FailureKind::Throttled), 0.5)), "5s");
+    }
+
+    #[test]
     fn reasons_not_to_call() {
         type Change = fn(&mut Claim);
         let cases: [(Change, Option<&str>); 8] = [
@@ -335,6 +360,11 @@ mod tests {
         assert_eq!(health(&failed(FailureKind::Throttled)), Health::Neutral);
         assert_eq!(health(&failed(FailureKind::Unreachable)), Health::Silent);
         assert_eq!(health(&unknown()), Health::Silent);
-        assert_eq!(health(&failed(FailureKind::Outage(Pause::UntilTomorrow))), Health::Broken(Pause::UntilTomorrow));
+        let mut outage = failed(FailureKind::Outage(Pause::UntilTomorrow));
+        assert_eq!(health(&outage), Health::Doubtful(Pause::UntilTomorrow), "one odd row might be the cause");
+        if let Outcome::Failed(failure) = &mut outage {
+            failure.phase = Phase::Token;
+        }
+        assert_eq!(health(&outage), Health::Broken(Pause::UntilTomorrow));
     }
 }

@@ -149,6 +149,8 @@ struct Pace {
     width: usize,
     /// Answers missing in a row.
     silent: u32,
+    /// The last answer but nothing good since spoke against the whole app.
+    doubtful: bool,
     /// A probe of ours is under way.
     probing: bool,
     /// A suspect waits to run alone.
@@ -168,6 +170,7 @@ impl<T: Target> Relay<T> {
             idle: POLL_AFTER_HIT,
             width: self.slots,
             silent: 0,
+            doubtful: false,
             probing: false,
             isolate: false,
             away_since: None,
@@ -286,6 +289,7 @@ impl<T: Target> Relay<T> {
         let said = match (health, why) {
             (Health::Good, _) => {
                 pace.silent = 0;
+                pace.doubtful = false;
                 pace.width = (pace.width * 2).min(self.slots);
                 if !probing {
                     return;
@@ -304,8 +308,9 @@ impl<T: Target> Relay<T> {
                 }
                 self.open(pace, crate::delivery::Pause::For(policy::BREAKER_PAUSE), why, errcode).await
             }
-            (Health::Broken(pause), Some((why, errcode))) => self.open(pace, pause, why, errcode).await,
-            (Health::Neutral | Health::Silent | Health::Broken(_), _) => {
+            (Health::Doubtful(_), Some(_)) if !probing && !std::mem::replace(&mut pace.doubtful, true) => return,
+            (Health::Broken(pause) | Health::Doubtful(pause), Some((why, errcode))) => self.open(pace, pause, why, errcode).await,
+            (Health::Neutral | Health::Silent | Health::Broken(_) | Health::Doubtful(_), _) => {
                 if !probing {
                     return;
                 }

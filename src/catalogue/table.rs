@@ -151,19 +151,22 @@ table! {
 
     // ---- the function, before its send step: nothing was sent ----
     // Codes 1 to 5 are our function's own words; WeChat has no codes there.
-    no_openid Permanent, CrmAdmin [BeforeSend 1]
+    no_openid Permanent, CrmAdmin [BeforeSend 1004]
         zh "该员工没有绑定微信" "请该员工在小程序里登录绑定，然后重新发送"
         en "This person has no WeChat binding" "The person signs in to the mini program once; then send again";
-    signature_refused Outage(CONFIG), Operator [BeforeSend 2]
+    signature_refused Outage(CONFIG), Operator [BeforeSend 1003]
         zh "云函数不认可签名，已暂停发送" "核对两边的签名密钥和服务器时间"
         en "The function refused the signature; sending is paused" "Check the signing secret on both sides and the server's clock";
-    caller_refused Outage(CONFIG), Developer [BeforeSend 3]
+    caller_refused Outage(CONFIG), Developer [BeforeSend 1005]
         zh "云函数只接受服务器调用，已暂停发送" "请开发人员检查调用方式"
         en "The function takes calls from servers only; sending is paused" "A developer checks how the function is called";
-    event_refused Permanent, Developer [BeforeSend 4]
+    event_refused Permanent, Developer [BeforeSend 1001]
         zh "云函数看不懂这条通知，没有发送" "请开发人员检查通知内容和云函数版本"
         en "The function cannot read this notification; not sent" "A developer checks the payload and the function's version";
-    no_template Permanent, Developer [BeforeSend 5]
+    function_outdated Outage(CONFIG), Developer [BeforeSend 1002]
+        zh "云函数不认识这种调用，版本可能过旧，已暂停发送" "重新部署本项目的 quickstartFunctions"
+        en "The function does not know this kind of call, it may be outdated; sending is paused" "Deploy this project's quickstartFunctions again";
+    no_template Permanent, Developer [BeforeSend 1006]
         zh "云函数没有为这类通知配置模板" "请开发人员在云函数里配置模板，然后重新发送"
         en "The function has no template for this kind of event" "A developer adds the template; then send again";
     function_database_busy Transient, Nobody [BeforeSend -1 -501001 -501002 -502001 -502010 -502011 -502012 -502013 -502014 -502015 -601001 -601003 -601008 -604102 -604103]

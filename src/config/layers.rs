@@ -137,11 +137,14 @@ impl<'a> Layers<'a> {
         }
     }
 
-    /// The apps of the file, by name.
+    /// The apps of the file, by name. An empty section, as the template leaves it, is no app.
     pub(super) fn apps(&self) -> impl Iterator<Item = &str> {
         let apps = self.file.get("apps").and_then(toml::Value::as_table);
+        let empty = |app: &toml::Value| app.as_table().is_some_and(toml::Table::is_empty);
         apps.into_iter()
-            .flat_map(|apps| apps.keys().map(String::as_str))
+            .flatten()
+            .filter(move |(_, app)| !empty(app))
+            .map(|(name, _)| name.as_str())
     }
 
     pub(super) fn file_origin(&self, key: &str) -> Origin {

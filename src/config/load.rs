@@ -260,7 +260,10 @@ impl Loader<'_> {
             && let Some(file) = found.open_file
         {
             let finding = Finding::new(&*name, Some(origin.clone()), open_to_all(&file));
-            self.warnings.push(finding);
+            // Once for a file, however many secrets stand in it.
+            if !self.warnings.iter().any(|w| w.reason == finding.reason) {
+                self.warnings.push(finding);
+            }
         }
         Some(Given {
             value,

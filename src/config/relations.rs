@@ -87,7 +87,7 @@ pub(super) fn pooler_is_told(url: &str, pooled: bool) -> Option<Wrong> {
     (url.contains("pgbouncer=true") && !pooled).then(|| Wrong {
         reason: Words::new(
             "says pgbouncer=true, and OUTBOXD_POOLER does not say transaction",
-            "里写着 pgbouncer=true，而 OUTBOXD_POOLER 不是 transaction",
+            "写着 pgbouncer=true，而 OUTBOXD_POOLER 不是 transaction",
         ),
         way_out: Words::new(
             "set OUTBOXD_POOLER=transaction, or better give the daemon a direct URL",

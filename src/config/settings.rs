@@ -335,7 +335,7 @@ pub static HTTP_LISTEN: Setting<Listen> = Setting {
 pub static LOG: Setting<Filter> = Setting {
     env: "OUTBOXD_LOG",
     also: Some("RUST_LOG"),
-    key: "log.filter",
+    key: "log.level",
     scope: Scope::Daemon,
     needs: Needs::Database,
     absent: Absent::Default("info"),

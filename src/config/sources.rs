@@ -107,3 +107,25 @@ impl Origin {
         }
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::{FileText, Sources};
+
+    #[test]
+    fn a_real_file_tells_who_may_read_it() {
+        let path = std::env::temp_dir().join(format!("outboxd-config-{}", std::process::id()));
+        fs::write(&path, "text\n").unwrap();
+        let sources = Sources::from_system(Default::default());
+        for (mode, open) in [(0o600, false), (0o640, false), (0o644, true)] {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let FileText { text, open_to_all } = (sources.read_file)(&path).unwrap();
+            assert_eq!((&*text, open_to_all), ("text\n", open), "{mode:o}");
+        }
+        fs::remove_file(&path).unwrap();
+        assert!((sources.read_file)(&path).is_err());
+    }
+}

@@ -56,14 +56,15 @@ struct Aggregate<'a> {
     id: &'a str,
 }
 
-/// The bytes to send. Fails only for a payload that is no JSON, or that cannot be signed because it
-/// has a number beyond a double or is nested deeper than 128.
+/// The bytes to send. Fails for a payload that not every JSON reader on the way takes: a number beyond a
+/// double, or nested deeper than 128. Were it sent, the refusal would look like a fault of the whole app.
 pub(crate) fn build(
     verb: Verb,
     claim: &Claim,
     sent_at: DateTime<Utc>,
     signing_secret: Option<&Secret>,
 ) -> serde_json::Result<Vec<u8>> {
+    serde_json::from_str::<serde_json::Value>(&claim.payload)?;
     let payload: &RawValue = serde_json::from_str(&claim.payload)?;
     let mut event = Event {
         verb: verb.word(),

@@ -82,7 +82,7 @@ impl Read for DatabaseUrl {
         if unknown_mode {
             let modes = SSL_MODES.join(", ");
             return wrong(
-                Words::new("has an unknown sslmode", "里的 sslmode 无法识别"),
+                Words::new("has an unknown sslmode", "sslmode 无法识别"),
                 words!("use one of: {modes}", "可用的值：{modes}"),
             );
         }

@@ -37,7 +37,7 @@ impl Read for Name {
         if text.len() > self.longest || !text.chars().all(fits) {
             let takes = self.takes();
             return wrong(
-                words!("takes only {t}", "只能由{t}组成", t = takes),
+                words!("takes only {t}", "只接受{t}", t = takes),
                 Words::new(
                     "copy it again, without quotes and spaces",
                     "请重新复制，不要带引号和空格",
@@ -108,8 +108,8 @@ impl Kind for Hidden {
         match self {
             Hidden::AppSecret => Words::new("32 characters `0-9a-f`", "32 位 `0-9a-f` 字符"),
             Hidden::SigningSecret => Words::new(
-                "any text, 16 characters or more",
-                "任意文字，不少于 16 个字符",
+                "any text without spaces, 16 characters or more",
+                "任意文字，不含空格，不少于 16 个字符",
             ),
         }
     }

@@ -1,5 +1,7 @@
 //! Loading as a whole, from sources made of a few maps.
 
+mod documents;
+mod mistakes;
 mod origins;
 
 use std::collections::BTreeMap;
@@ -164,22 +166,4 @@ fn the_instance_is_called_after_host_and_process() {
     let machine = Machine::configured().file("/proc/sys/kernel/hostname", "crm-1\n");
     let name = machine.config().instance.name;
     assert_eq!(name, format!("crm-1:{}", std::process::id()));
-}
-
-#[test]
-fn every_mistake_is_reported_at_once() {
-    let refused = Machine::default().env("OUTBOXD_SLOTS", "0").refused();
-    assert_eq!(
-        refused.to_string(),
-        "the configuration has 3 mistakes:\n\
-         1. DATABASE_URL is missing\n   \
-         → write DATABASE_URL=postgres://user:password@host:5432/database, the database in which \
-         the CRM assigns customers\n\
-         2. OUTBOXD_SLOTS = \"0\" (environment variable OUTBOXD_SLOTS) must be a whole number from 1 to 1024\n   \
-         → write for example 10\n\
-         3. MINIPROGRAM_APPID, MINIPROGRAM_APPSECRET, MINIPROGRAM_CLOUD_ENV are missing: no mini \
-         program is configured\n   \
-         → AppID and AppSecret: mp.weixin.qq.com, 开发管理 → 开发设置; environment id (like \
-         cloud1-…): WeChat DevTools, 云开发 → 设置"
-    );
 }

@@ -232,3 +232,27 @@ fn rust_log_is_asked_before_our_own() {
     let machine = machine.env("RUST_LOG", "debug,sqlx=warn");
     assert_eq!(machine.config().log.filter, "debug,sqlx=warn");
 }
+
+#[test]
+fn an_empty_section_is_no_app() {
+    let shop = format!(
+        "[apps.default]\n[apps.shop]\nappid = \"{APPID}\"\nappsecret = \"{APPSECRET}\"\ncloud_env = \"cloud1-a\"\n"
+    );
+    let config = Machine::default()
+        .env("DATABASE_URL", URL)
+        .open_file("/etc/outboxd/config.toml", &shop)
+        .config();
+    assert_eq!(config.apps.len(), 1);
+    assert_eq!(config.apps[0].name, "shop");
+}
+
+#[test]
+fn an_open_file_is_doubted_once() {
+    let file = format!("[database]\nurl = \"{URL}\"\n[apps.default]\nappsecret = \"{APPSECRET}\"");
+    let config = Machine::default()
+        .env("MINIPROGRAM_APPID", APPID)
+        .env("MINIPROGRAM_CLOUD_ENV", "cloud1-abc")
+        .open_file("/etc/outboxd/config.toml", &file)
+        .config();
+    assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+}
