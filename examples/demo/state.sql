@@ -21,7 +21,7 @@ select jsonb_build_object(
             'nextMs', round(extract(epoch from s.next_attempt_at - clock_timestamp()) * 1000),
             'leasedBy', o.leased_by,
             'leaseMs', round(extract(epoch from o.lease_until - clock_timestamp()) * 1000)
-        ) order by l.id desc)
+        ) order by l.at desc, l.id)
           from shown l
           join crm.customer c on c.id = l.customer_id
           join crm.staff p on p.id = l.assigned_to

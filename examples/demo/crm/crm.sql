@@ -34,7 +34,8 @@ create table if not exists crm.assignment_log (
     via              text        not null,
     notification_id  bigint      not null unique,
     notification_key uuid        not null unique,
-    at               timestamptz not null default clock_timestamp()
+    -- One transaction, one time: a batch's lines share it.
+    at               timestamptz not null default now()
 );
 create index if not exists assignment_log_customer on crm.assignment_log (customer_id, id);
 

@@ -55,7 +55,7 @@ function drawRows({ rows, daemon, app }) {
       element.remove();
       elements.delete(id);
     }
-    for (const row of [...fresh].reverse()) insert(row);
+    insertAll(rows);
   }
   for (const row of rows) if (elements.has(row.id)) update(elements.get(row.id), row, daemon, app);
   const waiting = still ? fresh.filter((row) => !elements.has(row.id)).length : 0;
@@ -64,19 +64,26 @@ function drawRows({ rows, daemon, app }) {
   byId('rows-empty').hidden = elements.size > 0;
 }
 
-function insert(row) {
+/** The newest transaction first, and within it the order in which its rows are claimed. */
+function insertAll(rows) {
+  let below = null;
+  for (const row of [...rows].reverse()) {
+    if (!elements.has(row.id)) insert(row, below);
+    below = elements.get(row.id);
+  }
+}
+
+function insert(row, below) {
   const element = document.createElement('li');
   element.className = 'new';
   element.dataset.step = 0;
-  element.dataset.id = row.id;
   element.innerHTML = '<div class="who"></div><span class="age"></span><div class="track" aria-hidden="true"><i></i></div><div class="fate"><span class="chip"></span><span class="says"></span></div><span class="tries"></span>';
   const who = element.querySelector('.who');
   const to = Object.assign(document.createElement('span'), { className: 'to', textContent: '→' });
   const number = Object.assign(document.createElement('small'), { textContent: `#${row.notification}` });
   who.append(named(row.customer, row.customerLatin), to, named(row.staff, row.staffLatin), number);
   elements.set(row.id, element);
-  const below = [...list.children].find((other) => Number(other.dataset.id) < row.id);
-  list.insertBefore(element, below || null);
+  list.insertBefore(element, below);
   // Laid out once at its beginning, so that the way to where it is now is seen.
   void element.offsetWidth;
 }
@@ -135,10 +142,6 @@ function fateOf(row, daemon, app) {
 more.addEventListener('click', () => {
   box.scrollTop = 0;
   more.blur();
-  elements.size && last && drawNow();
-});
-
-function drawNow() {
-  for (const row of last.rows.filter((r) => !elements.has(r.id)).reverse()) insert(row);
+  insertAll(last.rows);
   drawRows(last);
-}
+});
