@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -237,4 +238,33 @@ pub fn wechat_settings(app: &AppConfig) -> WechatSettings {
         call_timeout: app.call_timeout,
         signing_secret: app.signing_secret.as_ref().map(|s| crate::wechat::Secret::new(s.expose())),
     }
+}
+
+/// The executable's way in: a runtime, and the signals. SIGTERM and SIGINT stop gracefully; a second one ends at
+/// once, leaving what is under way to its leases.
+pub fn main(config: Config, until: Until, migrate: bool) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (stop, stopped) = watch::channel(false);
+        tokio::spawn(signals(stop)?);
+        run(config, until, migrate, stopped).await
+    })
+}
+
+fn signals(stop: watch::Sender<bool>) -> Result<impl Future<Output = ()> + Send> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        for number in 1.. {
+            let code = tokio::select! {
+                _ = terminate.recv() => 143,
+                _ = interrupt.recv() => 130,
+            };
+            if number == 2 {
+                warn!("second signal: ending at once; what is under way is left to its leases");
+                std::process::exit(code);
+            }
+            let _ = stop.send(true);
+        }
+    })
 }

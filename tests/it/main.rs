@@ -4,6 +4,7 @@
 mod fleet;
 mod harness;
 
+mod chaos;
 mod claim;
 mod enqueue;
 mod plan;
