@@ -74,8 +74,15 @@ enum Verdict {
 
 impl Books {
     /// Opens the books at today's last line: what was assigned before has its messages elsewhere.
-    pub(crate) async fn open(pool: PgPool, phones: Phones, expects: fn(&str) -> Expectation) -> Result<Self> {
-        let first_line: i64 = sqlx::query_scalar("select coalesce(max(id), 0) + 1 from crm.assignment_log").fetch_one(&pool).await?;
+    pub(crate) async fn open(
+        pool: PgPool,
+        phones: Phones,
+        expects: fn(&str) -> Expectation,
+    ) -> Result<Self> {
+        let first_line: i64 =
+            sqlx::query_scalar("select coalesce(max(id), 0) + 1 from crm.assignment_log")
+                .fetch_one(&pool)
+                .await?;
         Ok(Books {
             pool,
             phones,
@@ -109,7 +116,10 @@ impl Books {
             *times += 1;
             if *times == 2 {
                 self.counts.twice += 1;
-                self.findings.push(format!("twice: {} has more than one message under {}", message.recipient, message.key));
+                self.findings.push(format!(
+                    "twice: {} has more than one message under {}",
+                    message.recipient, message.key
+                ));
             }
         }
         for entry in &entries {
@@ -121,13 +131,21 @@ impl Books {
     /// Sentences about what is not settled yet.
     pub(crate) async fn still_open(&self) -> Result<Vec<String>> {
         let entries = self.entries().await?;
-        Ok(entries.iter().map(|entry| entry.sentence("not settled in time")).collect())
+        Ok(entries
+            .iter()
+            .map(|entry| entry.sentence("not settled in time"))
+            .collect())
     }
 
     /// Everything that is open, and everything that is new. Numbers are given before commits are made, so
     /// a line may appear below one already read: the look trails by a margin.
     async fn entries(&self) -> Result<Vec<Entry>> {
-        let newest = self.open.last().max(self.closed.last()).copied().unwrap_or(0);
+        let newest = self
+            .open
+            .last()
+            .max(self.closed.last())
+            .copied()
+            .unwrap_or(0);
         let from = (newest - TRAIL).max(self.first_line);
         Ok(sqlx::query_as(
             "select l.id as assignment, l.customer_id, l.assigned_to, l.notification_id, l.notification_key,
@@ -150,7 +168,10 @@ impl Books {
         if self.open.insert(entry.assignment) {
             self.counts.assigned += 1;
         }
-        let verdict = entry.verdict(self.messages_under(entry.notification_key), (self.expects)(&entry.assigned_to));
+        let verdict = entry.verdict(
+            self.messages_under(entry.notification_key),
+            (self.expects)(&entry.assigned_to),
+        );
         if verdict == Verdict::Waiting {
             return;
         }
@@ -176,14 +197,22 @@ impl Entry {
         let arrived = messages > 0;
         let certain = self.may_have_arrived == Some(false);
         match self.status.as_deref() {
-            None => Verdict::Lost("its notification stands neither in the outbox nor among the settled ones"),
-            Some("delivered") if !arrived => Verdict::Lost("called delivered, but no phone has a message"),
+            None => Verdict::Lost(
+                "its notification stands neither in the outbox nor among the settled ones",
+            ),
+            Some("delivered") if !arrived => {
+                Verdict::Lost("called delivered, but no phone has a message")
+            }
             Some("delivered") => Verdict::True,
             Some("superseded" | "dead" | "expired" | "cancelled") if arrived && certain => {
                 Verdict::Lost("called certainly not sent, but a phone has a message")
             }
-            Some("superseded") if !self.overtaken => Verdict::Lost("superseded, but nothing newer was assigned"),
-            Some("dead" | "expired" | "cancelled") if !arrived && expectation == Expectation::Message => {
+            Some("superseded") if !self.overtaken => {
+                Verdict::Lost("superseded, but nothing newer was assigned")
+            }
+            Some("dead" | "expired" | "cancelled")
+                if !arrived && expectation == Expectation::Message =>
+            {
                 Verdict::Lost("given up, although this person takes messages")
             }
             Some("superseded" | "dead" | "expired" | "cancelled") => Verdict::True,

@@ -45,8 +45,17 @@ pub(crate) struct Health {
 }
 
 impl Daemon {
-    pub(crate) fn new(program: PathBuf, settings: Vec<(&'static str, String)>, log: PathBuf) -> Self {
-        Daemon { program, settings, log, slot: Mutex::default() }
+    pub(crate) fn new(
+        program: PathBuf,
+        settings: Vec<(&'static str, String)>,
+        log: PathBuf,
+    ) -> Self {
+        Daemon {
+            program,
+            settings,
+            log,
+            slot: Mutex::default(),
+        }
     }
 
     /// Runs another of the program's commands to its end, with the same settings.
@@ -57,7 +66,11 @@ impl Daemon {
             .await
             .with_context(|| format!("run {} {command}", self.program.display()))?;
         if !output.status.success() {
-            bail!("`outboxd {command}` failed ({}):\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+            bail!(
+                "`outboxd {command}` failed ({}):\n{}",
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
         Ok(())
     }
@@ -68,14 +81,23 @@ impl Daemon {
         if slot.child.is_some() {
             return Ok(());
         }
-        let log = File::options().create(true).append(true).open(&self.log).context("open the daemon's log")?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .context("open the daemon's log")?;
         let child = self
             .command("run")
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
             .with_context(|| format!("start {} run", self.program.display()))?;
-        *slot = Slot { child: Some(child), starts: slot.starts + 1, since: Some(Utc::now()), how_it_ended: None };
+        *slot = Slot {
+            child: Some(child),
+            starts: slot.starts + 1,
+            since: Some(Utc::now()),
+            how_it_ended: None,
+        };
         Ok(())
     }
 
@@ -94,13 +116,21 @@ impl Daemon {
     pub(crate) async fn stop(&self) -> Result<()> {
         let mut slot = self.slot.lock().await;
         notice_the_end(&mut slot);
-        let Some(mut child) = slot.child.take() else { return Ok(()) };
-        let pid = child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
+        let Some(mut child) = slot.child.take() else {
+            return Ok(());
+        };
+        let pid = child
+            .id()
+            .and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
         if let Some(pid) = pid {
-            rustix::process::kill_process(pid, rustix::process::Signal::TERM).context("ask the daemon to stop")?;
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+                .context("ask the daemon to stop")?;
         }
         if timeout(PATIENCE, child.wait()).await.is_err() {
-            child.kill().await.context("kill the daemon that would not stop")?;
+            child
+                .kill()
+                .await
+                .context("kill the daemon that would not stop")?;
         }
         slot.close("stopped");
         Ok(())

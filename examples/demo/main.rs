@@ -54,7 +54,10 @@ async fn main() -> ExitCode {
 
 /// Puts the stage up, plays, and takes it down again, whichever way the play ended.
 async fn demonstrate(args: &Args) -> Result<ExitCode> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
     let told_to_stop = async {
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -80,7 +83,11 @@ async fn play(args: &Args, stage: &Stage) -> Result<ExitCode> {
     if args.once {
         return once::play(stage, args.seed.unwrap_or_else(rand::random)).await;
     }
-    say(format_args!("The demo is on {}  (Ctrl-C ends it; the daemon's log: {})", stage.url(), stage.daemon_log().display()));
+    say(format_args!(
+        "The demo is on {}  (Ctrl-C ends it; the daemon's log: {})",
+        stage.url(),
+        stage.daemon_log().display()
+    ));
     std::future::pending().await
 }
 

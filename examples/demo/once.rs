@@ -25,7 +25,14 @@ use crate::stage::Stage;
 /// From the last assignment on. Longer than the longest wait the faults can cause.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-const ORDINARY: [&str; 6] = ["li-na", "wang-wei", "zhang-min", "liu-yang", "chen-jing", "zhao-lei"];
+const ORDINARY: [&str; 6] = [
+    "li-na",
+    "wang-wei",
+    "zhang-min",
+    "liu-yang",
+    "chen-jing",
+    "zhao-lei",
+];
 const DIFFICULT: [&str; 5] = [
     "fail-43101.zhou-ting",
     "slow-800ms.guo-fang",
@@ -61,9 +68,17 @@ struct Script<'a> {
 impl<'a> Script<'a> {
     /// Fresh customers for this run, so that it can be played on a used database.
     async fn open(stage: &'a Stage, seed: u64) -> Result<Script<'a>> {
-        let customers = crm::new_leads(&stage.pool, 200, Owner::Nobody).await?.into();
+        let customers = crm::new_leads(&stage.pool, 200, Owner::Nobody)
+            .await?
+            .into();
         let rng = StdRng::seed_from_u64(seed);
-        Ok(Script { stage, rng, customers, committed: HashMap::new(), undisturbed: Vec::new() })
+        Ok(Script {
+            stage,
+            rng,
+            customers,
+            committed: HashMap::new(),
+            undisturbed: Vec::new(),
+        })
     }
 
     /// 70 assignments, 50 of them in one transaction, and nothing is broken.
@@ -83,7 +98,9 @@ impl<'a> Script<'a> {
 
     /// 40 assignments to people with their own misfortunes.
     async fn difficult_people(&mut self) -> Result<()> {
-        self.act("difficult people: no subscription, slow, answers lost on the way, connections cut");
+        self.act(
+            "difficult people: no subscription, slow, answers lost on the way, connections cut",
+        );
         for n in 0..40 {
             // Each of them comes up, whatever the seed says.
             match DIFFICULT.get(n) {
@@ -99,7 +116,10 @@ impl<'a> Script<'a> {
         self.act("the access token is revoked in the middle");
         for n in 0..20 {
             if n == 10 {
-                self.stage.phones.switch(&json!({"revoke_tokens": true})).await?;
+                self.stage
+                    .phones
+                    .switch(&json!({"revoke_tokens": true}))
+                    .await?;
             }
             self.assign_one(&ORDINARY).await?;
         }
@@ -108,7 +128,9 @@ impl<'a> Script<'a> {
 
     /// 20 assignments while nobody answers; five customers change hands twice meanwhile.
     async fn wechat_is_down(&mut self) -> Result<()> {
-        self.act("WeChat is down: 10 taken from the public pool, 5 assigned twice while nobody answers");
+        self.act(
+            "WeChat is down: 10 taken from the public pool, 5 assigned twice while nobody answers",
+        );
         self.stage.phones.switch(&json!({"down": true})).await?;
         self.assign_from_pool(10, &ORDINARY).await?;
         for _ in 0..5 {
@@ -146,7 +168,10 @@ impl<'a> Script<'a> {
             self.assign_one(&ORDINARY).await?;
         }
         self.pause(500..1_000).await;
-        self.stage.phones.switch(&json!({"http_500": false})).await?;
+        self.stage
+            .phones
+            .switch(&json!({"http_500": false}))
+            .await?;
         self.assign_from_pool(10, &ORDINARY).await
     }
 
@@ -178,15 +203,29 @@ impl<'a> Script<'a> {
     }
 
     async fn report(&self, counts: Counts) -> Result<ExitCode> {
-        let Counts { assigned, settled, delivered, superseded, refused, messages, twice, lost } = counts;
+        let Counts {
+            assigned,
+            settled,
+            delivered,
+            superseded,
+            refused,
+            messages,
+            twice,
+            lost,
+        } = counts;
         // What is not settled by now is not delivered, whatever may become of it.
         let lost = lost.max(assigned - settled);
         let all = self.latencies(|_| true).await?;
         let undisturbed = self.latencies(|key| self.undisturbed.contains(key)).await?;
-        eprintln!("demo: {delivered} delivered, {refused} refused or given up, {superseded} superseded");
+        eprintln!(
+            "demo: {delivered} delivered, {refused} refused or given up, {superseded} superseded"
+        );
         eprintln!(
             "demo: commit to phone, all {}: p50 {} ms, p99 {} ms; the {} of the quiet morning: see below",
-            all.len(), percentile(&all, 50), percentile(&all, 99), undisturbed.len(),
+            all.len(),
+            percentile(&all, 50),
+            percentile(&all, 99),
+            undisturbed.len(),
         );
         say(format_args!(
             "{}",
@@ -202,7 +241,11 @@ impl<'a> Script<'a> {
             ])
         ));
         let as_promised = twice == 0 && lost == 0 && settled == assigned;
-        Ok(if as_promised { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if as_promised {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
 
     /// From the commit, by the CRM's clock, to the phone, in milliseconds, ascending.
@@ -214,7 +257,9 @@ impl<'a> Script<'a> {
             .await?
             .iter()
             .filter(|message| of(&message.key))
-            .filter_map(|message| Some((message.at - *self.committed.get(&message.key)?).num_milliseconds()))
+            .filter_map(|message| {
+                Some((message.at - *self.committed.get(&message.key)?).num_milliseconds())
+            })
             .collect();
         took.sort_unstable();
         Ok(took)
@@ -230,21 +275,36 @@ impl<'a> Script<'a> {
 
     /// A coin decides whether it was done on the web or in the mini program.
     async fn assign_this(&mut self, customer: i64, person: &str) -> Result<()> {
-        let place = if self.rng.random() { "customers/miniprogram" } else { "customers" };
+        let place = if self.rng.random() {
+            "customers/miniprogram"
+        } else {
+            "customers"
+        };
         let path = format!("/api/{place}/{customer}/assign");
-        self.send(reqwest::Method::PATCH, &path, &json!({"assignedTo": person, "assignedBy": "script"})).await
+        self.send(
+            reqwest::Method::PATCH,
+            &path,
+            &json!({"assignedTo": person, "assignedBy": "script"}),
+        )
+        .await
     }
 
     async fn assign_batch(&mut self, size: usize, people: &[&str]) -> Result<()> {
         let customers: Vec<i64> = self.customers.drain(..size).collect();
         let body = json!({"customerIds": customers, "assignedTo": self.somebody(people)?, "assignedBy": "script"});
-        self.send(reqwest::Method::POST, "/api/customers/batch-assign", &body).await
+        self.send(reqwest::Method::POST, "/api/customers/batch-assign", &body)
+            .await
     }
 
     async fn assign_from_pool(&mut self, size: usize, people: &[&str]) -> Result<()> {
         let customers: Vec<i64> = self.customers.drain(..size).collect();
         let body = json!({"customerIds": customers, "assignedTo": self.somebody(people)?, "assignedBy": "script"});
-        self.send(reqwest::Method::POST, "/api/customers/public-pool/assign", &body).await
+        self.send(
+            reqwest::Method::POST,
+            "/api/customers/public-pool/assign",
+            &body,
+        )
+        .await
     }
 
     async fn send(&mut self, method: reqwest::Method, path: &str, body: &Value) -> Result<()> {
@@ -257,16 +317,24 @@ impl<'a> Script<'a> {
         let response = request.send().await.context("call the CRM")?;
         let status = response.status();
         let answer = response.bytes().await?;
-        ensure!(status.is_success(), "{path}: {status}: {}", String::from_utf8_lossy(&answer));
+        ensure!(
+            status.is_success(),
+            "{path}: {status}: {}",
+            String::from_utf8_lossy(&answer)
+        );
         let answer: Assigned = serde_json::from_slice(&answer)?;
         for line in answer.assigned {
-            self.committed.insert(line.notification_key, answer.committed_at);
+            self.committed
+                .insert(line.notification_key, answer.committed_at);
         }
         Ok(())
     }
 
     fn somebody<'p>(&mut self, people: &[&'p str]) -> Result<&'p str> {
-        people.choose(&mut self.rng).copied().context("nobody to assign to")
+        people
+            .choose(&mut self.rng)
+            .copied()
+            .context("nobody to assign to")
     }
 
     async fn wait_for_calls_in_flight(&self) -> Result<i64> {
@@ -302,6 +370,9 @@ fn percentile(ascending: &[i64], p: usize) -> i64 {
 
 /// An object whose keys stand in the order given.
 fn line_of_json(pairs: &[(&str, Value)]) -> String {
-    let pairs: Vec<String> = pairs.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+    let pairs: Vec<String> = pairs
+        .iter()
+        .map(|(key, value)| format!("\"{key}\":{value}"))
+        .collect();
     format!("{{{}}}", pairs.join(","))
 }

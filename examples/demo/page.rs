@@ -39,7 +39,9 @@ pub(crate) fn routes(house: House) -> Router {
         .route("/api/demo/daemon", post(daemon))
         .route("/api/demo/leads", post(leads))
         .with_state(house);
-    FILES.iter().fold(demo, |routes, file| routes.route(file.path, get(|| async { file.response() })))
+    FILES.iter().fold(demo, |routes, file| {
+        routes.route(file.path, get(|| async { file.response() }))
+    })
 }
 
 struct File {
@@ -66,7 +68,8 @@ static FILES: &[File] = files! {
     "/favicon.svg", "image/svg+xml", "favicon.svg";
 };
 
-const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str =
+    "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 impl File {
     fn response(&self) -> Response {
@@ -88,13 +91,18 @@ struct Since {
 }
 
 /// One poll: the database's part is one statement (`state.sql`), the phones' part what is new.
-async fn state(State(house): State<House>, Query(since): Query<Since>) -> Result<Json<Value>, Trouble> {
+async fn state(
+    State(house): State<House>,
+    Query(since): Query<Since>,
+) -> Result<Json<Value>, Trouble> {
     let (first_line, counts) = {
         let mut books = house.books.lock().await;
         (books.first_line(), books.turn().await?)
     };
-    let mut state: Value =
-        sqlx::query_scalar(include_str!("state.sql")).bind(first_line).fetch_one(&house.pool).await?;
+    let mut state: Value = sqlx::query_scalar(include_str!("state.sql"))
+        .bind(first_line)
+        .fetch_one(&house.pool)
+        .await?;
     state["counts"] = json!(counts);
     state["messages"] = json!(house.phones.messages(since.after).await?);
     state["switches"] = house.phones.switches().await?;
@@ -119,7 +127,12 @@ async fn customers(State(house): State<House>) -> Result<Json<Value>, Trouble> {
 
 /// The sentences behind a notification's `reason`, in both languages, from the daemon's own catalogue.
 async fn words() -> Json<Value> {
-    let sentences = ENTRIES.iter().map(|entry| (entry.key.to_owned(), json!({"zh": entry.zh, "en": entry.en})));
+    let sentences = ENTRIES.iter().map(|entry| {
+        (
+            entry.key.to_owned(),
+            json!({"zh": entry.zh, "en": entry.en}),
+        )
+    });
     Json(Value::Object(sentences.collect()))
 }
 
@@ -134,16 +147,24 @@ struct Lever {
     revoke_tokens: Option<bool>,
 }
 
-async fn switch(State(house): State<House>, Json(lever): Json<Lever>) -> Result<Json<Value>, Trouble> {
+async fn switch(
+    State(house): State<House>,
+    Json(lever): Json<Lever>,
+) -> Result<Json<Value>, Trouble> {
     let wishes = [
         ("down", lever.down.map(Value::from)),
         ("refuse_all", lever.refuse_all.map(Value::from)),
         ("http_500", lever.http_500.map(Value::from)),
-        ("latency_ms", lever.latency_ms.map(|ms| Value::from(ms.min(5_000)))),
+        (
+            "latency_ms",
+            lever.latency_ms.map(|ms| Value::from(ms.min(5_000))),
+        ),
         ("revoke_tokens", lever.revoke_tokens.map(Value::from)),
     ];
-    let change: serde_json::Map<_, _> =
-        wishes.into_iter().filter_map(|(name, wish)| Some((name.to_owned(), wish?))).collect();
+    let change: serde_json::Map<_, _> = wishes
+        .into_iter()
+        .filter_map(|(name, wish)| Some((name.to_owned(), wish?)))
+        .collect();
     house.phones.switch(&Value::Object(change)).await?;
     Ok(Json(house.phones.switches().await?))
 }
@@ -155,7 +176,10 @@ enum Order {
     Start,
 }
 
-async fn daemon(State(house): State<House>, Json(order): Json<Order>) -> Result<Json<Value>, Trouble> {
+async fn daemon(
+    State(house): State<House>,
+    Json(order): Json<Order>,
+) -> Result<Json<Value>, Trouble> {
     match order {
         Order::Kill => house.daemon.kill().await?,
         Order::Start => house.daemon.start().await?,

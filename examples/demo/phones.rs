@@ -33,19 +33,27 @@ struct Messages {
 
 impl Phones {
     pub(crate) fn at(base: &str, http: reqwest::Client) -> Self {
-        Phones { base: base.trim_end_matches('/').to_owned(), http }
+        Phones {
+            base: base.trim_end_matches('/').to_owned(),
+            http,
+        }
     }
 
     /// The messages that arrived after the one with this number, oldest first.
     pub(crate) async fn messages(&self, after: u64) -> Result<Vec<Message>> {
         let url = format!("{}/sim/messages?after={after}", self.base);
-        let read = self.read(self.http.get(url)).await.context("read the phones' messages")?;
+        let read = self
+            .read(self.http.get(url))
+            .await
+            .context("read the phones' messages")?;
         Ok(serde_json::from_value::<Messages>(read)?.messages)
     }
 
     pub(crate) async fn switches(&self) -> Result<Value> {
         let url = format!("{}/sim/switches", self.base);
-        self.read(self.http.get(url)).await.context("read the simulated WeChat's switches")
+        self.read(self.http.get(url))
+            .await
+            .context("read the simulated WeChat's switches")
     }
 
     /// Breaks or mends something; answers how the switches stand now.
@@ -55,14 +63,20 @@ impl Phones {
             .post(format!("{}/sim/switch", self.base))
             .header("content-type", "application/json")
             .body(change.to_string());
-        self.read(request).await.context("turn a switch of the simulated WeChat")
+        self.read(request)
+            .await
+            .context("turn a switch of the simulated WeChat")
     }
 
     async fn read(&self, request: reqwest::RequestBuilder) -> Result<Value> {
         let response = request.send().await?;
         let status = response.status();
         let body = response.bytes().await?;
-        ensure!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
+        ensure!(
+            status.is_success(),
+            "{status}: {}",
+            String::from_utf8_lossy(&body)
+        );
         Ok(serde_json::from_slice(&body)?)
     }
 }

@@ -36,7 +36,8 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) async fn put_up(args: &Args) -> Result<Stage> {
         let program = the_daemons_program(args.outboxd.as_deref())?;
-        let daemon_log = std::env::temp_dir().join(format!("outboxd-demo-{}.log", std::process::id()));
+        let daemon_log =
+            std::env::temp_dir().join(format!("outboxd-demo-{}.log", std::process::id()));
         let pool = PgPoolOptions::new()
             .max_connections(8)
             .connect(&args.database_url)
@@ -51,12 +52,23 @@ impl Stage {
 
         daemon.run_once("migrate").await?;
         crm::set_up(&pool).await.context("make the CRM's tables")?;
-        let expects = if args.once { by_the_script } else { |_: &str| Expectation::Either };
-        let books = Arc::new(Mutex::new(Books::open(pool.clone(), phones.clone(), expects).await?));
+        let expects = if args.once {
+            by_the_script
+        } else {
+            |_: &str| Expectation::Either
+        };
+        let books = Arc::new(Mutex::new(
+            Books::open(pool.clone(), phones.clone(), expects).await?,
+        ));
 
         let listener = first_free(args.port).await?;
         let address = listener.local_addr()?;
-        let house = page::House { pool: pool.clone(), phones: phones.clone(), daemon: daemon.clone(), books: books.clone() };
+        let house = page::House {
+            pool: pool.clone(),
+            phones: phones.clone(),
+            daemon: daemon.clone(),
+            books: books.clone(),
+        };
         let routes = crm::routes(pool.clone()).merge(page::routes(house));
         let site = tokio::spawn(async move {
             if let Err(e) = axum::serve(listener, routes).await {
@@ -65,7 +77,17 @@ impl Stage {
         });
 
         daemon.start().await?;
-        Ok(Stage { pool, phones, daemon, books, http, address, daemon_log, site, _wechat: wechat })
+        Ok(Stage {
+            pool,
+            phones,
+            daemon,
+            books,
+            http,
+            address,
+            daemon_log,
+            site,
+            _wechat: wechat,
+        })
     }
 
     /// The daemon first: its last calls still need a WeChat to talk to and a database to write in.
@@ -108,7 +130,11 @@ fn settings(database_url: &str, wechat: &str) -> Vec<(&'static str, String)> {
 
 /// What the script knows: the ids say who has not subscribed.
 fn by_the_script(recipient: &str) -> Expectation {
-    if recipient.starts_with("fail-") { Expectation::Refusal } else { Expectation::Message }
+    if recipient.starts_with("fail-") {
+        Expectation::Refusal
+    } else {
+        Expectation::Message
+    }
 }
 
 /// The one asked for, or the one built beside this example: `target/<profile>/outboxd` for
@@ -118,10 +144,16 @@ fn the_daemons_program(asked_for: Option<&Path>) -> Result<PathBuf> {
         return Ok(program.to_owned());
     }
     let here = std::env::current_exe().context("find the demo's own program")?;
-    let profile = here.parent().and_then(Path::parent).context("the demo's program stands in no folder")?;
+    let profile = here
+        .parent()
+        .and_then(Path::parent)
+        .context("the demo's program stands in no folder")?;
     let program = profile.join("outboxd");
     if !program.is_file() {
-        bail!("{} is missing: build it with `cargo build --bin outboxd` (`make demo` does)", program.display());
+        bail!(
+            "{} is missing: build it with `cargo build --bin outboxd` (`make demo` does)",
+            program.display()
+        );
     }
     Ok(program)
 }
@@ -130,7 +162,10 @@ fn the_daemons_program(asked_for: Option<&Path>) -> Result<PathBuf> {
 fn http_client() -> Result<reqwest::Client> {
     // The feature set asks for a TLS provider, although the demo speaks plain HTTP; a second one is no error.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Ok(reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?)
+    Ok(reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?)
 }
 
 /// The wished port or one of the next; any free one if all of those are taken.

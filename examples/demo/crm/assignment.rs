@@ -17,8 +17,10 @@ pub(super) async fn assign(pool: &PgPool, via: Via, request: Request) -> Answer 
     let mut tx = pool.begin().await?;
     let staff = staff_name(&mut tx, &request.assigned_to).await?;
     let customers = lock_customers(&mut tx, via, &request).await?;
-    let notifications: Vec<Value> =
-        customers.iter().map(|c| notification(c, &request, &staff)).collect();
+    let notifications: Vec<Value> = customers
+        .iter()
+        .map(|c| notification(c, &request, &staff))
+        .collect();
 
     sqlx::query("update crm.customer set assigned_to = $2, assignments = assignments + 1 where id = any($1)")
         .bind(ids(&customers))
@@ -31,7 +33,10 @@ pub(super) async fn assign(pool: &PgPool, via: Via, request: Request) -> Answer 
     };
     let assigned = write_ledger(&mut tx, via, &request, &customers, &queued).await?;
     tx.commit().await?;
-    Ok(Json(Assigned { committed_at: Utc::now(), assigned }))
+    Ok(Json(Assigned {
+        committed_at: Utc::now(),
+        assigned,
+    }))
 }
 
 /// A customer under this transaction's lock.
@@ -54,11 +59,21 @@ async fn staff_name(tx: &mut PgConnection, id: &str) -> Result<String, Refusal> 
         .bind(id)
         .fetch_optional(tx)
         .await?
-        .ok_or_else(|| Refusal::new(422, "staff_unknown", format!("Nobody on the staff has the id \"{id}\".")))
+        .ok_or_else(|| {
+            Refusal::new(
+                422,
+                "staff_unknown",
+                format!("Nobody on the staff has the id \"{id}\"."),
+            )
+        })
 }
 
 /// Locks in the order of the ids, so that two batches cannot wait for each other.
-async fn lock_customers(tx: &mut PgConnection, via: Via, request: &Request) -> Result<Vec<Customer>, Refusal> {
+async fn lock_customers(
+    tx: &mut PgConnection,
+    via: Via,
+    request: &Request,
+) -> Result<Vec<Customer>, Refusal> {
     let found: Vec<Customer> = sqlx::query_as(
         "select id, name, phone, source, assigned_to, assignments from crm.customer
           where id = any($1) order by id for update",
@@ -67,18 +82,38 @@ async fn lock_customers(tx: &mut PgConnection, via: Via, request: &Request) -> R
     .fetch_all(tx)
     .await?;
 
-    if let Some(id) = request.customer_ids.iter().find(|id| found.iter().all(|c| c.id != **id)) {
-        return Err(Refusal::new(404, "customer_unknown", format!("There is no customer {id}; nobody was assigned.")));
+    if let Some(id) = request
+        .customer_ids
+        .iter()
+        .find(|id| found.iter().all(|c| c.id != **id))
+    {
+        return Err(Refusal::new(
+            404,
+            "customer_unknown",
+            format!("There is no customer {id}; nobody was assigned."),
+        ));
     }
     for c in &found {
         match &c.assigned_to {
             Some(owner) if via == Via::PublicPool => {
-                return Err(Refusal::new(409, "not_in_pool",
-                    format!("Customer {} has left the public pool: {owner} was faster. Nobody was assigned.", c.id)));
+                return Err(Refusal::new(
+                    409,
+                    "not_in_pool",
+                    format!(
+                        "Customer {} has left the public pool: {owner} was faster. Nobody was assigned.",
+                        c.id
+                    ),
+                ));
             }
             Some(owner) if *owner == request.assigned_to => {
-                return Err(Refusal::new(409, "already_assigned",
-                    format!("Customer {} belongs to {owner} already. Nobody was assigned.", c.id)));
+                return Err(Refusal::new(
+                    409,
+                    "already_assigned",
+                    format!(
+                        "Customer {} belongs to {owner} already. Nobody was assigned.",
+                        c.id
+                    ),
+                ));
             }
             Some(_) | None => {}
         }
@@ -128,7 +163,10 @@ async fn enqueue_one(tx: &mut PgConnection, n: &Value) -> sqlx::Result<i64> {
 
 /// The same for many: one round trip, ids in the order given.
 async fn enqueue_many(tx: &mut PgConnection, many: &[Value]) -> sqlx::Result<Vec<i64>> {
-    sqlx::query_scalar("select outboxd.enqueue_notifications($1)").bind(json!(many)).fetch_all(tx).await
+    sqlx::query_scalar("select outboxd.enqueue_notifications($1)")
+        .bind(json!(many))
+        .fetch_all(tx)
+        .await
 }
 
 /// One line of the ledger, and of the answer.
@@ -174,4 +212,3 @@ pub(crate) struct Assigned {
     pub(crate) committed_at: DateTime<Utc>,
     pub(crate) assigned: Vec<Line>,
 }
-

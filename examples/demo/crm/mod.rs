@@ -16,8 +16,8 @@ use serde::Deserialize;
 use serde_json::json;
 use sqlx::PgPool;
 
-use assignment::assign;
 pub(crate) use assignment::Assigned;
+use assignment::assign;
 
 /// One transaction carries at most this many assignments.
 const LARGEST_BATCH: usize = 500;
@@ -25,8 +25,9 @@ const LARGEST_BATCH: usize = 500;
 /// Makes the CRM's tables and, in an empty database, its people and customers.
 pub(crate) async fn set_up(pool: &PgPool) -> anyhow::Result<()> {
     sqlx::raw_sql(include_str!("crm.sql")).execute(pool).await?;
-    let (customers,): (i64,) =
-        sqlx::query_as("select count(*) from crm.customer").fetch_one(pool).await?;
+    let (customers,): (i64,) = sqlx::query_as("select count(*) from crm.customer")
+        .fetch_one(pool)
+        .await?;
     if customers == 0 {
         new_leads(pool, 150, Owner::Somebody).await?;
         new_leads(pool, 60, Owner::Nobody).await?;
@@ -53,7 +54,10 @@ pub(crate) async fn new_leads(pool: &PgPool, count: i32, owner: Owner) -> sqlx::
 /// The four founding endpoints, at their exact paths.
 pub(crate) fn routes(pool: PgPool) -> Router {
     Router::new()
-        .route("/api/customers/miniprogram/{id}/assign", patch(assign_in_mini_program))
+        .route(
+            "/api/customers/miniprogram/{id}/assign",
+            patch(assign_in_mini_program),
+        )
         .route("/api/customers/{id}/assign", patch(assign_on_the_web))
         .route("/api/customers/batch-assign", post(assign_batch))
         .route("/api/customers/public-pool/assign", post(assign_from_pool))
@@ -110,10 +114,18 @@ async fn assign_from_pool(pool: State<PgPool>, body: String) -> Answer {
 async fn assign_one(pool: &PgPool, via: Via, id: &str, body: &str) -> Answer {
     let mut request = parse(body)?;
     let Ok(id) = id.parse() else {
-        return Err(Refusal::new(422, "bad_request", format!("\"{id}\" is not a customer id: a whole number is expected.")));
+        return Err(Refusal::new(
+            422,
+            "bad_request",
+            format!("\"{id}\" is not a customer id: a whole number is expected."),
+        ));
     };
     if !request.customer_ids.is_empty() {
-        return Err(Refusal::new(422, "bad_request", "This address names its one customer; leave customerIds out."));
+        return Err(Refusal::new(
+            422,
+            "bad_request",
+            "This address names its one customer; leave customerIds out.",
+        ));
     }
     request.customer_ids.push(id);
     assign(pool, via, request).await
@@ -124,14 +136,23 @@ async fn assign_many(pool: &PgPool, via: Via, body: &str) -> Answer {
     request.customer_ids.sort_unstable();
     request.customer_ids.dedup();
     match request.customer_ids.len() {
-        0 => Err(Refusal::new(422, "batch_empty", "customerIds names nobody; at least one customer is needed.")),
+        0 => Err(Refusal::new(
+            422,
+            "batch_empty",
+            "customerIds names nobody; at least one customer is needed.",
+        )),
         1..=LARGEST_BATCH => assign(pool, via, request).await,
-        n => Err(Refusal::new(422, "batch_too_large", format!("{n} customers are too many for one transaction; at most {LARGEST_BATCH}."))),
+        n => Err(Refusal::new(
+            422,
+            "batch_too_large",
+            format!("{n} customers are too many for one transaction; at most {LARGEST_BATCH}."),
+        )),
     }
 }
 
 fn parse(body: &str) -> Result<Request, Refusal> {
-    serde_json::from_str(body).map_err(|e| Refusal::new(400, "bad_request", format!("The body cannot be read: {e}.")))
+    serde_json::from_str(body)
+        .map_err(|e| Refusal::new(400, "bad_request", format!("The body cannot be read: {e}.")))
 }
 
 type Answer = Result<Json<Assigned>, Refusal>;
@@ -145,19 +166,31 @@ struct Refusal {
 
 impl Refusal {
     fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Refusal { status, code, message: message.into() }
+        Refusal {
+            status,
+            code,
+            message: message.into(),
+        }
     }
 }
 
 impl From<sqlx::Error> for Refusal {
     fn from(e: sqlx::Error) -> Self {
-        Refusal::new(503, "database", format!("The database did not carry this out, nothing was assigned: {e}."))
+        Refusal::new(
+            503,
+            "database",
+            format!("The database did not carry this out, nothing was assigned: {e}."),
+        )
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, Json(json!({"error": {"code": self.code, "message": self.message}}))).into_response()
+        (
+            status,
+            Json(json!({"error": {"code": self.code, "message": self.message}})),
+        )
+            .into_response()
     }
 }

@@ -77,7 +77,7 @@ function insert(row, below) {
   const element = document.createElement('li');
   element.className = 'new';
   element.dataset.step = 0;
-  element.innerHTML = '<div class="who"></div><span class="age"></span><div class="track" aria-hidden="true"><i></i></div><div class="fate"><span class="chip"></span><span class="says"></span></div><span class="tries"></span>';
+  element.innerHTML = '<div class="who"></div><span class="age"></span><div class="track" aria-hidden="true"><i></i></div><div class="fate"><span class="chip"></span><span class="says"></span></div>';
   const who = element.querySelector('.who');
   const to = Object.assign(document.createElement('span'), { className: 'to', textContent: '→' });
   const number = Object.assign(document.createElement('small'), { textContent: `#${row.notification}` });
@@ -99,8 +99,8 @@ function update(element, row, daemon, app) {
   element.dataset.step = fate.step;
   write(element, '.says', fate.says);
   element.querySelector('.says').title = fate.says;
-  write(element, '.age', row.ageMs < 1000 ? t('justNow') : t('ago')(span(row.ageMs)));
-  write(element, '.tries', row.attempts > 1 ? t('tries')(row.attempts) : '');
+  const tries = row.attempts > 1 ? t('tries')(row.attempts) : '';
+  write(element, '.age', tries + (row.ageMs < 1000 ? t('justNow') : t('ago')(span(row.ageMs))));
 }
 
 function write(element, selector, text) {
