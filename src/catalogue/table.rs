@@ -118,8 +118,8 @@ table! {
         zh "接口没有权限或被封禁，已暂停发送" "在小程序后台查看接口权限"
         en "The interface is not authorised or banned; sending is paused" "Look at the interface permissions in the console";
     environment_wrong Outage(CONFIG), Operator [Outer -501000 -501005 -501006 -601012, BeforeSend -501000 -501005 -501006 -601012]
-        zh "云环境不对，或没有授权给该小程序，已暂停发送" "核对 MINIPROGRAM_CLOUD_ENV 和环境授权"
-        en "The cloud environment is wrong or not authorised; sending is paused" "Check MINIPROGRAM_CLOUD_ENV and who owns it";
+        zh "云环境或函数名不对，或没有授权给该小程序，已暂停发送" "核对 MINIPROGRAM_CLOUD_ENV、函数名和环境授权"
+        en "The cloud environment or function is wrong or not authorised; sending is paused" "Check MINIPROGRAM_CLOUD_ENV, the function's name and who owns the environment";
     function_not_found Outage(CONFIG), Developer [Outer -501007 -501008 -501009 -501020 -501021 -601002, BeforeSend -501007 -501008 -501009 -501020 -501021 -601002]
         zh "云函数没有部署，或名称、参数不对，已暂停发送" "部署 quickstartFunctions，核对函数名和环境"
         en "The function is not deployed, or its name or parameters are wrong; sending is paused" "Deploy quickstartFunctions; check the name and the environment";
@@ -150,22 +150,22 @@ table! {
         en "The notification is too large for the function" "A developer makes the payload smaller";
 
     // ---- the function, before its send step: nothing was sent ----
-    // Codes 1 to 5 are our function's own words; WeChat has no codes there.
+    // Codes 1001 to 1006 are our function's own words.
     no_openid Permanent, CrmAdmin [BeforeSend 1004]
         zh "该员工没有绑定微信" "请该员工在小程序里登录绑定，然后重新发送"
         en "This person has no WeChat binding" "The person signs in to the mini program once; then send again";
     signature_refused Outage(CONFIG), Operator [BeforeSend 1003]
         zh "云函数不认可签名，已暂停发送" "核对两边的签名密钥和服务器时间"
         en "The function refused the signature; sending is paused" "Check the signing secret on both sides and the server's clock";
+    function_too_old Outage(CONFIG), Developer [BeforeSend 1002]
+        zh "云函数不认识这种请求，已暂停发送" "重新部署与本程序同版本的 quickstartFunctions"
+        en "The function does not know this kind of call; sending is paused" "Deploy the quickstartFunctions that came with this version";
     caller_refused Outage(CONFIG), Developer [BeforeSend 1005]
         zh "云函数只接受服务器调用，已暂停发送" "请开发人员检查调用方式"
         en "The function takes calls from servers only; sending is paused" "A developer checks how the function is called";
     event_refused Permanent, Developer [BeforeSend 1001]
         zh "云函数看不懂这条通知，没有发送" "请开发人员检查通知内容和云函数版本"
         en "The function cannot read this notification; not sent" "A developer checks the payload and the function's version";
-    function_outdated Outage(CONFIG), Developer [BeforeSend 1002]
-        zh "云函数不认识这种调用，版本可能过旧，已暂停发送" "重新部署本项目的 quickstartFunctions"
-        en "The function does not know this kind of call, it may be outdated; sending is paused" "Deploy this project's quickstartFunctions again";
     no_template Permanent, Developer [BeforeSend 1006]
         zh "云函数没有为这类通知配置模板" "请开发人员在云函数里配置模板，然后重新发送"
         en "The function has no template for this kind of event" "A developer adds the template; then send again";

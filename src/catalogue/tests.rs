@@ -59,6 +59,9 @@ fn every_code_has_the_kind_the_reference_gives_it() {
         (Send, &[-604100, -604101, -604104, -502003, -502005], CONFIG),
         (Send, &[48001, 48004], CONFIG),
         (BeforeSend, &[40003, 43104], Permanent),
+        // Our own function's words.
+        (BeforeSend, &[1001, 1004, 1006], Permanent),
+        (BeforeSend, &[1002, 1003, 1005], CONFIG),
         (BeforeSend, &[-502003, -502005, 48001, 48004], CONFIG),
         (BeforeSend, &[-604100, -604101, -604104], CONFIG),
         (Send, &[45009, -501015, -501016], TOMORROW),

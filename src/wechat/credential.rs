@@ -276,16 +276,16 @@ impl Inner {
             }
             Err(failure) => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
+                // Nobody waits for a renewal, so nobody else would tell; other failures are an outcome.
                 if let Some(held) = &mut state.held {
                     held.refresh_at = Instant::now() + RENEW_AGAIN;
+                    tracing::warn!(
+                        app = self.app,
+                        why = failure.why.key,
+                        errcode = failure.errcode,
+                        "the access token could not be renewed yet",
+                    );
                 }
-                tracing::warn!(
-                    app = self.app,
-                    why = failure.why.key,
-                    errcode = failure.errcode,
-                    detail = failure.detail,
-                    "no access token",
-                );
             }
         }
     }
@@ -315,3 +315,6 @@ fn unreachable(detail: &str) -> Failure {
         },
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,3 +100,6 @@ fn sign(secret: &Secret, event: &str) -> serde_json::Result<String> {
         .map(|byte| format!("{byte:02x}"))
         .collect())
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -25,7 +25,7 @@ pub(crate) struct Word {
     code: Option<i64>,
     step: Step,
     receipt: Receipt,
-    detail: Option<String>,
+    pub(crate) detail: Option<String>,
     retry_after: Option<Duration>,
 }
 
@@ -95,6 +95,7 @@ pub(crate) fn function_word(
     };
     let key = match object.get("key") {
         None | Some(Value::Null) => Echo::Missing,
+        Some(Value::String(text)) if text.is_empty() => Echo::Missing,
         Some(Value::String(text)) => text.parse().map_or(Echo::Garbled, Echo::Of),
         Some(_) => Echo::Garbled,
     };
@@ -352,3 +353,6 @@ fn msgid(value: &Value) -> Option<String> {
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

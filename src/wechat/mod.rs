@@ -186,11 +186,11 @@ impl<'a> Attempt<'a> {
             let heard = self.ask(Verb::Inquire).await;
             match inquired(heard, self.claim.key) {
                 Inquired::CallNow => {}
-                Inquired::Settled(outcome) => return self.scrubbed(outcome),
+                Inquired::Settled(outcome) => return outcome,
             }
         }
         let heard = self.ask(Verb::Notify).await;
-        self.scrubbed(notified(heard, self.claim.key))
+        notified(heard, self.claim.key)
     }
 
     /// One word of the function, with a fresh token if the first one is refused.
@@ -274,23 +274,11 @@ impl<'a> Attempt<'a> {
             Err(trouble) => Heard::Stopped(unanswered(trouble)),
         };
         // Here, where the token is known: an error page may quote the URL it was asked for.
-        let heard = match heard {
-            Heard::Stopped(outcome) => Heard::Stopped(without(outcome, &[token])),
-            Heard::TokenRefused(unfit) => {
-                let detail = unfit.detail.and_then(|detail| scrub(&detail, &[token]));
-                Heard::TokenRefused(Unfit { detail, ..unfit })
-            }
-            Heard::Undefined | Heard::Word(_) => heard,
-        };
+        let mut secrets = vec![token, &settings.appsecret];
+        secrets.extend(secret);
+        let heard = without(heard, &secrets);
         self.trace.heard(&heard);
         heard
-    }
-
-    fn scrubbed(&self, outcome: Outcome) -> Outcome {
-        let settings = &self.target.settings;
-        let mut secrets = vec![&settings.appsecret];
-        secrets.extend(settings.signing_secret.as_ref());
-        without(outcome, &secrets)
     }
 }
 
@@ -330,16 +318,22 @@ fn unanswered(trouble: Trouble) -> Outcome {
     })
 }
 
-fn without(outcome: Outcome, secrets: &[&Secret]) -> Outcome {
-    match outcome {
-        Outcome::Delivered(receipt) => Outcome::Delivered(receipt),
-        Outcome::Failed(failure) => {
-            let detail = failure.detail.and_then(|detail| scrub(&detail, secrets));
-            Outcome::Failed(Failure { detail, ..failure })
-        }
-        Outcome::Unknown(unknown) => {
-            let detail = unknown.detail.and_then(|detail| scrub(&detail, secrets));
-            Outcome::Unknown(Unknown { detail, ..unknown })
-        }
-    }
+/// The same without our secrets in any text of the other side.
+fn without(mut heard: Heard, secrets: &[&Secret]) -> Heard {
+    let detail = match &mut heard {
+        Heard::TokenRefused(unfit) => &mut unfit.detail,
+        Heard::Stopped(Outcome::Failed(failure)) => &mut failure.detail,
+        Heard::Stopped(Outcome::Unknown(unknown)) => &mut unknown.detail,
+        Heard::Word(word) => &mut word.detail,
+        Heard::Stopped(Outcome::Delivered(_)) | Heard::Undefined => return heard,
+    };
+    *detail = detail.take().and_then(|text| scrub(&text, secrets));
+    heard
 }
+
+#[cfg(test)]
+mod attempt_tests;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

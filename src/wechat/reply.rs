@@ -260,3 +260,8 @@ pub(crate) fn retry_after(answer: &Answer, now: DateTime<Utc>) -> Option<Duratio
     };
     Some(wish.min(MOST))
 }
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+pub(crate) mod tests;

@@ -23,7 +23,7 @@
 //! | `in-progress` `unknown` `stale` `sealed` | the function answers this state and does nothing | – |
 //! | `outer-45009`, `outer-n504002` | outer errcode | unsent |
 //! | `scf-430` `scf-433` `scf-429` `scf-432` | outer errcode 0, the runtime's error object in `resp_data` | unsent |
-//! | `slow-4s` `slow-800ms` | the function takes that long at this point | claimed |
+//! | `slow-4s` `slow-800ms` | the function takes that long at this point; beyond its own timeout (3 s, see [`crate::Switches`]) it is killed there | claimed |
 //! | `hang` | no answer, no end | sent |
 //! | `reset-after-body` | RST instead of the reply | sent |
 //! | `reset-unsent` | the same, nothing sent | unsent |

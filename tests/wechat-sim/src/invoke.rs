@@ -1,29 +1,32 @@
 //! `POST /tcb/invokecloudfunction`: what the platform checks, the cuts at the function's timeout and at
-//! five seconds, and what becomes of the reply on its way back.
+//! five seconds, and what the ledger is told. What the reply looks like is in `shapes`.
 //!
 //! The function itself is in `receiver`; it runs in a task of its own, so that it can go on after its
 //! caller has left.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::errors;
-use crate::faults::{Fault, Point, Shape, What, Wire};
+use crate::faults::{Fault, Point, What};
 use crate::ledger::Call;
 use crate::receiver::{self, Ended};
-use crate::switches::{ErrorForm, Switches, UndefinedForm};
-use crate::wire::{Exchange, Reply, Request, Response};
+use crate::shapes::{
+    Failure, broken, enveloped, failed, name, outer, plain, runtime_error, shaped, summary,
+    undefined,
+};
+use crate::switches::Switches;
+use crate::wire::{Exchange, Reply, Request};
 use crate::{World, held};
-
-/// Another key than anybody asked about.
-const FOREIGN_KEY: &str = "00000000-0000-4000-8000-000000000000";
 
 /// Answers the call and writes it down.
 pub(crate) async fn answer(world: &Arc<World>, request: &Request) -> Exchange {
-    let event: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
+    let event = read(&request.body);
     let text = |name: &str| event[name].as_str().unwrap_or("").to_owned();
     let (seq, in_flight) = world.ledger.call_begins(Call {
         seq: 0,
@@ -41,11 +44,32 @@ pub(crate) async fn answer(world: &Arc<World>, request: &Request) -> Exchange {
         Err(Refused::Length) => (Reply::status(412), "http 412".to_owned()),
         Err(Refused::Code(code, text)) => outer(code, text),
     };
-    world.ledger.call_answered(seq, answered);
+    world
+        .ledger
+        .write(|ledger| ledger.call_answered(seq, answered));
     Exchange {
         reply,
         in_flight: Some(in_flight),
     }
+}
+
+/// The event, or null when the body is no JSON. What is JSON but fits no [`Value`] (a number without end,
+/// a nest of arrays) costs only the field that holds it: a JavaScript function would read it.
+fn read(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap_or_else(|_| {
+        let fields = serde_json::from_slice::<BTreeMap<String, Box<RawValue>>>(body);
+        fields.map_or(Value::Null, |fields| {
+            fields
+                .into_iter()
+                .map(|(name, raw)| {
+                    (
+                        name,
+                        serde_json::from_str::<Value>(raw.get()).unwrap_or_default(),
+                    )
+                })
+                .collect()
+        })
+    })
 }
 
 enum Refused {
@@ -106,7 +130,7 @@ pub(crate) fn spend_quota(world: &World) -> Result<(), i32> {
 }
 
 /// Runs the function, unless the script says that it never starts, and makes the reply.
-async fn call(world: &Arc<World>, request: &Request, event: Value) -> (Reply, String) {
+async fn call(world: &Arc<World>, request: &Request, mut event: Value) -> (Reply, String) {
     let switches = world.switches.get();
     if let Some(form) = switches.stock_function {
         return (plain(&undefined(form)), "undefined".to_owned());
@@ -114,6 +138,8 @@ async fn call(world: &Arc<World>, request: &Request, event: Value) -> (Reply, St
     if switches.code_error {
         return failed(switches.error_form, Failure::Threw);
     }
+    // What the platform adds to every event that comes over HTTP.
+    event["userInfo"] = json!({"appId": world.settings.appid});
     let key = event["key"].as_str().unwrap_or("");
     let recipient = switches
         .everyone
@@ -145,7 +171,7 @@ async fn call(world: &Arc<World>, request: &Request, event: Value) -> (Reply, St
     match fault.map(|fault| fault.what) {
         Some(What::Outer(code)) => outer(code, errors::text(code)),
         Some(What::Runtime(status)) => (
-            plain(&runtime_error(status, 3)),
+            plain(&enveloped(&runtime_error(status, 3))),
             format!("runtime {status}"),
         ),
         Some(What::Wire(wire)) => {
@@ -161,12 +187,6 @@ async fn call(world: &Arc<World>, request: &Request, event: Value) -> (Reply, St
             (plain(&enveloped(&answer)), summary(&answer))
         }
     }
-}
-
-/// How a function failed, seen from the platform.
-enum Failure {
-    Threw,
-    TimedOut { after_s: u64 },
 }
 
 /// Runs the function under its own timeout, and gives up on it at the trigger's.
@@ -195,189 +215,5 @@ async fn run(
                 after_s: trigger.as_secs(),
             })
         }
-    }
-}
-
-/// A failed function in the form that the switches ask for.
-fn failed(form: ErrorForm, failure: Failure) -> (Reply, String) {
-    let (code, object) = match failure {
-        Failure::Threw => (-504_002, runtime_error(430, 0)["resp_data"].take()),
-        Failure::TimedOut { after_s } => {
-            (-504_003, runtime_error(433, after_s)["resp_data"].take())
-        }
-    };
-    let text = match failure {
-        Failure::Threw => errors::text(code).to_owned(),
-        Failure::TimedOut { after_s } => format!("Invoking task timed out after {after_s} seconds"),
-    };
-    let mut body = errors::body_with(code, &text);
-    match form {
-        ErrorForm::Outer => (plain(&body), format!("outer {code}")),
-        ErrorForm::OuterWithData => {
-            body["resp_data"] = object;
-            (plain(&body), format!("outer {code}"))
-        }
-        ErrorForm::Inner => (
-            plain(&json!({"errcode": 0, "errmsg": "ok", "resp_data": object})),
-            format!("runtime for {code}"),
-        ),
-        ErrorForm::Hang => (Reply::Hang, "hang".to_owned()),
-    }
-}
-
-fn outer(code: i32, text: &str) -> (Reply, String) {
-    (
-        plain(&errors::body_with(code, text)),
-        format!("outer {code}"),
-    )
-}
-
-/// WeChat says text/plain here although the body is JSON, so the simulator does too.
-fn plain(body: &Value) -> Reply {
-    Reply::Whole(Response::new(200, "text/plain", body.to_string()))
-}
-
-/// The function's answer as the HTTP API hands it on: a JSON text within JSON.
-fn enveloped(answer: &Value) -> Value {
-    json!({"errcode": 0, "errmsg": "ok", "resp_data": answer.to_string()})
-}
-
-fn undefined(form: UndefinedForm) -> Value {
-    match form {
-        UndefinedForm::Missing => json!({"errcode": 0, "errmsg": "ok"}),
-        UndefinedForm::Empty => json!({"errcode": 0, "errmsg": "ok", "resp_data": ""}),
-        UndefinedForm::TextNull => json!({"errcode": 0, "errmsg": "ok", "resp_data": "null"}),
-        UndefinedForm::Null => json!({"errcode": 0, "errmsg": "ok", "resp_data": null}),
-    }
-}
-
-/// Outer errcode 0 around the runtime's own error object.
-fn runtime_error(status: u16, after_s: u64) -> Value {
-    let (code, message) = match status {
-        430 => (1, "user code exception caught".to_owned()),
-        433 => (
-            -1,
-            format!("Invoking task timed out after {after_s} seconds"),
-        ),
-        429 => (-1, "resource limit reached".to_owned()),
-        432 => (-1, "concurrency limit reached".to_owned()),
-        _ => (-1, "error".to_owned()),
-    };
-    let id = errors::with_rid("");
-    let object = json!({"errorCode": code, "errorMessage": message, "requestId": id.trim(), "statusCode": status});
-    enveloped(&object)
-}
-
-/// The answer in one of the shapes that real functions were seen to give it.
-fn shaped(answer: &Value, shape: Shape) -> Value {
-    let mut answer = answer.clone();
-    match shape {
-        Shape::WrongKey => answer["key"] = FOREIGN_KEY.into(),
-        Shape::NoKey => {
-            answer.as_object_mut().map(|fields| fields.remove("key"));
-        }
-        Shape::CamelErrcode => {
-            answer["errCode"] = answer["code"].take();
-            answer["errMsg"] = answer["message"].take();
-            answer
-                .as_object_mut()
-                .map(|fields| (fields.remove("code"), fields.remove("message")));
-        }
-        Shape::TextCodes => {
-            answer["code"] = answer["code"].to_string().into();
-            return json!({"errcode": "0", "errmsg": "ok", "resp_data": answer.to_string()});
-        }
-        Shape::Object => return json!({"errcode": 0, "errmsg": "ok", "resp_data": answer}),
-        Shape::Encoded(times) => {
-            for _ in 0..times {
-                answer = answer.to_string().into();
-            }
-        }
-        Shape::Undefined(form) => return undefined(form),
-    }
-    enveloped(&answer)
-}
-
-/// A reply whose bytes go wrong; `body` is what it would have been.
-pub(crate) fn broken(world: &World, request: &Request, wire: Wire, body: Option<&Value>) -> Reply {
-    let body = body.map_or_else(
-        || json!({"errcode": 0, "errmsg": "ok"}).to_string(),
-        Value::to_string,
-    );
-    let truth = Response::new(200, "application/json; encoding=utf-8", body);
-    let page = "<html><body><h1>Sorry</h1></body></html>";
-    match wire {
-        Wire::Hang => Reply::Hang,
-        Wire::Reset => Reply::Reset,
-        Wire::Close => Reply::Close,
-        Wire::Html => Reply::Whole(Response::new(200, "text/html", page)),
-        Wire::Empty => Reply::Whole(Response::new(200, "application/json", "")),
-        Wire::Garbage => Reply::Whole(Response::new(
-            200,
-            "application/json",
-            [0xff, 0x00, b'{', 0xc3, 0x28, b'}', 0x07],
-        )),
-        Wire::HalfJson => {
-            let half = truth.body[..truth.body.len() / 2].to_vec();
-            Reply::Whole(Response {
-                body: half,
-                ..truth
-            })
-        }
-        Wire::CutBody => Reply::Half(truth),
-        Wire::Huge => Reply::Endless,
-        Wire::Dribble { head_too } => Reply::Dribble {
-            response: truth,
-            head_too,
-        },
-        // The gateway's own refusal of an unmeasured body has no body either.
-        Wire::Status { status: 412, .. } => Reply::status(412),
-        Wire::Status {
-            status,
-            retry_after,
-        } => {
-            let mut response = Response::new(status, "text/html", page);
-            response
-                .headers
-                .extend(retry_after.map(|seconds| ("Retry-After", seconds.to_string())));
-            Reply::Whole(response)
-        }
-        Wire::Redirect(status) => {
-            let mut response = Response::new(status, "text/html", page);
-            response.headers.push((
-                "Location",
-                format!("http://{}{}", world.elsewhere, request.target),
-            ));
-            Reply::Whole(response)
-        }
-    }
-}
-
-fn name(wire: Wire) -> String {
-    match wire {
-        Wire::Status { status, .. } | Wire::Redirect(status) => format!("http {status}"),
-        Wire::Hang => "hang".to_owned(),
-        Wire::Reset => "reset".to_owned(),
-        Wire::Close => "close".to_owned(),
-        Wire::Html => "html".to_owned(),
-        Wire::Empty => "empty".to_owned(),
-        Wire::Garbage => "garbage".to_owned(),
-        Wire::HalfJson => "half-json".to_owned(),
-        Wire::CutBody => "cut-body".to_owned(),
-        Wire::Huge => "huge".to_owned(),
-        Wire::Dribble { .. } => "dribble".to_owned(),
-    }
-}
-
-/// `sent`, `sent again`, `refused 43101`.
-fn summary(answer: &Value) -> String {
-    let state = answer["state"].as_str().unwrap_or("no state");
-    match (
-        answer["duplicate"] == true,
-        answer["code"].as_i64().unwrap_or(0),
-    ) {
-        (true, _) => format!("{state} before"),
-        (false, 0) => state.to_owned(),
-        (false, code) => format!("{state} {code}"),
     }
 }

@@ -1,21 +1,13 @@
-//! What the simulator received and what reached a phone. It is written before the caller is answered, so
-//! a message that went out stands here even when the answer is lost.
+//! What the simulator received and what reached a phone, as tests read it.
 //!
-//! The ledger only tells; what may happen is decided elsewhere.
+//! The ledger only tells; what may happen is decided elsewhere. `keeper` writes it.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::Notify;
-
-use crate::held;
 
 /// One message that reached a phone.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -198,12 +190,38 @@ impl Ledger {
         self.by_key.get_mut(key)
     }
 
-    fn message_went_out(&mut self, message: Message) {
+    pub(crate) fn message_went_out(&mut self, mut message: Message) -> Arc<Message> {
+        message.seq = self.messages.len() as u64 + 1;
         let at = self.messages.len() as u32;
         if let Some(entries) = self.entries_mut(&message.key) {
             entries.messages.push(at);
         }
-        self.messages.push(Arc::new(message));
+        let message = Arc::new(message);
+        self.messages.push(Arc::clone(&message));
+        message
+    }
+
+    /// A call arrived; its number.
+    pub(crate) fn call_begins(&mut self, mut call: Call) -> u64 {
+        let at = self.calls.len() as u32;
+        call.seq = u64::from(at) + 1;
+        if let Some(entries) = self.entries_mut(&call.key) {
+            entries.calls.push(at);
+        }
+        self.calls.push(Arc::new(call));
+        self.in_flight += 1;
+        self.max_concurrent = self.max_concurrent.max(self.in_flight);
+        u64::from(at) + 1
+    }
+
+    /// What the call with this number is answered.
+    pub(crate) fn call_answered(&mut self, seq: u64, answered: String) {
+        Arc::make_mut(&mut self.calls[seq as usize - 1]).answered = Some(answered);
+    }
+
+    /// The reply has been written.
+    pub(crate) fn call_is_over(&mut self) {
+        self.in_flight -= 1;
     }
 
     pub(crate) fn token_was_asked(&mut self, mut call: TokenCall) {
@@ -221,128 +239,5 @@ impl Ledger {
 
     pub(crate) fn saw_referer(&mut self) {
         self.referers += 1;
-    }
-}
-
-/// The ledger behind its lock, its file, and whoever waits for it to change.
-pub(crate) struct Keeper(Arc<Shared>);
-
-struct Shared {
-    ledger: Mutex<(Ledger, Option<File>)>,
-    changed: Notify,
-}
-
-/// A call in flight; dropped when its reply has been written.
-pub(crate) struct InFlight {
-    shared: Arc<Shared>,
-}
-
-impl Keeper {
-    /// Opens the file, if there is to be one, and takes over the messages in it.
-    pub(crate) fn open(path: Option<&Path>, mut known: impl FnMut(&Message)) -> Result<Self> {
-        let mut ledger = Ledger::default();
-        let mut file = None;
-        if let Some(path) = path {
-            let opened = OpenOptions::new()
-                .create(true)
-                .append(true)
-                .read(true)
-                .open(path);
-            let opened = opened.with_context(|| format!("open the ledger {}", path.display()))?;
-            for line in BufReader::new(&opened).lines() {
-                // A line cut short by a kill was never answered for.
-                let Ok(message) =
-                    serde_json::from_str::<Message>(&line.context("read the ledger")?)
-                else {
-                    continue;
-                };
-                known(&message);
-                ledger.message_went_out(message);
-            }
-            file = Some(opened);
-        }
-        Ok(Self(Arc::new(Shared {
-            ledger: Mutex::new((ledger, file)),
-            changed: Notify::new(),
-        })))
-    }
-
-    pub(crate) fn look<T>(&self, look: impl FnOnce(&Ledger) -> T) -> T {
-        look(&held(&self.0.ledger).0)
-    }
-
-    pub(crate) fn write<T>(&self, write: impl FnOnce(&mut Ledger) -> T) -> T {
-        self.0.write(write)
-    }
-
-    /// A message reached a phone: numbered, filed, then told.
-    pub(crate) fn message(&self, mut message: Message) {
-        {
-            let (ledger, file) = &mut *held(&self.0.ledger);
-            message.seq = ledger.messages.len() as u64 + 1;
-            if let Some(file) = file {
-                let mut line = serde_json::to_vec(&message).expect("a message is plain JSON");
-                line.push(b'\n');
-                file.write_all(&line).expect("the ledger file takes a line");
-            }
-            ledger.message_went_out(message);
-        }
-        self.0.changed.notify_waiters();
-    }
-
-    /// A call arrived.
-    pub(crate) fn call_begins(&self, mut call: Call) -> (u64, InFlight) {
-        let seq = self.write(|ledger| {
-            let at = ledger.calls.len() as u32;
-            call.seq = u64::from(at) + 1;
-            if let Some(entries) = ledger.entries_mut(&call.key) {
-                entries.calls.push(at);
-            }
-            ledger.calls.push(Arc::new(call));
-            ledger.in_flight += 1;
-            ledger.max_concurrent = ledger.max_concurrent.max(ledger.in_flight);
-            u64::from(at) + 1
-        });
-        (
-            seq,
-            InFlight {
-                shared: Arc::clone(&self.0),
-            },
-        )
-    }
-
-    /// What the call with this number is answered.
-    pub(crate) fn call_answered(&self, seq: u64, answered: String) {
-        self.write(|ledger| {
-            Arc::make_mut(&mut ledger.calls[seq as usize - 1]).answered = Some(answered)
-        });
-    }
-
-    /// Returns once the ledger satisfies `what`.
-    pub(crate) async fn until(&self, what: impl Fn(&Ledger) -> bool) {
-        loop {
-            let changed = self.0.changed.notified();
-            tokio::pin!(changed);
-            // Enlisted before the look, so that no change falls in between.
-            changed.as_mut().enable();
-            if self.look(&what) {
-                return;
-            }
-            changed.await;
-        }
-    }
-}
-
-impl Shared {
-    fn write<T>(&self, write: impl FnOnce(&mut Ledger) -> T) -> T {
-        let result = write(&mut held(&self.ledger).0);
-        self.changed.notify_waiters();
-        result
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.shared.write(|ledger| ledger.in_flight -= 1);
     }
 }

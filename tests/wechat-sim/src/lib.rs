@@ -16,12 +16,16 @@ mod control;
 mod errors;
 pub mod faults;
 mod invoke;
+mod issuer;
+mod keeper;
 mod ledger;
 mod receipts;
 mod receiver;
 mod send;
 mod server;
 mod settings;
+mod shapes;
+mod signature;
 mod switches;
 mod template;
 mod token;
@@ -56,10 +60,10 @@ pub struct WechatSim {
 struct World {
     settings: Settings,
     switches: Switchboard,
-    tokens: Mutex<token::Tokens>,
+    tokens: Mutex<issuer::Tokens>,
     staff: Mutex<send::Staff>,
     receipts: Mutex<receipts::Receipts>,
-    ledger: ledger::Keeper,
+    ledger: keeper::Keeper,
     gate: watch::Sender<Gate>,
     listening: watch::Sender<bool>,
     /// Where a scripted redirect leads: a listener of its own that must never be called.
@@ -74,7 +78,7 @@ impl WechatSim {
             "the simulator listens on loopback addresses only"
         );
         let mut receipts = receipts::Receipts::default();
-        let ledger = ledger::Keeper::open(settings.ledger.as_deref(), |message| {
+        let ledger = keeper::Keeper::open(settings.ledger.as_deref(), |message| {
             receipts.restore(&message.key, &message.msgid);
         })?;
         let listener = TcpListener::bind(settings.listen)

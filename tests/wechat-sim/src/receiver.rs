@@ -7,16 +7,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use hmac::{Hmac, KeyInit, Mac};
+use chrono::Utc;
 use serde::Serialize;
 use serde_json::{Value, json};
-use sha2::Sha256;
 
 use crate::faults::{Fault, Point, What};
 use crate::receipts::Standing;
 use crate::send::{self, Order, Sent};
-use crate::{World, held, template};
+use crate::{World, held, signature, template};
 
 /// Codes of the receiver's own, outside WeChat's ranges: the event is no event of ours.
 pub const BAD_EVENT: i32 = 1001;
@@ -26,8 +24,6 @@ pub const UNKNOWN_TYPE: i32 = 1002;
 pub const BAD_SIGNATURE: i32 = 1003;
 /// The recipient has no openid.
 pub const NO_OPENID: i32 = 1004;
-
-const SIGNATURE_AGE_S: i64 = 300;
 
 /// How a run of the function ended.
 pub(crate) enum Ended {
@@ -87,7 +83,7 @@ async fn answer<'a>(
         ));
     }
     if let Some(secret) = &world.settings.signing_secret
-        && let Err(why) = check_signature(event, secret, Utc::now())
+        && let Err(why) = signature::check(event, secret, Utc::now())
     {
         return Ok(refused(key, "check", BAD_SIGNATURE, why.to_owned()));
     }
@@ -109,8 +105,11 @@ async fn answer<'a>(
     if let Some(What::State(state)) = fault.map(|fault| &fault.what) {
         return Ok(told(state, key, "claim"));
     }
-    let old_after = Duration::from_millis(world.switches.get().claim_old_after_ms);
+    let switches = world.switches.get();
+    let old_after = Duration::from_millis(switches.claim_old_after_ms);
     match kind {
+        // Without receipts nothing was ever seen, and nothing can be refused.
+        "inquire" | "seal" if switches.receipts_off => Ok(told("not_seen", key, "claim")),
         "inquire" => Ok(stands(
             key,
             held(&world.receipts).inquire(key, old_after),
@@ -199,6 +198,7 @@ async fn notify<'a>(
         }
         Err(refusal) => {
             let message = format!("openapi.subscribeMessage.send:fail {}", refusal.text);
+            // Without receipts these marks are written and never read.
             let mut receipts = held(&world.receipts);
             if is_certain(refusal.code) {
                 receipts.release(key);
@@ -288,44 +288,4 @@ fn stands(key: &str, standing: Standing, wished_to_send: bool) -> Answer<'_> {
             ..told("stale", key, "claim")
         },
     }
-}
-
-/// HMAC-SHA-256, in hex, over the canonical JSON (RFC 8785) of the event without `signature` and without
-/// the `userInfo` that the platform adds.
-fn check_signature(event: &Value, secret: &str, now: DateTime<Utc>) -> Result<(), &'static str> {
-    let mut signed = event.clone();
-    let fields = signed.as_object_mut().ok_or("the event is no object")?;
-    fields.remove("userInfo");
-    let signature = fields
-        .remove("signature")
-        .ok_or("the event is not signed")?;
-    let signature = signature
-        .as_str()
-        .and_then(unhex)
-        .ok_or("the signature is not hex")?;
-    let canonical =
-        serde_json_canonicalizer::to_vec(&signed).map_err(|_| "the event has no canonical form")?;
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
-    mac.update(&canonical);
-    mac.verify_slice(&signature)
-        .map_err(|_| "the signature is wrong")?;
-    let sent_at = event["sentAt"]
-        .as_str()
-        .and_then(|text| DateTime::parse_from_rfc3339(text).ok());
-    let age = now.signed_duration_since(sent_at.ok_or("sentAt is no time")?);
-    if age.num_seconds().abs() > SIGNATURE_AGE_S {
-        return Err("sentAt is more than five minutes away");
-    }
-    Ok(())
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes().chunks_exact(2);
-    if !digits.remainder().is_empty() {
-        return None;
-    }
-    digits
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect()
 }

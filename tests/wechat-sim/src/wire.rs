@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::ledger::InFlight;
+use crate::keeper::InFlight;
 
 const HEAD_LIMIT: usize = 64 * 1024;
 const BODY_LIMIT: usize = 8 * 1024 * 1024;
@@ -143,6 +143,7 @@ pub(crate) async fn read_request(stream: &mut TcpStream, unread: &mut Vec<u8>) -
     };
     let Some(length) = length.filter(|&length| length <= BODY_LIMIT) else {
         unread.drain(..head);
+        request.closes |= length.is_some();
         return Some(request);
     };
     while unread.len() < head + length {
