@@ -7,7 +7,7 @@ use super::Exit;
 use super::json::VERSION;
 use super::out::{Form, Out};
 use super::seams::{self, Typed};
-use crate::words::{Lang, say};
+use crate::words::say;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -27,15 +27,24 @@ enum What {
     Template,
 }
 
-pub(super) fn config(typed: &Typed, args: &ConfigArgs, lang: Lang, out: Out) -> Result<Exit> {
+pub(super) fn config(typed: &Typed, args: &ConfigArgs, out: Out) -> Result<Exit> {
+    let lang = typed.lang();
     match args.what {
-        What::Template => out.line(seams::config_template(lang)?.trim_end())?,
+        What::Template => {
+            out.line(seams::config_template(lang).trim_end())?;
+            Ok(Exit::Ok)
+        }
         What::Show => {
-            let settings = seams::config_show(typed, lang)?;
+            let (rows, wrong) = seams::config_show(typed);
             if out.form == Form::Json {
-                let settings: Map<_, _> = settings
+                let settings: Map<_, _> = rows
                     .into_iter()
-                    .map(|[name, value, origin]| (name, json!({"value": value, "origin": origin})))
+                    .map(|row| {
+                        (
+                            row.setting,
+                            json!({"value": row.value, "origin": row.origin}),
+                        )
+                    })
                     .collect();
                 out.json(&json!({"version": VERSION, "settings": settings}))?;
             } else {
@@ -44,10 +53,14 @@ pub(super) fn config(typed: &Typed, args: &ConfigArgs, lang: Lang, out: Out) -> 
                     say!(lang, "column.value"),
                     say!(lang, "column.origin"),
                 ];
-                let rows: Vec<_> = settings.into_iter().map(|row| row.to_vec()).collect();
+                let rows: Vec<_> = rows
+                    .into_iter()
+                    .map(|row| vec![row.setting, row.value, row.origin])
+                    .collect();
                 out.table(&header, &rows)?;
             }
+            // What is wrong is said beside what was found.
+            wrong.map_or(Ok(Exit::Ok), |wrong| Err(wrong.into()))
         }
     }
-    Ok(Exit::Ok)
 }

@@ -17,7 +17,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connects, naming host and database when that fails, never the URL.
 pub(super) async fn connect(settings: &Settings, lang: Lang) -> Result<PgConnection> {
-    let options = PgConnectOptions::from_str(&settings.database_url)?
+    let options = PgConnectOptions::from_str(settings.database_url.expose())?
         .application_name("outboxd command line")
         .statement_cache_capacity(0);
     let place = format!(

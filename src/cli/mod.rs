@@ -13,6 +13,7 @@ mod exit;
 mod gate;
 mod json;
 mod list;
+mod migrate;
 mod out;
 mod rehearse;
 mod seams;
@@ -31,6 +32,7 @@ use sqlx::postgres::PgConnection;
 pub use exit::Exit;
 
 use crate::outbox::inspect;
+use crate::relay::Until;
 use crate::words::{Lang, Voice};
 use out::{Colour, Out};
 use seams::{Settings, Typed};
@@ -84,8 +86,15 @@ struct Cli {
 enum Verb {
     /// Delivers: claims rows, calls the cloud function, records what happened.
     Run(RunArgs),
+    #[command(flatten)]
+    People(People),
+}
+
+/// What people ask and do: one connection, one answer.
+#[derive(Debug, Subcommand)]
+enum People {
     /// Brings the schema up to date, or shows what that means.
-    Migrate(MigrateArgs),
+    Migrate(migrate::MigrateArgs),
     /// Says of each notification about a customer what happened, whose turn it is and what to do.
     Why(why::WhyArgs),
     /// Finds notifications by whatever is known: id, key, customer, recipient, name, phone number's tail.
@@ -122,20 +131,14 @@ struct RunArgs {
     migrate: bool,
 }
 
-#[derive(Debug, clap::Args)]
-struct MigrateArgs {
-    #[command(subcommand)]
-    what: Option<MigrateWhat>,
-}
-
-#[derive(Clone, Copy, Debug, Subcommand)]
-enum MigrateWhat {
-    /// Shows which migrations are applied; exit code 1 while any is missing.
-    Status,
-    /// Prints the migrations' SQL, for `TypeORM`, Prisma or Flyway.
-    Sql,
-    /// Prints the SQL that creates roles with the least rights.
-    Roles,
+impl RunArgs {
+    fn until(&self) -> Until {
+        if self.once {
+            Until::Drained
+        } else {
+            Until::Stopped
+        }
+    }
 }
 
 /// What every verb for people has in hand.
@@ -174,15 +177,23 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             };
         }
     };
-    let lang = Lang::pick(cli.lang, |name| std::env::var(name).ok());
     let out = Out::new(cli.json, cli.colour);
-    let ended = tokio::runtime::Runtime::new()
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(answer(cli, lang, out)));
+    let typed = Typed {
+        config: cli.config,
+        database_url: cli.database_url,
+        lang: cli.lang,
+    };
+    let ended = match cli.verb {
+        // The daemon brings its own runtime and its own signals.
+        Verb::Run(args) => seams::run(&typed, args.until(), args.migrate),
+        Verb::People(verb) => tokio::runtime::Runtime::new()
+            .map_err(anyhow::Error::from)
+            .and_then(|runtime| runtime.block_on(answer(&typed, verb, out))),
+    };
     match ended {
         Ok(exit) => exit.into(),
         Err(error) => {
-            let (exit, sentence) = exit::explain(&error, lang);
+            let (exit, sentence) = exit::explain(&error, typed.lang());
             if let Some(sentence) = sentence {
                 out.note(&format!("outboxd: {sentence}"));
             }
@@ -191,45 +202,33 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-async fn answer(cli: Cli, lang: Lang, out: Out) -> Result<Exit> {
-    let typed = Typed {
-        config: cli.config,
-        database_url: cli.database_url,
-    };
+async fn answer(typed: &Typed, verb: People, out: Out) -> Result<Exit> {
     let desk = || -> Result<Desk> {
+        let settings = seams::settings(typed)?;
         Ok(Desk {
-            settings: seams::settings(&typed)?,
+            lang: settings.lang,
+            settings,
             typed: typed.clone(),
-            lang,
             out,
         })
     };
-    match cli.verb {
-        Verb::Run(args) => seams::run(&typed, args.once, args.migrate).await,
-        Verb::Migrate(args) => match args.what {
-            None => seams::migrate(&typed).await,
-            Some(MigrateWhat::Status) => seams::migrate_status(&typed).await,
-            Some(MigrateWhat::Sql) => {
-                out.line(&seams::migrate_sql()?)?;
-                Ok(Exit::Ok)
-            }
-            Some(MigrateWhat::Roles) => {
-                out.line(&seams::migrate_roles()?)?;
-                Ok(Exit::Ok)
-            }
+    match verb {
+        People::Migrate(args) => match migrate::printed(&args, &out) {
+            Some(printed) => printed,
+            None => migrate::migrate(&desk()?, &args).await,
         },
-        Verb::Why(args) => why::why(&desk()?, &args).await,
-        Verb::Find(args) => why::find(&desk()?, &args).await,
-        Verb::Show(args) => show::show(&desk()?, &args).await,
-        Verb::List(args) => list::list(&desk()?, &args).await,
-        Verb::Retry(args) => act::retry(&desk()?, &args).await,
-        Verb::Cancel(args) => act::cancel(&desk()?, &args).await,
-        Verb::Pause(args) => gate::pause(&desk()?, &args).await,
-        Verb::Resume(args) => gate::resume(&desk()?, &args).await,
-        Verb::Stats(args) => stats::stats(&desk()?, &args).await,
-        Verb::SendTest(args) => rehearse::send_test(&desk()?, &args).await,
-        Verb::Config(args) => config::config(&typed, &args, lang, out),
-        Verb::Errors(args) => errors::errors(&args, lang, out),
+        People::Why(args) => why::why(&desk()?, &args).await,
+        People::Find(args) => why::find(&desk()?, &args).await,
+        People::Show(args) => show::show(&desk()?, &args).await,
+        People::List(args) => list::list(&desk()?, &args).await,
+        People::Retry(args) => act::retry(&desk()?, &args).await,
+        People::Cancel(args) => act::cancel(&desk()?, &args).await,
+        People::Pause(args) => gate::pause(&desk()?, &args).await,
+        People::Resume(args) => gate::resume(&desk()?, &args).await,
+        People::Stats(args) => stats::stats(&desk()?, &args).await,
+        People::SendTest(args) => rehearse::send_test(&desk()?, &args).await,
+        People::Config(args) => config::config(typed, &args, out),
+        People::Errors(args) => errors::errors(&args, typed.lang(), out),
     }
 }
 

@@ -9,11 +9,14 @@ use uuid::Uuid;
 use super::exit::Stop;
 use super::json::VERSION;
 use super::out::{Form, Tone, safe};
-use super::seams::{self, Went};
+use super::seams;
 use super::{Desk, Exit};
+use crate::catalogue::local;
+use crate::delivery::{FailureKind, Outcome};
 use crate::notification::{AttemptNo, Claim, Key, LeaseToken, NotificationId};
 use crate::outbox::act::{self, Enqueue};
 use crate::outbox::session;
+use crate::words::cause::{cause, remedy};
 use crate::words::{Lang, say};
 
 #[derive(Debug, clap::Args)]
@@ -23,7 +26,8 @@ Examples:
   outboxd send-test --customer 10086 --user 42 --payload '{\"customerName\":\"李女士\"}' --store
 
 Without --store nothing is written anywhere: one token, one call, one answer. A real person gets a real
-message. Columns in a pipe: step, result, milliseconds, what it said. Exit code 1 when a step went wrong.")]
+message. Columns in a pipe: step, milliseconds, what it said; the last line is the outcome. Exit code 0 only
+when WeChat accepted it, 5 when it could not be reached.")]
 pub(super) struct SendTestArgs {
     /// The customer's id.
     #[arg(long)]
@@ -37,8 +41,8 @@ pub(super) struct SendTestArgs {
     /// A JSON object for the template.
     #[arg(long, default_value = "{}", value_name = "JSON")]
     payload: String,
-    /// The app whose daemon sends it; only with --store.
-    #[arg(long, default_value = "default", requires = "store")]
+    /// The app it is sent for.
+    #[arg(long, default_value = "default")]
     app: String,
     /// Write it to the outbox and let the daemon send it.
     #[arg(long)]
@@ -76,42 +80,114 @@ pub(super) async fn send_test(desk: &Desk, args: &SendTestArgs) -> Result<Exit> 
         claimed_at: Instant::now(),
         lease: LEASE,
     };
-    let steps = seams::rehearse(&desk.typed, &claim).await?;
-    if desk.out.form == Form::Json {
-        let objects: Vec<Value> = steps
-            .iter()
-            .map(|step| {
-                json!({"step": step.name, "ok": step.went == Went::Well,
-                       "ms": step.took.as_millis(), "said": safe(&step.said)})
-            })
-            .collect();
-        desk.out
-            .json(&json!({"version": VERSION, "key": claim.key.0, "steps": objects}))?;
-    } else {
-        for step in &steps {
-            let ms = step.took.as_millis().to_string();
-            let (word, mark, tone) = match step.went {
-                Went::Well => ("ok", "✓", Tone::Good),
-                Went::Wrong => ("wrong", "✗", Tone::Bad),
-            };
-            if desk.out.form == Form::Lines {
+    let rehearsal = seams::rehearse(&desk.typed, &args.app, &claim).await?;
+    let ending = ending(&rehearsal.outcome, desk.lang);
+    match desk.out.form {
+        Form::Json => {
+            let steps: Vec<Value> = rehearsal
+                .steps
+                .iter()
+                .map(|step| json!({"step": step.name, "ms": step.took.as_millis(), "said": safe(&step.said)}))
+                .collect();
+            desk.out.json(&json!({
+                "version": VERSION,
+                "key": claim.key.0,
+                "steps": steps,
+                "outcome": ending.word,
+                "reason": ending.reason,
+                "sentence": safe(&ending.sentence),
+                "detail": ending.detail.map(safe),
+                "next": ending.next,
+            }))?;
+        }
+        Form::Lines => {
+            for step in &rehearsal.steps {
+                let ms = step.took.as_millis().to_string();
                 desk.out
-                    .row(&[step.name.clone(), word.to_owned(), ms, step.said.clone()])?;
-            } else {
-                let mark = desk.out.paint(tone, mark);
+                    .row(&[step.name.to_owned(), ms, step.said.clone()])?;
+            }
+            desk.out
+                .row(&["outcome".to_owned(), String::new(), ending.sentence])?;
+        }
+        Form::Terminal => {
+            for step in &rehearsal.steps {
                 desk.out.line(&format!(
-                    "{mark} {:<10} {ms:>6} ms  {}",
-                    safe(&step.name),
+                    "  {:<8} {:>6} ms  {}",
+                    step.name,
+                    step.took.as_millis(),
                     safe(&step.said)
                 ))?;
             }
+            let mark = desk.out.paint(ending.tone, ending.mark);
+            desk.out
+                .line(&format!("{mark} {}", safe(&ending.sentence)))?;
+            if let Some(detail) = ending.detail {
+                desk.out.line(&format!("  {}", safe(detail)))?;
+            }
+            desk.out.line(&format!("  {}", ending.next))?;
         }
     }
-    Ok(if steps.iter().all(|step| step.went == Went::Well) {
-        Exit::Ok
-    } else {
-        Exit::Failed
-    })
+    Ok(ending.exit)
+}
+
+/// How the call ended, in words and for scripts.
+struct Ending<'a> {
+    word: &'static str,
+    reason: &'static str,
+    sentence: String,
+    detail: Option<&'a str>,
+    next: String,
+    mark: &'static str,
+    tone: Tone,
+    exit: Exit,
+}
+
+fn ending(outcome: &Outcome, lang: Lang) -> Ending<'_> {
+    match outcome {
+        Outcome::Delivered(receipt) => {
+            let why = if receipt.duplicate {
+                local::ACCEPTED_DUPLICATE
+            } else {
+                local::ACCEPTED
+            };
+            Ending {
+                word: "delivered",
+                reason: why.key,
+                sentence: cause(lang, Some(why.key), None),
+                detail: None,
+                next: remedy(lang, Some(why.key)).1,
+                mark: "✓",
+                tone: Tone::Good,
+                exit: Exit::Ok,
+            }
+        }
+        Outcome::Failed(failure) => Ending {
+            word: "failed",
+            reason: failure.why.key,
+            sentence: cause(lang, Some(failure.why.key), failure.errcode),
+            detail: failure.detail.as_deref(),
+            next: remedy(lang, Some(failure.why.key)).1,
+            mark: "✗",
+            tone: Tone::Bad,
+            exit: match failure.kind {
+                FailureKind::Unreachable => Exit::Unreachable,
+                FailureKind::Transient
+                | FailureKind::Throttled
+                | FailureKind::Permanent
+                | FailureKind::Outage(_) => Exit::Failed,
+            },
+        },
+        Outcome::Unknown(unknown) => Ending {
+            word: "unknown",
+            reason: unknown.why.key,
+            sentence: cause(lang, Some(unknown.why.key), unknown.errcode),
+            detail: unknown.detail.as_deref(),
+            next: say!(lang, "send_test.unknown"),
+            mark: "?",
+            tone: Tone::Bad,
+            exit: Exit::Failed,
+        },
+    }
 }
 
 /// The payload must be an object, as the table demands.

@@ -14,40 +14,29 @@ pub mod waiting;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-/// The languages the texts exist in. Flags, status words and JSON stay English in both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Lang {
-    Zh,
-    En,
-}
+pub use crate::config::Lang;
 
-impl Lang {
-    /// The locale's name in the text files.
-    pub fn code(self) -> &'static str {
-        match self {
-            Lang::Zh => "zh",
-            Lang::En => "en",
-        }
+/// As `--lang` takes it. Flags, status words and JSON stay English in both.
+impl clap::ValueEnum for Lang {
+    fn value_variants<'a>() -> &'a [Lang] {
+        &[Lang::Zh, Lang::En]
     }
 
-    /// Which language to speak: the flag, else `OUTBOXD_LANG`, else the first of `LC_ALL`,
-    /// `LC_MESSAGES` and `LANG` that is set, as gettext reads them.
-    pub fn pick(flag: Option<Lang>, env: impl Fn(&str) -> Option<String>) -> Lang {
-        if let Some(lang) = flag {
-            return lang;
-        }
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.word()))
+    }
+}
+
+/// Which language to speak before the settings are read, or without them: the flag, else `OUTBOXD_LANG`, else
+/// the first of `LC_ALL`, `LC_MESSAGES` and `LANG` that is set, as gettext reads them.
+pub fn pick(flag: Option<Lang>, env: impl Fn(&str) -> Option<String>) -> Lang {
+    flag.unwrap_or_else(|| {
         ["OUTBOXD_LANG", "LC_ALL", "LC_MESSAGES", "LANG"]
             .into_iter()
             .filter_map(env)
             .find(|value| !value.is_empty() && value != "auto")
-            .map_or(Lang::En, |value| {
-                if value.to_ascii_lowercase().starts_with("zh") {
-                    Lang::Zh
-                } else {
-                    Lang::En
-                }
-            })
-    }
+            .map_or(Lang::En, |value| Lang::of_locale(&value))
+    })
 }
 
 /// How to speak to this reader at this moment.
@@ -80,7 +69,7 @@ impl Speaks for Lang {
 macro_rules! say {
     ($speaker:expr, $key:expr $(, $name:ident = $value:expr)* $(,)?) => {{
         use $crate::words::Speaks as _;
-        rust_i18n::t!($key, locale = $speaker.lang().code() $(, $name = $value)*).into_owned()
+        rust_i18n::t!($key, locale = $speaker.lang().word() $(, $name = $value)*).into_owned()
     }};
 }
 pub(crate) use say;
