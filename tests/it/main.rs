@@ -10,3 +10,4 @@ mod enqueue;
 mod plan;
 mod relay;
 mod schema;
+mod support;
