@@ -12,6 +12,9 @@ use crate::notification::{Claim, Status};
 /// Three claims in a row without a word: the row kills its worker.
 pub const QUARANTINE_AFTER: i16 = 3;
 
+/// The wait after the first free attempt.
+const FREE_WAIT: Duration = Duration::from_secs(2);
+
 /// Free attempts before further ones count: what never counts could go on for ever.
 pub const SPARED_AT_MOST: i32 = 100;
 
@@ -148,13 +151,15 @@ impl Policy {
                     {
                         self.retry(claim, failure.why, failure.retry_after, arrived, jitter)
                     }
-                    FailureKind::Throttled => spare(claim, failure, Duration::from_secs(2), jitter),
-                    FailureKind::Unreachable => {
-                        spare(claim, failure, Duration::from_secs(5), jitter)
+                    FailureKind::Throttled => {
+                        spare(claim, failure, FREE_WAIT, FREE_WAIT * 30, jitter)
                     }
-                    // A little back in the queue, so that another row makes the probe: this one might be the cause.
+                    FailureKind::Unreachable => {
+                        spare(claim, failure, FREE_WAIT, FREE_WAIT * 30, jitter)
+                    }
+                    // Back in the queue, so that another row makes the probe: this one might be the cause.
                     FailureKind::Outage(_) => {
-                        spare(claim, failure, Duration::from_secs(10), jitter)
+                        spare(claim, failure, FREE_WAIT * 5, FREE_WAIT * 150, jitter)
                     }
                 }
             }
@@ -185,8 +190,18 @@ impl Policy {
     }
 }
 
-/// Another try that costs nothing.
-fn spare(claim: &Claim, failure: &Failure, wait: Duration, jitter: f64) -> Transition {
+/// Another try that costs nothing; each of them waits twice as long as the one before.
+fn spare(
+    claim: &Claim,
+    failure: &Failure,
+    first: Duration,
+    longest: Duration,
+    jitter: f64,
+) -> Transition {
+    let doubled = u32::try_from(claim.attempt.0 - claim.spent)
+        .unwrap_or(0)
+        .min(16);
+    let wait = (first * 2_u32.pow(doubled)).min(longest);
     Transition::Requeue {
         after: spread(wait, jitter).max(failure.retry_after.unwrap_or_default()),
         spared: true,
@@ -339,7 +354,7 @@ mod tests {
         check(4, unknown(), "dead timed_out ?");
         // Not this row's fault: free, however late.
         check(1, failed(FailureKind::Throttled), "2s free");
-        check(9, failed(FailureKind::Unreachable), "5s free");
+        check(9, failed(FailureKind::Unreachable), "2s free");
         check(
             9,
             failed(FailureKind::Outage(Pause::UntilTomorrow)),
@@ -354,7 +369,7 @@ mod tests {
         before.may_have_arrived = true;
         for (kind, expected) in [
             (FailureKind::Transient, "60s ?"),
-            (FailureKind::Unreachable, "5s free ?"),
+            (FailureKind::Unreachable, "2s free ?"),
             (FailureKind::Permanent, "dead cancelled ?"),
         ] {
             assert_eq!(
@@ -367,6 +382,24 @@ mod tests {
             short(&policy().decide(&before, &delivered, 0.5)),
             "delivered accepted"
         );
+    }
+
+    #[test]
+    fn free_waits_double_up_to_their_limit() {
+        for (spared, kind, expected) in [
+            (1, FailureKind::Throttled, "4s free"),
+            (4, FailureKind::Throttled, "32s free"),
+            (50, FailureKind::Unreachable, "60s free"),
+            (1, FailureKind::Outage(Pause::UntilTomorrow), "20s free"),
+            (50, FailureKind::Outage(Pause::UntilTomorrow), "300s free"),
+        ] {
+            let mut tried = claim(1);
+            tried.attempt = AttemptNo(1 + spared);
+            assert_eq!(
+                short(&policy().decide(&tried, &failed(kind), 0.5)),
+                expected
+            );
+        }
     }
 
     #[test]
