@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::Kind::{
     Delivered, Outage, Permanent, Throttled, TokenRefused, Transient, Unknown, Unreachable,
 };
+use super::Pause;
 use super::{Entry, Origin, Who};
-use crate::delivery::Pause;
 
 const fn pause(seconds: u64) -> Pause {
     Pause::For(Duration::from_secs(seconds))
