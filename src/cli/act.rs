@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::exit::Stop;
 use super::json::VERSION;
 use super::out::{Form, safe};
-use super::{Desk, Exit};
+use super::{Exit, Setup};
 use crate::notification::Status;
 use crate::outbox::act::{By, Cancelled, Doubt, Retried};
 use crate::outbox::inspect::{self, Notification, Standing};
@@ -28,8 +28,8 @@ Examples:
   outboxd retry 4711 4712 4713 --yes --reason 'template fixed'
   outboxd list --status dead --reason template_wrong | cut -f1 | xargs outboxd retry --yes
 
-The notification keeps its id and its key, so a receiver that still has its receipt does not send twice.
-One that is accepted by WeChat is never sent again; one that may have arrived only with --yes.
+A notification keeps its id and its key, so a receiver that still has its receipt does not
+send twice. One that WeChat accepted is never sent again; one that may have arrived, only with --yes.
 Columns in a pipe: id, result, sentence. Exit code 1 when any was refused.")]
 pub(super) struct RetryArgs {
     /// Ids or keys.
@@ -179,11 +179,11 @@ async fn all(conn: &mut PgConnection, names: &[Name], voice: &Voice) -> Result<V
 }
 
 /// Asks when there is more than one and nobody said yes.
-fn consent(desk: &Desk, question: String, count: usize, yes: bool, voice: &Voice) -> Result<()> {
+fn consent(setup: &Setup, question: String, count: usize, yes: bool, voice: &Voice) -> Result<()> {
     if yes || count <= 1 {
         return Ok(());
     }
-    match desk.out.confirm(&question) {
+    match setup.out.confirm(&question) {
         Some(true) => Ok(()),
         Some(false) => Err(Stop::new(Exit::Failed, say!(voice, "act.left")).into()),
         None => Err(Stop::new(Exit::Usage, say!(voice, "act.needs_yes", n = count)).into()),
@@ -198,25 +198,29 @@ struct Told {
     refused: bool,
 }
 
-fn tell(desk: &Desk, told: &[Told]) -> Result<Exit> {
-    match desk.out.form {
+fn tell(setup: &Setup, told: &[Told]) -> Result<Exit> {
+    match setup.out.form {
         Form::Json => {
             let rows: Vec<Value> = told
                 .iter()
                 .map(|t| json!({"id": t.id.parse::<i64>().ok(), "result": t.word, "sentence": t.sentence}))
                 .collect();
-            desk.out
+            setup
+                .out
                 .json(&json!({"version": VERSION, "results": rows}))?;
         }
         Form::Lines => {
             for t in told {
-                desk.out
+                setup
+                    .out
                     .row(&[t.id.clone(), t.word.to_owned(), t.sentence.clone()])?;
             }
         }
         Form::Terminal => {
             for t in told {
-                desk.out.line(&format!("{}  {}", t.id, safe(&t.sentence)))?;
+                setup
+                    .out
+                    .line(&format!("{}  {}", t.id, safe(&t.sentence)))?;
             }
         }
     }
@@ -227,14 +231,14 @@ fn tell(desk: &Desk, told: &[Told]) -> Result<Exit> {
     })
 }
 
-pub(super) async fn retry(desk: &Desk, args: &RetryArgs) -> Result<Exit> {
-    let mut conn = desk.connect().await?;
+pub(super) async fn retry(setup: &Setup, args: &RetryArgs) -> Result<Exit> {
+    let mut conn = setup.connect().await?;
     let mut tx = session::acting(&mut conn).await?;
-    let voice = desk.voice(&mut tx).await?;
+    let voice = setup.voice(&mut tx).await?;
     let chosen = all(&mut tx, &args.ids, &voice).await?;
     let n = chosen.len();
     consent(
-        desk,
+        setup,
         say!(voice, "act.ask_retry", n = n),
         n,
         args.yes,
@@ -253,7 +257,7 @@ pub(super) async fn retry(desk: &Desk, args: &RetryArgs) -> Result<Exit> {
         .zip(results)
         .map(|(it, result)| retried(it, result, &voice))
         .collect();
-    tell(desk, &told)
+    tell(setup, &told)
 }
 
 fn retried(it: &Notification, result: Retried, voice: &Voice) -> Told {
@@ -280,14 +284,14 @@ fn retried(it: &Notification, result: Retried, voice: &Voice) -> Told {
     }
 }
 
-pub(super) async fn cancel(desk: &Desk, args: &CancelArgs) -> Result<Exit> {
-    let mut conn = desk.connect().await?;
+pub(super) async fn cancel(setup: &Setup, args: &CancelArgs) -> Result<Exit> {
+    let mut conn = setup.connect().await?;
     let mut tx = session::acting(&mut conn).await?;
-    let voice = desk.voice(&mut tx).await?;
+    let voice = setup.voice(&mut tx).await?;
     let chosen = all(&mut tx, &args.ids, &voice).await?;
     let n = chosen.len();
     consent(
-        desk,
+        setup,
         say!(voice, "act.ask_cancel", n = n),
         n,
         args.yes,
@@ -307,7 +311,7 @@ pub(super) async fn cancel(desk: &Desk, args: &CancelArgs) -> Result<Exit> {
             cancelled(now, result, &voice)
         })
         .collect();
-    tell(desk, &told)
+    tell(setup, &told)
 }
 
 fn cancelled(it: &Notification, result: Cancelled, voice: &Voice) -> Told {

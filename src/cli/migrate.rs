@@ -6,7 +6,7 @@ use serde_json::json;
 use super::json::VERSION;
 use super::out::{Form, Out};
 use super::seams;
-use super::{Desk, Exit};
+use super::{Exit, Setup};
 use crate::outbox::schema::SchemaStatus;
 use crate::words::say;
 
@@ -53,17 +53,17 @@ pub(super) fn printed(args: &MigrateArgs, out: &Out) -> Option<Result<Exit>> {
     )
 }
 
-pub(super) async fn migrate(desk: &Desk, args: &MigrateArgs) -> Result<Exit> {
-    let mut conn = desk.connect().await?;
+pub(super) async fn migrate(setup: &Setup, args: &MigrateArgs) -> Result<Exit> {
+    let mut conn = setup.connect().await?;
     match args.what {
         Some(What::Roles { .. }) => {
             seams::create_roles(&mut conn).await?;
-            desk.out.note(&say!(desk.lang, "migrate.roles"));
+            setup.out.note(&say!(setup.lang, "migrate.roles"));
             Ok(Exit::Ok)
         }
         Some(What::Status) => {
             let status = seams::migrate_status(&mut conn).await?;
-            print(desk, &status)?;
+            print(setup, &status)?;
             Ok(if status.is_current() {
                 Exit::Ok
             } else {
@@ -72,13 +72,13 @@ pub(super) async fn migrate(desk: &Desk, args: &MigrateArgs) -> Result<Exit> {
         }
         Some(What::Sql) | None => {
             let status = seams::migrate(&mut conn).await?;
-            print(desk, &status)?;
+            print(setup, &status)?;
             Ok(Exit::Ok)
         }
     }
 }
 
-fn print(desk: &Desk, status: &SchemaStatus) -> Result<()> {
+fn print(setup: &Setup, status: &SchemaStatus) -> Result<()> {
     let missing = status
         .missing
         .iter()
@@ -92,8 +92,8 @@ fn print(desk: &Desk, status: &SchemaStatus) -> Result<()> {
         .chain(newer)
         .collect();
     rows.sort_unstable();
-    match desk.out.form {
-        Form::Json => desk.out.json(&json!({
+    match setup.out.form {
+        Form::Json => setup.out.json(&json!({
             "version": VERSION,
             "current": status.is_current(),
             "migrations": rows.iter()
@@ -102,19 +102,19 @@ fn print(desk: &Desk, status: &SchemaStatus) -> Result<()> {
         }))?,
         Form::Lines => {
             for (version, state, what) in rows {
-                desk.out
+                setup.out
                     .row(&[version.to_string(), state.to_owned(), what.to_owned()])?;
             }
         }
         Form::Terminal => {
             for (version, state, what) in rows {
-                desk.out
+                setup.out
                     .line(format!("{version:04}  {state:<8} {what}").trim_end())?;
             }
-            desk.out.note(&if status.is_current() {
-                say!(desk.lang, "migrate.current")
+            setup.out.note(&if status.is_current() {
+                say!(setup.lang, "migrate.current")
             } else {
-                say!(desk.lang, "migrate.behind", n = status.missing.len())
+                say!(setup.lang, "migrate.behind", n = status.missing.len())
             });
         }
     }

@@ -39,7 +39,7 @@ use seams::{Settings, Typed};
 
 const EXAMPLES: &str = "\
 Examples:
-  outboxd why 10086                      did the people assigned to customer 10086 get their message?
+  outboxd why 10086                      was the news about 10086 accepted? if not, why?
   outboxd find 李女士                    a name, a phone number's tail, a recipient, an id
   outboxd show 4711                      everything that happened to notification 4711
   outboxd list --status dead --since 24h what was given up since yesterday
@@ -50,29 +50,33 @@ Exit codes:
   0 ok   1 failed, or a check found something   2 usage   3 not found
   4 bad configuration   5 database or WeChat unreachable   130/143 ended by a signal
 
-On a terminal the output is for people; in a pipe it is tab-separated lines without a header, in a stable
-order of columns (each verb's --help names them); with --json it is one object.";
+On a terminal the output is for people; in a pipe it is tab-separated lines without a header, in a
+stable order of columns (each verb's --help names them); with --json it is one object.";
+
+/// What may stand before or behind every verb.
+const EVERYWHERE: &str = "Everywhere";
 
 /// Delivers a CRM's notification outbox through a WeChat cloud function, and explains every row.
 #[derive(Debug, Parser)]
-#[command(name = "outboxd", version, arg_required_else_help = true, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "outboxd", version, arg_required_else_help = true, after_help = EXAMPLES, max_term_width = 120)]
 struct Cli {
     /// The configuration file.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The CRM's PostgreSQL; else the environment variable `DATABASE_URL`.
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "URL")]
     database_url: Option<String>,
     /// The language of sentences; else `OUTBOXD_LANG`, else the locale.
-    #[arg(long, global = true, value_enum)]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_enum)]
     lang: Option<Lang>,
     /// One JSON object instead of tables.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
     /// Whether to colour; `NO_COLOR` is heeded.
     #[arg(
         long = "color",
         global = true,
+        help_heading = EVERYWHERE,
         value_enum,
         default_value = "auto",
         value_name = "WHEN"
@@ -142,14 +146,14 @@ impl RunArgs {
 }
 
 /// What every verb for people has in hand.
-struct Desk {
+struct Setup {
     typed: Typed,
     settings: Settings,
     lang: Lang,
     out: Out,
 }
 
-impl Desk {
+impl Setup {
     async fn connect(&self) -> Result<PgConnection> {
         database::connect(&self.settings, self.lang).await
     }
@@ -203,9 +207,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 async fn answer(typed: &Typed, verb: People, out: Out) -> Result<Exit> {
-    let desk = || -> Result<Desk> {
+    let setup = || -> Result<Setup> {
         let settings = seams::settings(typed)?;
-        Ok(Desk {
+        Ok(Setup {
             lang: settings.lang,
             settings,
             typed: typed.clone(),
@@ -215,18 +219,18 @@ async fn answer(typed: &Typed, verb: People, out: Out) -> Result<Exit> {
     match verb {
         People::Migrate(args) => match migrate::printed(&args, &out) {
             Some(printed) => printed,
-            None => migrate::migrate(&desk()?, &args).await,
+            None => migrate::migrate(&setup()?, &args).await,
         },
-        People::Why(args) => why::why(&desk()?, &args).await,
-        People::Find(args) => why::find(&desk()?, &args).await,
-        People::Show(args) => show::show(&desk()?, &args).await,
-        People::List(args) => list::list(&desk()?, &args).await,
-        People::Retry(args) => act::retry(&desk()?, &args).await,
-        People::Cancel(args) => act::cancel(&desk()?, &args).await,
-        People::Pause(args) => gate::pause(&desk()?, &args).await,
-        People::Resume(args) => gate::resume(&desk()?, &args).await,
-        People::Stats(args) => stats::stats(&desk()?, &args).await,
-        People::SendTest(args) => rehearse::send_test(&desk()?, &args).await,
+        People::Why(args) => why::why(&setup()?, &args).await,
+        People::Find(args) => why::find(&setup()?, &args).await,
+        People::Show(args) => show::show(&setup()?, &args).await,
+        People::List(args) => list::list(&setup()?, &args).await,
+        People::Retry(args) => act::retry(&setup()?, &args).await,
+        People::Cancel(args) => act::cancel(&setup()?, &args).await,
+        People::Pause(args) => gate::pause(&setup()?, &args).await,
+        People::Resume(args) => gate::resume(&setup()?, &args).await,
+        People::Stats(args) => stats::stats(&setup()?, &args).await,
+        People::SendTest(args) => rehearse::send_test(&setup()?, &args).await,
         People::Config(args) => config::config(typed, &args, out),
         People::Errors(args) => errors::errors(&args, typed.lang(), out),
     }

@@ -10,7 +10,7 @@ use super::exit::Stop;
 use super::json::VERSION;
 use super::out::{Form, Tone, safe};
 use super::seams;
-use super::{Desk, Exit};
+use super::{Exit, Setup};
 use crate::catalogue::local;
 use crate::delivery::{FailureKind, Outcome};
 use crate::notification::{AttemptNo, Claim, Key, LeaseToken, NotificationId};
@@ -25,9 +25,9 @@ Examples:
   outboxd send-test --customer 10086 --user 42
   outboxd send-test --customer 10086 --user 42 --payload '{\"customerName\":\"李女士\"}' --store
 
-Without --store nothing is written anywhere: one token, one call, one answer. A real person gets a real
-message. Columns in a pipe: step, milliseconds, what it said; the last line is the outcome. Exit code 0 only
-when WeChat accepted it, 5 when it could not be reached.")]
+Without --store nothing is written anywhere: one token, one call, one answer. A real person
+gets a real message. Columns in a pipe: step, milliseconds, what it said; the last line is
+the outcome. Exit code 0 only when WeChat accepted it, 5 when it could not be reached.")]
 pub(super) struct SendTestArgs {
     /// The customer's id.
     #[arg(long)]
@@ -52,10 +52,10 @@ pub(super) struct SendTestArgs {
 /// How long a rehearsal may take.
 const LEASE: Duration = Duration::from_secs(30);
 
-pub(super) async fn send_test(desk: &Desk, args: &SendTestArgs) -> Result<Exit> {
-    let payload = payload(&args.payload, desk.lang)?;
+pub(super) async fn send_test(setup: &Setup, args: &SendTestArgs) -> Result<Exit> {
+    let payload = payload(&args.payload, setup.lang)?;
     if args.store {
-        return store(desk, args, &payload).await;
+        return store(setup, args, &payload).await;
     }
     let now = chrono::Utc::now().timestamp_millis();
     let claim = Claim {
@@ -80,16 +80,16 @@ pub(super) async fn send_test(desk: &Desk, args: &SendTestArgs) -> Result<Exit> 
         claimed_at: Instant::now(),
         lease: LEASE,
     };
-    let rehearsal = seams::rehearse(&desk.typed, &args.app, &claim).await?;
-    let ending = ending(&rehearsal.outcome, desk.lang);
-    match desk.out.form {
+    let rehearsal = seams::rehearse(&setup.typed, &args.app, &claim).await?;
+    let ending = ending(&rehearsal.outcome, setup.lang);
+    match setup.out.form {
         Form::Json => {
             let steps: Vec<Value> = rehearsal
                 .steps
                 .iter()
                 .map(|step| json!({"step": step.name, "ms": step.took.as_millis(), "said": safe(&step.said)}))
                 .collect();
-            desk.out.json(&json!({
+            setup.out.json(&json!({
                 "version": VERSION,
                 "key": claim.key.0,
                 "steps": steps,
@@ -103,28 +103,31 @@ pub(super) async fn send_test(desk: &Desk, args: &SendTestArgs) -> Result<Exit> 
         Form::Lines => {
             for step in &rehearsal.steps {
                 let ms = step.took.as_millis().to_string();
-                desk.out
+                setup
+                    .out
                     .row(&[step.name.to_owned(), ms, step.said.clone()])?;
             }
-            desk.out
+            setup
+                .out
                 .row(&["outcome".to_owned(), String::new(), ending.sentence])?;
         }
         Form::Terminal => {
             for step in &rehearsal.steps {
-                desk.out.line(&format!(
+                setup.out.line(&format!(
                     "  {:<8} {:>6} ms  {}",
                     step.name,
                     step.took.as_millis(),
                     safe(&step.said)
                 ))?;
             }
-            let mark = desk.out.paint(ending.tone, ending.mark);
-            desk.out
+            let mark = setup.out.paint(ending.tone, ending.mark);
+            setup
+                .out
                 .line(&format!("{mark} {}", safe(&ending.sentence)))?;
             if let Some(detail) = ending.detail {
-                desk.out.line(&format!("  {}", safe(detail)))?;
+                setup.out.line(&format!("  {}", safe(detail)))?;
             }
-            desk.out.line(&format!("  {}", ending.next))?;
+            setup.out.line(&format!("  {}", ending.next))?;
         }
     }
     Ok(ending.exit)
@@ -198,8 +201,8 @@ fn payload(text: &str, lang: Lang) -> Result<String> {
     }
 }
 
-async fn store(desk: &Desk, args: &SendTestArgs, payload: &str) -> Result<Exit> {
-    let mut conn = desk.connect().await?;
+async fn store(setup: &Setup, args: &SendTestArgs, payload: &str) -> Result<Exit> {
+    let mut conn = setup.connect().await?;
     let mut tx = session::acting(&mut conn).await?;
     let by = super::act::by(None, Some("send-test"));
     let id = act::enqueue(
@@ -215,11 +218,13 @@ async fn store(desk: &Desk, args: &SendTestArgs, payload: &str) -> Result<Exit> 
     )
     .await?;
     tx.commit().await?;
-    match desk.out.form {
-        Form::Json => desk.out.json(&json!({"version": VERSION, "id": id.0}))?,
+    match setup.out.form {
+        Form::Json => setup.out.json(&json!({"version": VERSION, "id": id.0}))?,
         Form::Lines | Form::Terminal => {
-            desk.out.line(&id.to_string())?;
-            desk.out.note(&say!(desk.lang, "send_test.stored", id = id));
+            setup.out.line(&id.to_string())?;
+            setup
+                .out
+                .note(&say!(setup.lang, "send_test.stored", id = id));
         }
     }
     Ok(Exit::Ok)
