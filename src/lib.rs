@@ -6,12 +6,14 @@ pub mod config;
 pub mod daemon;
 pub mod delivery;
 pub mod health;
+pub mod lang;
 pub mod metrics;
 pub mod notification;
 pub mod outbox;
 pub mod policy;
 pub mod recorder;
 pub mod relay;
+pub mod secret;
 pub mod wechat;
 pub mod words;
 

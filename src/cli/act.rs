@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::exit::Stop;
 use super::json::VERSION;
 use super::out::{Form, safe};
-use super::{Exit, Setup};
+use super::{Desk, Exit};
 use crate::notification::Status;
 use crate::outbox::act::{By, Cancelled, Doubt, Retried};
 use crate::outbox::inspect::{self, Notification, Standing};
@@ -28,8 +28,8 @@ Examples:
   outboxd retry 4711 4712 4713 --yes --reason 'template fixed'
   outboxd list --status dead --reason template_wrong | cut -f1 | xargs outboxd retry --yes
 
-A notification keeps its id and its key, so a receiver that still has its receipt does not
-send twice. One that WeChat accepted is never sent again; one that may have arrived, only with --yes.
+The notification keeps its id and its key, so a receiver that still has its receipt does not send twice.
+One that is accepted by WeChat is never sent again; one that may have arrived only with --yes.
 Columns in a pipe: id, result, sentence. Exit code 1 when any was refused.")]
 pub(super) struct RetryArgs {
     /// Ids or keys.
@@ -179,11 +179,11 @@ async fn all(conn: &mut PgConnection, names: &[Name], voice: &Voice) -> Result<V
 }
 
 /// Asks when there is more than one and nobody said yes.
-fn consent(setup: &Setup, question: String, count: usize, yes: bool, voice: &Voice) -> Result<()> {
+fn consent(desk: &Desk, question: String, count: usize, yes: bool, voice: &Voice) -> Result<()> {
     if yes || count <= 1 {
         return Ok(());
     }
-    match setup.out.confirm(&question) {
+    match desk.out.confirm(&question) {
         Some(true) => Ok(()),
         Some(false) => Err(Stop::new(Exit::Failed, say!(voice, "act.left")).into()),
         None => Err(Stop::new(Exit::Usage, say!(voice, "act.needs_yes", n = count)).into()),
@@ -198,29 +198,25 @@ struct Told {
     refused: bool,
 }
 
-fn tell(setup: &Setup, told: &[Told]) -> Result<Exit> {
-    match setup.out.form {
+fn tell(desk: &Desk, told: &[Told]) -> Result<Exit> {
+    match desk.out.form {
         Form::Json => {
             let rows: Vec<Value> = told
                 .iter()
                 .map(|t| json!({"id": t.id.parse::<i64>().ok(), "result": t.word, "sentence": t.sentence}))
                 .collect();
-            setup
-                .out
+            desk.out
                 .json(&json!({"version": VERSION, "results": rows}))?;
         }
         Form::Lines => {
             for t in told {
-                setup
-                    .out
+                desk.out
                     .row(&[t.id.clone(), t.word.to_owned(), t.sentence.clone()])?;
             }
         }
         Form::Terminal => {
             for t in told {
-                setup
-                    .out
-                    .line(&format!("{}  {}", t.id, safe(&t.sentence)))?;
+                desk.out.line(&format!("{}  {}", t.id, safe(&t.sentence)))?;
             }
         }
     }
@@ -231,14 +227,14 @@ fn tell(setup: &Setup, told: &[Told]) -> Result<Exit> {
     })
 }
 
-pub(super) async fn retry(setup: &Setup, args: &RetryArgs) -> Result<Exit> {
-    let mut conn = setup.connect().await?;
+pub(super) async fn retry(desk: &Desk, args: &RetryArgs) -> Result<Exit> {
+    let mut conn = desk.connect().await?;
     let mut tx = session::acting(&mut conn).await?;
-    let voice = setup.voice(&mut tx).await?;
+    let voice = desk.voice(&mut tx).await?;
     let chosen = all(&mut tx, &args.ids, &voice).await?;
     let n = chosen.len();
     consent(
-        setup,
+        desk,
         say!(voice, "act.ask_retry", n = n),
         n,
         args.yes,
@@ -257,7 +253,7 @@ pub(super) async fn retry(setup: &Setup, args: &RetryArgs) -> Result<Exit> {
         .zip(results)
         .map(|(it, result)| retried(it, result, &voice))
         .collect();
-    tell(setup, &told)
+    tell(desk, &told)
 }
 
 fn retried(it: &Notification, result: Retried, voice: &Voice) -> Told {
@@ -284,14 +280,14 @@ fn retried(it: &Notification, result: Retried, voice: &Voice) -> Told {
     }
 }
 
-pub(super) async fn cancel(setup: &Setup, args: &CancelArgs) -> Result<Exit> {
-    let mut conn = setup.connect().await?;
+pub(super) async fn cancel(desk: &Desk, args: &CancelArgs) -> Result<Exit> {
+    let mut conn = desk.connect().await?;
     let mut tx = session::acting(&mut conn).await?;
-    let voice = setup.voice(&mut tx).await?;
+    let voice = desk.voice(&mut tx).await?;
     let chosen = all(&mut tx, &args.ids, &voice).await?;
     let n = chosen.len();
     consent(
-        setup,
+        desk,
         say!(voice, "act.ask_cancel", n = n),
         n,
         args.yes,
@@ -311,7 +307,7 @@ pub(super) async fn cancel(setup: &Setup, args: &CancelArgs) -> Result<Exit> {
             cancelled(now, result, &voice)
         })
         .collect();
-    tell(setup, &told)
+    tell(desk, &told)
 }
 
 fn cancelled(it: &Notification, result: Cancelled, voice: &Voice) -> Told {

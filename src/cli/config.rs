@@ -6,8 +6,9 @@ use serde_json::{Map, json};
 use super::Exit;
 use super::json::VERSION;
 use super::out::{Form, Out};
-use super::seams::{self, Typed};
-use crate::words::say;
+use super::settings::Typed;
+use crate::config::{Config, Needs};
+use crate::words::{Lang, say};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -27,24 +28,23 @@ enum What {
     Template,
 }
 
-pub(super) fn config(typed: &Typed, args: &ConfigArgs, out: Out) -> Result<Exit> {
-    let lang = typed.lang();
+pub(super) fn config(typed: &Typed, args: &ConfigArgs, lang: Lang, out: Out) -> Result<Exit> {
     match args.what {
-        What::Template => {
-            out.line(seams::config_template(lang).trim_end())?;
-            Ok(Exit::Ok)
-        }
+        What::Template => out.line(Config::template(lang).trim_end())?,
         What::Show => {
-            let (rows, wrong) = seams::config_show(typed);
+            // A wrong value is easier to find beside the right ones: they are shown in any case.
+            let (rows, refused) = match Config::load(&typed.sources(), Needs::Everything) {
+                Ok(config) => (config.describe(lang), None),
+                Err(refused) => (refused.describe(lang), Some(refused)),
+            };
+            let settings: Vec<[String; 3]> = rows
+                .into_iter()
+                .map(|row| [row.setting, row.value, row.origin])
+                .collect();
             if out.form == Form::Json {
-                let settings: Map<_, _> = rows
+                let settings: Map<_, _> = settings
                     .into_iter()
-                    .map(|row| {
-                        (
-                            row.setting,
-                            json!({"value": row.value, "origin": row.origin}),
-                        )
-                    })
+                    .map(|[name, value, origin]| (name, json!({"value": value, "origin": origin})))
                     .collect();
                 out.json(&json!({"version": VERSION, "settings": settings}))?;
             } else {
@@ -53,14 +53,13 @@ pub(super) fn config(typed: &Typed, args: &ConfigArgs, out: Out) -> Result<Exit>
                     say!(lang, "column.value"),
                     say!(lang, "column.origin"),
                 ];
-                let rows: Vec<_> = rows
-                    .into_iter()
-                    .map(|row| vec![row.setting, row.value, row.origin])
-                    .collect();
+                let rows: Vec<_> = settings.into_iter().map(|row| row.to_vec()).collect();
                 out.table(&header, &rows)?;
             }
-            // What is wrong is said beside what was found.
-            wrong.map_or(Ok(Exit::Ok), |wrong| Err(wrong.into()))
+            if let Some(refused) = refused {
+                return Err(refused.into());
+            }
         }
     }
+    Ok(Exit::Ok)
 }

@@ -10,7 +10,7 @@ use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 
 use super::exit::{Exit, Stop};
-use super::seams::Settings;
+use super::settings::Settings;
 use crate::words::{Lang, say};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -50,7 +50,7 @@ pub(super) fn errors(args: &ErrorsArgs, lang: Lang, out: Out) -> Result<Exit> {
         say!(lang, "column.next"),
     ];
     if args.markdown {
-        out.line(catalogue::to_markdown(lang.into()).trim_end())?;
+        out.line(catalogue::to_markdown(lang).trim_end())?;
     } else if out.form == Form::Json {
         let objects: Vec<Value> = entries.iter().map(|entry| object(entry, lang)).collect();
         out.json(&json!({"version": VERSION, "causes": objects}))?;
@@ -72,14 +72,13 @@ fn bears(entry: &Entry, cause: &str) -> bool {
 }
 
 fn cells(entry: &Entry, lang: Lang, form: Form) -> [String; 6] {
-    let speaks = catalogue::Lang::from(lang);
     let people = form == Form::Terminal;
     let mut codes = String::new();
     for (origin, numbers) in entry.codes {
         let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
         let comma = if codes.is_empty() { "" } else { "; " };
         let place = if people {
-            origin.word(speaks)
+            origin.word(lang)
         } else {
             place(*origin)
         };
@@ -87,16 +86,16 @@ fn cells(entry: &Entry, lang: Lang, form: Form) -> [String; 6] {
         let _ = write!(codes, "{comma}{place} {}", numbers.join(" "));
     }
     let (kind, who) = if people {
-        (entry.kind.word(speaks), entry.who.word(speaks))
+        (entry.kind.word(lang), entry.who.word(lang))
     } else {
         (kind(entry.kind), role(entry.who))
     };
-    let (sentence, next) = entry.text(speaks);
+    let (sentence, next) = entry.text(lang);
     [entry.key, &codes, kind, who, sentence, next].map(str::to_owned)
 }
 
 fn object(entry: &Entry, lang: Lang) -> Value {
-    let (sentence, next) = entry.text(lang.into());
+    let (sentence, next) = entry.text(lang);
     let codes: Vec<Value> = entry
         .codes
         .iter()

@@ -6,6 +6,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::config::Refused;
 use crate::delivery::clean;
 use crate::words::{Lang, say};
 
@@ -78,6 +79,12 @@ pub(super) fn explain(error: &anyhow::Error, lang: Lang) -> (Exit, Option<String
         if let Some(stop) = cause.downcast_ref::<Stop>() {
             let lines: Vec<String> = stop.sentence.lines().map(clean).collect();
             return (stop.exit, Some(lines.join("\n")));
+        }
+        if let Some(refused) = cause.downcast_ref::<Refused>() {
+            return (Exit::BadConfig, Some(refused.to_string()));
+        }
+        if cause.is::<tokio::time::error::Elapsed>() {
+            return (Exit::Unreachable, Some(clean(&format!("{error:#}"))));
         }
         if let Some(io) = cause.downcast_ref::<io::Error>()
             && io.kind() == io::ErrorKind::BrokenPipe

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::act::by;
 use super::json::{VERSION, stamp};
 use super::out::{Form, safe};
-use super::{Exit, Setup};
+use super::{Desk, Exit};
 use crate::outbox::act::{self, Breaker, Paused};
 use crate::outbox::session;
 use crate::words::say;
@@ -50,10 +50,10 @@ pub(super) struct ResumeArgs {
     actor: Option<String>,
 }
 
-pub(super) async fn pause(setup: &Setup, args: &PauseArgs) -> Result<Exit> {
-    let mut conn = setup.connect().await?;
+pub(super) async fn pause(desk: &Desk, args: &PauseArgs) -> Result<Exit> {
+    let mut conn = desk.connect().await?;
     let mut tx = session::acting(&mut conn).await?;
-    let voice = setup.voice(&mut tx).await?;
+    let voice = desk.voice(&mut tx).await?;
     let by = by(args.actor.as_deref(), Some(&args.reason));
     let done = act::pause(&mut tx, &args.app, &by).await?;
     tx.commit().await?;
@@ -61,7 +61,7 @@ pub(super) async fn pause(setup: &Setup, args: &PauseArgs) -> Result<Exit> {
     let (word, sentence) = match done {
         Paused::Done { known } => {
             if !known {
-                setup.out.note(&say!(voice, "pause.unknown_app", app = app));
+                desk.out.note(&say!(voice, "pause.unknown_app", app = app));
             }
             ("paused", say!(voice, "pause.done", app = app))
         }
@@ -76,13 +76,13 @@ pub(super) async fn pause(setup: &Setup, args: &PauseArgs) -> Result<Exit> {
             ),
         ),
     };
-    tell(setup, &args.app, word, &sentence)
+    tell(desk, &args.app, word, &sentence)
 }
 
-pub(super) async fn resume(setup: &Setup, args: &ResumeArgs) -> Result<Exit> {
-    let mut conn = setup.connect().await?;
+pub(super) async fn resume(desk: &Desk, args: &ResumeArgs) -> Result<Exit> {
+    let mut conn = desk.connect().await?;
     let mut tx = session::acting(&mut conn).await?;
-    let voice = setup.voice(&mut tx).await?;
+    let voice = desk.voice(&mut tx).await?;
     let by = by(args.actor.as_deref(), args.reason.as_deref());
     let breaker = if args.now {
         Breaker::Close
@@ -117,18 +117,18 @@ pub(super) async fn resume(setup: &Setup, args: &ResumeArgs) -> Result<Exit> {
             at = stamp(until, &voice)
         ));
     }
-    tell(setup, &args.app, word, sentence.trim_start())
+    tell(desk, &args.app, word, sentence.trim_start())
 }
 
-fn tell(setup: &Setup, app: &str, word: &str, sentence: &str) -> Result<Exit> {
-    match setup.out.form {
-        Form::Json => setup
+fn tell(desk: &Desk, app: &str, word: &str, sentence: &str) -> Result<Exit> {
+    match desk.out.form {
+        Form::Json => desk
             .out
             .json(&json!({"version": VERSION, "app": app, "result": word, "sentence": sentence}))?,
-        Form::Lines => setup
+        Form::Lines => desk
             .out
             .row(&[app.to_owned(), word.to_owned(), sentence.to_owned()])?,
-        Form::Terminal => setup.out.line(&safe(sentence))?,
+        Form::Terminal => desk.out.line(&safe(sentence))?,
     }
     Ok(Exit::Ok)
 }

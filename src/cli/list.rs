@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::json::{self as objects, VERSION};
 use super::out::Form;
-use super::{Exit, Setup};
+use super::{Desk, Exit};
 use crate::notification::NotificationId;
 use crate::outbox::inspect::{self, Filter, Period, Standing};
 use crate::outbox::session;
@@ -17,7 +17,7 @@ use crate::words::say;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  outboxd list                                  what is unsettled, and a day of what is settled
+  outboxd list                                  all that is unsettled, and what was settled in 24 hours
   outboxd list --status dead,expired --since 7d
   outboxd list --status held --app default
   outboxd list --reason not_subscribed --limit 200 --before 4711
@@ -51,10 +51,10 @@ pub(super) struct ListArgs {
     before: Option<i64>,
 }
 
-pub(super) async fn list(setup: &Setup, args: &ListArgs) -> Result<Exit> {
-    let mut conn = setup.connect().await?;
+pub(super) async fn list(desk: &Desk, args: &ListArgs) -> Result<Exit> {
+    let mut conn = desk.connect().await?;
     let mut tx = session::reading(&mut conn).await?;
-    let voice = setup.voice(&mut tx).await?;
+    let voice = desk.voice(&mut tx).await?;
     let since = TimeDelta::from_std(args.since).ok();
     let filter = Filter {
         standings: args.status.clone(),
@@ -75,19 +75,18 @@ pub(super) async fn list(setup: &Setup, args: &ListArgs) -> Result<Exit> {
         .last()
         .map(|hit| hit.id)
         .filter(|_| i64::try_from(hits.len()).is_ok_and(|n| n >= args.limit));
-    match setup.out.form {
+    match desk.out.form {
         Form::Json => {
             let rows: Vec<_> = found
                 .iter()
                 .map(|it| objects::notification(it, &voice))
                 .collect();
-            setup
-                .out
+            desk.out
                 .json(&json!({"version": VERSION, "notifications": rows, "next_before": last}))?;
         }
         Form::Lines => {
             for it in &found {
-                setup.out.row(&[
+                desk.out.row(&[
                     it.id.to_string(),
                     it.standing.to_string(),
                     it.aggregate_id.clone(),
@@ -135,12 +134,12 @@ pub(super) async fn list(setup: &Setup, args: &ListArgs) -> Result<Exit> {
                 })
                 .collect();
             if rows.is_empty() {
-                setup.out.note(&say!(voice, "none.listed"));
+                desk.out.note(&say!(voice, "none.listed"));
             } else {
-                setup.out.table(&header, &rows)?;
+                desk.out.table(&header, &rows)?;
             }
             if let Some(last) = last {
-                setup.out.note(&say!(voice, "more.before", id = last));
+                desk.out.note(&say!(voice, "more.before", id = last));
             }
         }
     }

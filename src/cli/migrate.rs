@@ -1,25 +1,25 @@
-//! `migrate` and its relatives: the schema, brought up to date or shown.
+//! `migrate`: brings the schema up to date, or shows what that means.
 
 use anyhow::Result;
 use serde_json::json;
 
 use super::json::VERSION;
 use super::out::{Form, Out};
-use super::seams;
-use super::{Exit, Setup};
-use crate::outbox::schema::SchemaStatus;
-use crate::words::say;
+use super::settings::Typed;
+use super::{Exit, database};
+use crate::config::Needs;
+use crate::outbox::schema::{self, SchemaStatus};
+use crate::words::{Lang, say};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  outboxd migrate
-  outboxd migrate status        exit code 1 while a migration is missing
-  outboxd migrate sql > V7__outboxd.sql
-  outboxd migrate roles --print
+  outboxd migrate                        needs a direct connection and the right to create a schema
+  outboxd migrate status                 exit code 1 while anything is missing
+  outboxd migrate sql > V1__outboxd.sql  for those who migrate with another tool
+  outboxd migrate roles                  create the roles and grant them the least they need
 
-Any number of these may run at once: the first works, the others wait for it.
-Columns in a pipe (migrate, status): version, state, description.")]
+Any number of these may run at once.")]
 pub(super) struct MigrateArgs {
     #[command(subcommand)]
     what: Option<What>,
@@ -27,96 +27,79 @@ pub(super) struct MigrateArgs {
 
 #[derive(Clone, Copy, Debug, clap::Subcommand)]
 enum What {
-    /// Shows which migrations are applied.
+    /// Shows which migrations are applied; exit code 1 while any is missing.
     Status,
-    /// Prints the migrations' SQL, for `TypeORM`, Prisma or Flyway.
+    /// Prints the migrations' SQL, for Flyway, `TypeORM` or Prisma.
     Sql,
-    /// Creates roles with the least rights each.
+    /// Creates the roles `outboxd_daemon`, `_crm`, `_support` and `_admin` with the least rights.
     Roles {
-        /// Print the SQL instead of running it.
+        /// Only print the SQL.
         #[arg(long)]
         print: bool,
     },
 }
 
-/// What needs no database.
-pub(super) fn printed(args: &MigrateArgs, out: &Out) -> Option<Result<Exit>> {
-    let sql = match args.what {
-        Some(What::Sql) => seams::migrate_sql(),
-        Some(What::Roles { print: true }) => seams::roles_sql().to_owned(),
-        Some(What::Status | What::Roles { print: false }) | None => return None,
-    };
-    Some(
-        out.line(sql.trim_end())
-            .map(|()| Exit::Ok)
-            .map_err(Into::into),
-    )
-}
-
-pub(super) async fn migrate(setup: &Setup, args: &MigrateArgs) -> Result<Exit> {
-    let mut conn = setup.connect().await?;
+pub(super) async fn migrate(
+    typed: &Typed,
+    args: &MigrateArgs,
+    lang: Lang,
+    out: Out,
+) -> Result<Exit> {
     match args.what {
-        Some(What::Roles { .. }) => {
-            seams::create_roles(&mut conn).await?;
-            setup.out.note(&say!(setup.lang, "migrate.roles"));
-            Ok(Exit::Ok)
+        Some(What::Sql) => out.line(schema::sql().trim_end())?,
+        Some(What::Roles { print: true }) => out.line(schema::ROLES.trim_end())?,
+        Some(What::Roles { print: false }) => {
+            let mut connection =
+                database::connect(&typed.load(Needs::Database, out)?.into(), lang).await?;
+            schema::create_roles(&mut connection).await?;
+            out.note(&say!(lang, "migrate.roles"));
         }
         Some(What::Status) => {
-            let status = seams::migrate_status(&mut conn).await?;
-            print(setup, &status)?;
-            Ok(if status.is_current() {
-                Exit::Ok
-            } else {
-                Exit::Failed
-            })
+            let mut connection =
+                database::connect(&typed.load(Needs::Database, out)?.into(), lang).await?;
+            return report(&schema::status(&mut connection).await?, lang, out);
         }
-        Some(What::Sql) | None => {
-            let status = seams::migrate(&mut conn).await?;
-            print(setup, &status)?;
-            Ok(Exit::Ok)
+        None => {
+            let mut connection =
+                database::connect(&typed.load(Needs::Database, out)?.into(), lang).await?;
+            return report(&schema::migrate(&mut connection).await?, lang, out);
         }
     }
+    Ok(Exit::Ok)
 }
 
-fn print(setup: &Setup, status: &SchemaStatus) -> Result<()> {
-    let missing = status
+fn report(status: &SchemaStatus, lang: Lang, out: Out) -> Result<Exit> {
+    let missing: Vec<String> = status
         .missing
         .iter()
-        .map(|(version, what)| (*version, "missing", what.as_str()));
-    let newer = status.newer.iter().map(|version| (*version, "newer", ""));
-    let ours = |version: &&i64| !status.newer.contains(version);
-    let applied = status.applied.iter().filter(ours);
-    let mut rows: Vec<(i64, &str, &str)> = applied
-        .map(|version| (*version, "applied", ""))
-        .chain(missing)
-        .chain(newer)
+        .map(|(version, name)| format!("{version:04} {name}"))
         .collect();
-    rows.sort_unstable();
-    match setup.out.form {
-        Form::Json => setup.out.json(&json!({
-            "version": VERSION,
-            "current": status.is_current(),
-            "migrations": rows.iter()
-                .map(|(version, state, what)| json!({"version": version, "state": state, "description": what}))
-                .collect::<Vec<_>>(),
+    match out.form {
+        Form::Json => out.json(&json!({
+            "version": VERSION, "current": status.is_current(), "applied": status.applied, "missing": missing, "newer": status.newer,
         }))?,
         Form::Lines => {
-            for (version, state, what) in rows {
-                setup.out
-                    .row(&[version.to_string(), state.to_owned(), what.to_owned()])?;
+            for version in &status.applied {
+                out.row(&[format!("{version:04}"), "applied".to_owned()])?;
+            }
+            for (version, _) in &status.missing {
+                out.row(&[format!("{version:04}"), "missing".to_owned()])?;
             }
         }
         Form::Terminal => {
-            for (version, state, what) in rows {
-                setup.out
-                    .line(format!("{version:04}  {state:<8} {what}").trim_end())?;
-            }
-            setup.out.note(&if status.is_current() {
-                say!(setup.lang, "migrate.current")
+            if status.is_current() {
+                out.line(&say!(lang, "migrate.current", n = status.applied.len()))?;
             } else {
-                say!(setup.lang, "migrate.behind", n = status.missing.len())
-            });
+                out.line(&say!(lang, "migrate.behind", missing = missing.join(", ")))?;
+            }
+            if !status.newer.is_empty() {
+                out.line(&say!(lang, "migrate.newer", n = status.newer.len()))?;
+            }
         }
     }
-    Ok(())
+    Ok(if status.is_current() {
+        Exit::Ok
+    } else {
+        Exit::Failed
+    })
 }

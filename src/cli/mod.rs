@@ -16,7 +16,8 @@ mod list;
 mod migrate;
 mod out;
 mod rehearse;
-mod seams;
+mod run;
+mod settings;
 mod show;
 mod stats;
 mod why;
@@ -31,15 +32,15 @@ use sqlx::postgres::PgConnection;
 
 pub use exit::Exit;
 
+use crate::config::Needs;
 use crate::outbox::inspect;
-use crate::relay::Until;
 use crate::words::{Lang, Voice};
 use out::{Colour, Out};
-use seams::{Settings, Typed};
+use settings::{Settings, Typed};
 
 const EXAMPLES: &str = "\
 Examples:
-  outboxd why 10086                      was the news about 10086 accepted? if not, why?
+  outboxd why 10086                      did the people assigned to customer 10086 get their message?
   outboxd find 李女士                    a name, a phone number's tail, a recipient, an id
   outboxd show 4711                      everything that happened to notification 4711
   outboxd list --status dead --since 24h what was given up since yesterday
@@ -50,33 +51,29 @@ Exit codes:
   0 ok   1 failed, or a check found something   2 usage   3 not found
   4 bad configuration   5 database or WeChat unreachable   130/143 ended by a signal
 
-On a terminal the output is for people; in a pipe it is tab-separated lines without a header, in a
-stable order of columns (each verb's --help names them); with --json it is one object.";
-
-/// What may stand before or behind every verb.
-const EVERYWHERE: &str = "Everywhere";
+On a terminal the output is for people; in a pipe it is tab-separated lines without a header, in a stable
+order of columns (each verb's --help names them); with --json it is one object.";
 
 /// Delivers a CRM's notification outbox through a WeChat cloud function, and explains every row.
 #[derive(Debug, Parser)]
-#[command(name = "outboxd", version, arg_required_else_help = true, after_help = EXAMPLES, max_term_width = 120)]
+#[command(name = "outboxd", version, arg_required_else_help = true, after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
     /// The configuration file.
-    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The CRM's PostgreSQL; else the environment variable `DATABASE_URL`.
-    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,
     /// The language of sentences; else `OUTBOXD_LANG`, else the locale.
-    #[arg(long, global = true, help_heading = EVERYWHERE, value_enum)]
+    #[arg(long, global = true, value_enum)]
     lang: Option<Lang>,
     /// One JSON object instead of tables.
-    #[arg(long, global = true, help_heading = EVERYWHERE)]
+    #[arg(long, global = true)]
     json: bool,
     /// Whether to colour; `NO_COLOR` is heeded.
     #[arg(
         long = "color",
         global = true,
-        help_heading = EVERYWHERE,
         value_enum,
         default_value = "auto",
         value_name = "WHEN"
@@ -89,14 +86,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Delivers: claims rows, calls the cloud function, records what happened.
-    Run(RunArgs),
-    #[command(flatten)]
-    People(People),
-}
-
-/// What people ask and do: one connection, one answer.
-#[derive(Debug, Subcommand)]
-enum People {
+    Run(run::RunArgs),
     /// Brings the schema up to date, or shows what that means.
     Migrate(migrate::MigrateArgs),
     /// Says of each notification about a customer what happened, whose turn it is and what to do.
@@ -125,35 +115,15 @@ enum People {
     Errors(errors::ErrorsArgs),
 }
 
-#[derive(Debug, clap::Args)]
-struct RunArgs {
-    /// Deliver what is due, then end.
-    #[arg(long)]
-    once: bool,
-    /// Bring the schema up to date first.
-    #[arg(long)]
-    migrate: bool,
-}
-
-impl RunArgs {
-    fn until(&self) -> Until {
-        if self.once {
-            Until::Drained
-        } else {
-            Until::Stopped
-        }
-    }
-}
-
 /// What every verb for people has in hand.
-struct Setup {
+struct Desk {
     typed: Typed,
     settings: Settings,
     lang: Lang,
     out: Out,
 }
 
-impl Setup {
+impl Desk {
     async fn connect(&self) -> Result<PgConnection> {
         database::connect(&self.settings, self.lang).await
     }
@@ -181,23 +151,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             };
         }
     };
+    let lang = Lang::pick(cli.lang, |name| std::env::var(name).ok());
     let out = Out::new(cli.json, cli.colour);
-    let typed = Typed {
-        config: cli.config,
-        database_url: cli.database_url,
-        lang: cli.lang,
-    };
-    let ended = match cli.verb {
-        // The daemon brings its own runtime and its own signals.
-        Verb::Run(args) => seams::run(&typed, args.until(), args.migrate),
-        Verb::People(verb) => tokio::runtime::Runtime::new()
-            .map_err(anyhow::Error::from)
-            .and_then(|runtime| runtime.block_on(answer(&typed, verb, out))),
-    };
+    let ended = tokio::runtime::Runtime::new()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(answer(cli, lang, out)));
     match ended {
         Ok(exit) => exit.into(),
         Err(error) => {
-            let (exit, sentence) = exit::explain(&error, typed.lang());
+            let (exit, sentence) = exit::explain(&error, lang);
             if let Some(sentence) = sentence {
                 out.note(&format!("outboxd: {sentence}"));
             }
@@ -206,33 +168,35 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-async fn answer(typed: &Typed, verb: People, out: Out) -> Result<Exit> {
-    let setup = || -> Result<Setup> {
-        let settings = seams::settings(typed)?;
-        Ok(Setup {
-            lang: settings.lang,
-            settings,
+async fn answer(cli: Cli, lang: Lang, out: Out) -> Result<Exit> {
+    let typed = Typed {
+        config: cli.config,
+        database_url: cli.database_url,
+        lang: cli.lang,
+    };
+    let desk = || -> Result<Desk> {
+        Ok(Desk {
+            settings: typed.load(Needs::Database, out)?.into(),
             typed: typed.clone(),
+            lang,
             out,
         })
     };
-    match verb {
-        People::Migrate(args) => match migrate::printed(&args, &out) {
-            Some(printed) => printed,
-            None => migrate::migrate(&setup()?, &args).await,
-        },
-        People::Why(args) => why::why(&setup()?, &args).await,
-        People::Find(args) => why::find(&setup()?, &args).await,
-        People::Show(args) => show::show(&setup()?, &args).await,
-        People::List(args) => list::list(&setup()?, &args).await,
-        People::Retry(args) => act::retry(&setup()?, &args).await,
-        People::Cancel(args) => act::cancel(&setup()?, &args).await,
-        People::Pause(args) => gate::pause(&setup()?, &args).await,
-        People::Resume(args) => gate::resume(&setup()?, &args).await,
-        People::Stats(args) => stats::stats(&setup()?, &args).await,
-        People::SendTest(args) => rehearse::send_test(&setup()?, &args).await,
-        People::Config(args) => config::config(typed, &args, out),
-        People::Errors(args) => errors::errors(&args, typed.lang(), out),
+    match cli.verb {
+        Verb::Run(args) => run::run(&typed, &args, out).await,
+        Verb::Migrate(args) => migrate::migrate(&typed, &args, lang, out).await,
+        Verb::Why(args) => why::why(&desk()?, &args).await,
+        Verb::Find(args) => why::find(&desk()?, &args).await,
+        Verb::Show(args) => show::show(&desk()?, &args).await,
+        Verb::List(args) => list::list(&desk()?, &args).await,
+        Verb::Retry(args) => act::retry(&desk()?, &args).await,
+        Verb::Cancel(args) => act::cancel(&desk()?, &args).await,
+        Verb::Pause(args) => gate::pause(&desk()?, &args).await,
+        Verb::Resume(args) => gate::resume(&desk()?, &args).await,
+        Verb::Stats(args) => stats::stats(&desk()?, &args).await,
+        Verb::SendTest(args) => rehearse::send_test(&desk()?, &args).await,
+        Verb::Config(args) => config::config(&typed, &args, lang, out),
+        Verb::Errors(args) => errors::errors(&args, lang, out),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `send-test`: one real call, printed step by step; or, with `--store`, a real row for the daemon.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -9,14 +10,14 @@ use uuid::Uuid;
 use super::exit::Stop;
 use super::json::VERSION;
 use super::out::{Form, Tone, safe};
-use super::seams;
-use super::{Exit, Setup};
-use crate::catalogue::local;
-use crate::delivery::{FailureKind, Outcome};
+use super::{Desk, Exit};
+use crate::config::Needs;
+use crate::daemon;
+use crate::delivery::Outcome;
 use crate::notification::{AttemptNo, Claim, Key, LeaseToken, NotificationId};
 use crate::outbox::act::{self, Enqueue};
 use crate::outbox::session;
-use crate::words::cause::{cause, remedy};
+use crate::wechat::{NeverForce, WechatTarget};
 use crate::words::{Lang, say};
 
 #[derive(Debug, clap::Args)]
@@ -25,9 +26,9 @@ Examples:
   outboxd send-test --customer 10086 --user 42
   outboxd send-test --customer 10086 --user 42 --payload '{\"customerName\":\"李女士\"}' --store
 
-Without --store nothing is written anywhere: one token, one call, one answer. A real person
-gets a real message. Columns in a pipe: step, milliseconds, what it said; the last line is
-the outcome. Exit code 0 only when WeChat accepted it, 5 when it could not be reached.")]
+Without --store nothing is written anywhere: one token, one call, one answer. A real person gets a real
+message. Columns in a pipe: step, milliseconds, what it said; the last line is the verdict. Exit code 1 unless
+WeChat accepted it.")]
 pub(super) struct SendTestArgs {
     /// The customer's id.
     #[arg(long)]
@@ -41,7 +42,7 @@ pub(super) struct SendTestArgs {
     /// A JSON object for the template.
     #[arg(long, default_value = "{}", value_name = "JSON")]
     payload: String,
-    /// The app it is sent for.
+    /// The app that sends it.
     #[arg(long, default_value = "default")]
     app: String,
     /// Write it to the outbox and let the daemon send it.
@@ -52,10 +53,10 @@ pub(super) struct SendTestArgs {
 /// How long a rehearsal may take.
 const LEASE: Duration = Duration::from_secs(30);
 
-pub(super) async fn send_test(setup: &Setup, args: &SendTestArgs) -> Result<Exit> {
-    let payload = payload(&args.payload, setup.lang)?;
+pub(super) async fn send_test(desk: &Desk, args: &SendTestArgs) -> Result<Exit> {
+    let payload = payload(&args.payload, desk.lang)?;
     if args.store {
-        return store(setup, args, &payload).await;
+        return store(desk, args, &payload).await;
     }
     let now = chrono::Utc::now().timestamp_millis();
     let claim = Claim {
@@ -80,117 +81,61 @@ pub(super) async fn send_test(setup: &Setup, args: &SendTestArgs) -> Result<Exit
         claimed_at: Instant::now(),
         lease: LEASE,
     };
-    let rehearsal = seams::rehearse(&setup.typed, &args.app, &claim).await?;
-    let ending = ending(&rehearsal.outcome, setup.lang);
-    match setup.out.form {
+    let config = desk.typed.load(Needs::Everything, desk.out)?;
+    let Some(app) = config.apps.iter().find(|app| app.name == args.app) else {
+        return Err(Stop::new(
+            Exit::Usage,
+            say!(desk.lang, "send_test.app", app = args.app),
+        )
+        .into());
+    };
+    let target = WechatTarget::new(daemon::wechat_settings(app), Arc::new(NeverForce))?;
+    let rehearsal = target.rehearse(&claim).await;
+    let accepted = matches!(rehearsal.outcome, Outcome::Delivered(_));
+    let why = rehearsal.outcome.why();
+    let (sentence, next) = why.text(desk.lang);
+    match desk.out.form {
         Form::Json => {
             let steps: Vec<Value> = rehearsal
                 .steps
                 .iter()
                 .map(|step| json!({"step": step.name, "ms": step.took.as_millis(), "said": safe(&step.said)}))
                 .collect();
-            setup.out.json(&json!({
-                "version": VERSION,
-                "key": claim.key.0,
-                "steps": steps,
-                "outcome": ending.word,
-                "reason": ending.reason,
-                "sentence": safe(&ending.sentence),
-                "detail": ending.detail.map(safe),
-                "next": ending.next,
+            desk.out.json(&json!({
+                "version": VERSION, "key": claim.key.0, "steps": steps, "accepted": accepted,
+                "cause": why.key, "errcode": rehearsal.outcome.errcode(), "sentence": sentence, "next": next,
             }))?;
         }
         Form::Lines => {
             for step in &rehearsal.steps {
-                let ms = step.took.as_millis().to_string();
-                setup
-                    .out
-                    .row(&[step.name.to_owned(), ms, step.said.clone()])?;
+                desk.out.row(&[
+                    step.name.to_owned(),
+                    step.took.as_millis().to_string(),
+                    step.said.clone(),
+                ])?;
             }
-            setup
-                .out
-                .row(&["outcome".to_owned(), String::new(), ending.sentence])?;
+            desk.out
+                .row(&["verdict".to_owned(), String::new(), why.key.to_owned()])?;
         }
         Form::Terminal => {
             for step in &rehearsal.steps {
-                setup.out.line(&format!(
+                desk.out.line(&format!(
                     "  {:<8} {:>6} ms  {}",
                     step.name,
                     step.took.as_millis(),
                     safe(&step.said)
                 ))?;
             }
-            let mark = setup.out.paint(ending.tone, ending.mark);
-            setup
-                .out
-                .line(&format!("{mark} {}", safe(&ending.sentence)))?;
-            if let Some(detail) = ending.detail {
-                setup.out.line(&format!("  {}", safe(detail)))?;
-            }
-            setup.out.line(&format!("  {}", ending.next))?;
-        }
-    }
-    Ok(ending.exit)
-}
-
-/// How the call ended, in words and for scripts.
-struct Ending<'a> {
-    word: &'static str,
-    reason: &'static str,
-    sentence: String,
-    detail: Option<&'a str>,
-    next: String,
-    mark: &'static str,
-    tone: Tone,
-    exit: Exit,
-}
-
-fn ending(outcome: &Outcome, lang: Lang) -> Ending<'_> {
-    match outcome {
-        Outcome::Delivered(receipt) => {
-            let why = if receipt.duplicate {
-                local::ACCEPTED_DUPLICATE
+            let mark = if accepted {
+                desk.out.paint(Tone::Good, "✓")
             } else {
-                local::ACCEPTED
+                desk.out.paint(Tone::Bad, "✗")
             };
-            Ending {
-                word: "delivered",
-                reason: why.key,
-                sentence: cause(lang, Some(why.key), None),
-                detail: None,
-                next: remedy(lang, Some(why.key)).1,
-                mark: "✓",
-                tone: Tone::Good,
-                exit: Exit::Ok,
-            }
+            desk.out.line(&format!("{mark} {sentence}"))?;
+            desk.out.line(&format!("  → {next}"))?;
         }
-        Outcome::Failed(failure) => Ending {
-            word: "failed",
-            reason: failure.why.key,
-            sentence: cause(lang, Some(failure.why.key), failure.errcode),
-            detail: failure.detail.as_deref(),
-            next: remedy(lang, Some(failure.why.key)).1,
-            mark: "✗",
-            tone: Tone::Bad,
-            exit: match failure.kind {
-                FailureKind::Unreachable => Exit::Unreachable,
-                FailureKind::Transient
-                | FailureKind::Throttled
-                | FailureKind::Permanent
-                | FailureKind::Outage(_) => Exit::Failed,
-            },
-        },
-        Outcome::Unknown(unknown) => Ending {
-            word: "unknown",
-            reason: unknown.why.key,
-            sentence: cause(lang, Some(unknown.why.key), unknown.errcode),
-            detail: unknown.detail.as_deref(),
-            next: say!(lang, "send_test.unknown"),
-            mark: "?",
-            tone: Tone::Bad,
-            exit: Exit::Failed,
-        },
     }
+    Ok(if accepted { Exit::Ok } else { Exit::Failed })
 }
 
 /// The payload must be an object, as the table demands.
@@ -201,8 +146,8 @@ fn payload(text: &str, lang: Lang) -> Result<String> {
     }
 }
 
-async fn store(setup: &Setup, args: &SendTestArgs, payload: &str) -> Result<Exit> {
-    let mut conn = setup.connect().await?;
+async fn store(desk: &Desk, args: &SendTestArgs, payload: &str) -> Result<Exit> {
+    let mut conn = desk.connect().await?;
     let mut tx = session::acting(&mut conn).await?;
     let by = super::act::by(None, Some("send-test"));
     let id = act::enqueue(
@@ -218,13 +163,11 @@ async fn store(setup: &Setup, args: &SendTestArgs, payload: &str) -> Result<Exit
     )
     .await?;
     tx.commit().await?;
-    match setup.out.form {
-        Form::Json => setup.out.json(&json!({"version": VERSION, "id": id.0}))?,
+    match desk.out.form {
+        Form::Json => desk.out.json(&json!({"version": VERSION, "id": id.0}))?,
         Form::Lines | Form::Terminal => {
-            setup.out.line(&id.to_string())?;
-            setup
-                .out
-                .note(&say!(setup.lang, "send_test.stored", id = id));
+            desk.out.line(&id.to_string())?;
+            desk.out.note(&say!(desk.lang, "send_test.stored", id = id));
         }
     }
     Ok(Exit::Ok)

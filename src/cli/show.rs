@@ -9,7 +9,7 @@ use super::act::Name;
 use super::card::{ACTS, Card, cards};
 use super::json::{VERSION, stamp};
 use super::out::{Form, safe};
-use super::{Exit, Setup};
+use super::{Desk, Exit};
 use crate::outbox::inspect::{self, Act, Attempt, Created, WhyNotYet};
 use crate::outbox::session;
 use crate::words::mask::mask;
@@ -22,8 +22,7 @@ Examples:
   outboxd show 5f0c3c1e-6f0e-4f0e-9d43-0a4d7e1c2b3a --payload
 
 Columns in a pipe: time, event, what it says. Phone numbers are masked in every form.
-With --json the payload is JSON text in a string, so that no number is rounded:
-jq '.notifications[0].payload | fromjson'.")]
+With --json the payload is JSON text in a string, so that no number is rounded: jq '.notifications[0].payload|fromjson'.")]
 pub(super) struct ShowArgs {
     /// The notification's id, or its key.
     id: Name,
@@ -41,14 +40,14 @@ struct Event {
     text: String,
 }
 
-pub(super) async fn show(setup: &Setup, args: &ShowArgs) -> Result<Exit> {
-    let mut conn = setup.connect().await?;
+pub(super) async fn show(desk: &Desk, args: &ShowArgs) -> Result<Exit> {
+    let mut conn = desk.connect().await?;
     let mut tx = session::reading(&mut conn).await?;
-    let voice = setup.voice(&mut tx).await?;
+    let voice = desk.voice(&mut tx).await?;
     let read = args.id.read(&mut tx).await?;
     let cards = cards(&mut tx, &voice, read).await?;
     if cards.is_empty() {
-        setup.out.note(&say!(voice, "none.id", id = args.id));
+        desk.out.note(&say!(voice, "none.id", id = args.id));
         return Ok(Exit::NotFound);
     }
     let mut objects = Vec::new();
@@ -57,18 +56,17 @@ pub(super) async fn show(setup: &Setup, args: &ShowArgs) -> Result<Exit> {
         let acts = inspect::acts(&mut tx, card.it.id, ACTS).await?;
         let created = inspect::created(&mut tx, card.it.id, card.it.key).await?;
         let payload = payload(&mut tx, card, args.payload).await?;
-        match setup.out.form {
+        match desk.out.form {
             Form::Json => objects.push(object(card, &attempts, &acts, created, payload, &voice)),
             Form::Terminal | Form::Lines => {
                 let events = timeline(card, &attempts, &acts, &voice);
-                print(setup, card, &events, created, payload.as_deref(), &voice)?;
+                print(desk, card, &events, created, payload.as_deref(), &voice)?;
             }
         }
     }
     tx.commit().await?;
-    if setup.out.form == Form::Json {
-        setup
-            .out
+    if desk.out.form == Form::Json {
+        desk.out
             .json(&json!({"version": VERSION, "notifications": objects}))?;
     }
     Ok(Exit::Ok)
@@ -167,14 +165,14 @@ fn outcome(word: &str, voice: &Voice) -> String {
 }
 
 fn print(
-    setup: &Setup,
+    desk: &Desk,
     card: &Card,
     events: &[Event],
     created: Option<Created>,
     payload: Option<&str>,
     voice: &Voice,
 ) -> Result<()> {
-    let out = &setup.out;
+    let out = &desk.out;
     if out.form == Form::Lines {
         for event in events {
             out.row(&[

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::json::{VERSION, stamps};
 use super::out::{Form, Out, Tone, safe};
-use super::{Exit, Setup};
+use super::{Desk, Exit};
 use crate::outbox::inspect::{self, AppStats, Share};
 use crate::outbox::session;
 use crate::words::{Voice, say};
@@ -16,9 +16,9 @@ Examples:
   outboxd stats
   outboxd stats --json | jq '.apps[] | {app, due, oldest_due_at}'
 
-Targets: success above 95 %, the 95th percentile of the call below 2 s, authorised users
-above 80 %. Success counts notifications settled in the last hour, without those whose user
-gave no permission; they count in authorised. A + means that counting stopped there.
+Targets: success above 95 %, the 95th percentile of the call below 2 s, authorised users above 80 %.
+Success counts notifications settled in the last hour, without those whose user gave no permission;
+they count in authorised. A + means that counting stopped there.
 Columns in a pipe: app, name of the number, number.")]
 pub(super) struct StatsArgs {
     /// Only this app.
@@ -30,38 +30,37 @@ const SUCCESS_TARGET: f64 = 95.0;
 const CALL_TARGET_MS: f64 = 2000.0;
 const AUTHORISED_TARGET: f64 = 80.0;
 
-pub(super) async fn stats(setup: &Setup, args: &StatsArgs) -> Result<Exit> {
-    let mut conn = setup.connect().await?;
+pub(super) async fn stats(desk: &Desk, args: &StatsArgs) -> Result<Exit> {
+    let mut conn = desk.connect().await?;
     let mut tx = session::reading(&mut conn).await?;
-    let voice = setup.voice(&mut tx).await?;
+    let voice = desk.voice(&mut tx).await?;
     let mut apps = inspect::stats(&mut tx).await?;
     tx.commit().await?;
     if let Some(only) = &args.app {
         apps.retain(|app| app.app == *only);
     }
-    match setup.out.form {
+    match desk.out.form {
         Form::Json => {
             let objects: Vec<_> = apps.iter().map(|app| object(app, &voice)).collect();
-            setup
-                .out
+            desk.out
                 .json(&json!({"version": VERSION, "apps": objects}))?;
         }
         Form::Lines => {
             for app in &apps {
                 for (name, value) in numbers(app, &voice) {
-                    setup.out.row(&[app.app.clone(), name, value])?;
+                    desk.out.row(&[app.app.clone(), name, value])?;
                 }
             }
         }
         Form::Terminal => {
             if apps.is_empty() {
-                setup.out.note(&say!(voice, "none.stats"));
+                desk.out.note(&say!(voice, "none.stats"));
             }
             for (n, app) in apps.iter().enumerate() {
                 if n > 0 {
-                    setup.out.line("")?;
+                    desk.out.line("")?;
                 }
-                print(&setup.out, app, &voice)?;
+                print(&desk.out, app, &voice)?;
             }
         }
     }

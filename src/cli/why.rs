@@ -6,7 +6,7 @@ use serde_json::json;
 use super::card::{cards, print_all};
 use super::json::VERSION;
 use super::out::{Form, safe};
-use super::{Exit, Setup};
+use super::{Desk, Exit};
 use crate::outbox::{inspect, session};
 use crate::words::{Voice, say};
 
@@ -44,36 +44,35 @@ pub(super) struct FindArgs {
 }
 
 /// One verdict per notification about the customer, or what it means that there is none.
-pub(super) async fn why(setup: &Setup, args: &WhyArgs) -> Result<Exit> {
-    let mut conn = setup.connect().await?;
+pub(super) async fn why(desk: &Desk, args: &WhyArgs) -> Result<Exit> {
+    let mut conn = desk.connect().await?;
     let mut tx = session::reading(&mut conn).await?;
-    let voice = setup.voice(&mut tx).await?;
+    let voice = desk.voice(&mut tx).await?;
     let hits = inspect::of_customer(&mut tx, &args.customer, args.limit).await?;
     let read = inspect::read(&mut tx, &hits).await?;
     let cards = cards(&mut tx, &voice, read).await?;
     if cards.is_empty() {
         let last = inspect::last_written(&mut tx).await?;
         let sentence = nothing(&voice, &args.customer, last);
-        if setup.out.form == Form::Json {
-            setup.out.json(&json!({
+        if desk.out.form == Form::Json {
+            desk.out.json(&json!({
                 "version": VERSION,
                 "notifications": [],
                 "verdict": {"kind": "no_message", "happened": sentence, "who": "developer"},
             }))?;
         } else {
-            setup.out.note(&sentence);
+            desk.out.note(&sentence);
         }
         return Ok(Exit::NotFound);
     }
     tx.commit().await?;
-    if setup.out.form == Form::Json {
+    if desk.out.form == Form::Json {
         let notifications: Vec<_> = cards.iter().map(|card| card.json(&voice)).collect();
-        setup
-            .out
+        desk.out
             .json(&json!({"version": VERSION, "notifications": notifications}))?;
     } else {
-        print_all(&cards, &setup.out, &voice)?;
-        more(setup, cards.len(), args.limit, &voice);
+        print_all(&cards, &desk.out, &voice)?;
+        more(desk, cards.len(), args.limit, &voice);
     }
     Ok(Exit::Ok)
 }
@@ -91,40 +90,39 @@ fn nothing(voice: &Voice, customer: &str, last: Option<chrono::DateTime<chrono::
     }
 }
 
-fn more(setup: &Setup, shown: usize, limit: i64, voice: &Voice) {
+fn more(desk: &Desk, shown: usize, limit: i64, voice: &Voice) {
     if i64::try_from(shown).is_ok_and(|shown| shown >= limit) {
-        setup.out.note(&say!(voice, "more.limit", n = limit));
+        desk.out.note(&say!(voice, "more.limit", n = limit));
     }
 }
 
 /// Whatever bears this name.
-pub(super) async fn find(setup: &Setup, args: &FindArgs) -> Result<Exit> {
-    let mut conn = setup.connect().await?;
+pub(super) async fn find(desk: &Desk, args: &FindArgs) -> Result<Exit> {
+    let mut conn = desk.connect().await?;
     let mut tx = session::reading(&mut conn).await?;
-    let voice = setup.voice(&mut tx).await?;
+    let voice = desk.voice(&mut tx).await?;
     let found = inspect::find(&mut tx, args.text.trim(), args.limit).await?;
     let read = inspect::read(&mut tx, &found.hits).await?;
     let cards = cards(&mut tx, &voice, read).await?;
     tx.commit().await?;
-    if setup.out.form == Form::Json {
+    if desk.out.form == Form::Json {
         let notifications: Vec<_> = cards.iter().map(|card| card.json(&voice)).collect();
-        setup.out.json(&json!({
+        desk.out.json(&json!({
             "version": VERSION,
             "notifications": notifications,
             "read_through": found.read_through,
         }))?;
     } else {
-        print_all(&cards, &setup.out, &voice)?;
+        print_all(&cards, &desk.out, &voice)?;
         match (cards.is_empty(), found.read_through) {
             (true, Some(n)) => {
                 let text = safe(&args.text);
-                setup
-                    .out
+                desk.out
                     .note(&say!(voice, "none.found", text = text, n = n));
             }
             (true, None) => {}
-            (false, Some(n)) => setup.out.note(&say!(voice, "more.read_through", n = n)),
-            (false, None) => more(setup, cards.len(), args.limit, &voice),
+            (false, Some(n)) => desk.out.note(&say!(voice, "more.read_through", n = n)),
+            (false, None) => more(desk, cards.len(), args.limit, &voice),
         }
     }
     Ok(if cards.is_empty() {

@@ -4,15 +4,6 @@ use super::{Lang, Voice, say};
 use crate::catalogue::{self, Who};
 use crate::delivery::clean;
 
-impl From<Lang> for catalogue::Lang {
-    fn from(lang: Lang) -> catalogue::Lang {
-        match lang {
-            Lang::Zh => catalogue::Lang::Zh,
-            Lang::En => catalogue::Lang::En,
-        }
-    }
-}
-
 /// The word for who acts in JSON and tab-separated output, the same in every language.
 pub fn role(who: Who) -> &'static str {
     match who {
@@ -31,7 +22,7 @@ pub fn cause(lang: Lang, key: Option<&str>, errcode: Option<i32>) -> String {
     let sentence = match key {
         None => say!(lang, "cause.unknown"),
         Some(key) => match catalogue::by_key(key) {
-            Some(entry) => bare(entry.text(lang.into()).0).to_owned(),
+            Some(entry) => bare(entry.text(lang).0).to_owned(),
             None => say!(lang, "cause.other", key = clean(key)),
         },
     };
@@ -45,7 +36,7 @@ pub fn cause(lang: Lang, key: Option<&str>, errcode: Option<i32>) -> String {
 pub fn remedy(lang: Lang, key: Option<&str>) -> (Who, String) {
     match key.and_then(catalogue::by_key) {
         Some(entry) => {
-            let next = bare(entry.text(lang.into()).1);
+            let next = bare(entry.text(lang).1);
             (entry.who, say!(lang, "cause.next", next = next))
         }
         None => (Who::Support, say!(lang, "cause.other_next")),
@@ -55,7 +46,7 @@ pub fn remedy(lang: Lang, key: Option<&str>) -> (Who, String) {
 impl Voice {
     /// Whose turn it is, as a person reads it.
     pub fn who(&self, who: Who) -> &'static str {
-        who.word(self.lang.into())
+        who.word(self.lang)
     }
 
     /// [`cause`] in this voice.

@@ -14,30 +14,7 @@ pub mod waiting;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-pub use crate::config::Lang;
-
-/// As `--lang` takes it. Flags, status words and JSON stay English in both.
-impl clap::ValueEnum for Lang {
-    fn value_variants<'a>() -> &'a [Lang] {
-        &[Lang::Zh, Lang::En]
-    }
-
-    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-        Some(clap::builder::PossibleValue::new(self.word()))
-    }
-}
-
-/// Which language to speak before the settings are read, or without them: the flag, else `OUTBOXD_LANG`, else
-/// the first of `LC_ALL`, `LC_MESSAGES` and `LANG` that is set, as gettext reads them.
-pub fn pick(flag: Option<Lang>, env: impl Fn(&str) -> Option<String>) -> Lang {
-    flag.unwrap_or_else(|| {
-        ["OUTBOXD_LANG", "LC_ALL", "LC_MESSAGES", "LANG"]
-            .into_iter()
-            .filter_map(env)
-            .find(|value| !value.is_empty() && value != "auto")
-            .map_or(Lang::En, |value| Lang::of_locale(&value))
-    })
-}
+pub use crate::lang::Lang;
 
 /// How to speak to this reader at this moment.
 #[derive(Clone, Copy, Debug)]

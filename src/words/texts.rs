@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Lang, pick};
+use super::Lang;
 
 fn env(pairs: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> {
     move |name| {
@@ -44,7 +44,7 @@ fn the_language_is_the_flag_then_our_variable_then_the_locale() {
             "the flag beats all",
         ),
     ] {
-        assert_eq!(pick(flag, env(&pairs)), expected, "{why}");
+        assert_eq!(Lang::pick(flag, env(&pairs)), expected, "{why}");
     }
 }
 

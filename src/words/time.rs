@@ -54,11 +54,8 @@ impl Voice {
         }
     }
 
-    /// How long a call took: `0.4 s`, `14 ms`.
+    /// How long a call took: `0.4 s`.
     pub fn took(&self, ms: i32) -> String {
-        if ms < 100 {
-            return say!(self, "time.took_ms", ms = ms);
-        }
         say!(
             self,
             "time.took",
@@ -103,10 +100,7 @@ mod tests {
             assert_eq!(zh.relative(at), in_zh);
             assert_eq!(en.relative(at), in_en);
         }
-        assert_eq!(
-            (en.took(412), en.took(14)),
-            ("0.4 s".into(), "14 ms".into())
-        );
+        assert_eq!(en.took(412), "0.4 s");
         assert_eq!(zh.when(zh.now), "10:05:00（刚刚）");
     }
 }

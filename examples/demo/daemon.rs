@@ -1,0 +1,177 @@
+//! The daemon under demonstration: a process of its own, so that it can be killed for real.
+//!
+//! Only the process started here is ever signalled, by its own id, and while this object still holds it
+//! (an id is not given out again before its holder has waited for it).
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+/// Longer than a call's timeout: a daemon told to stop lets its calls finish.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+pub(crate) struct Daemon {
+    program: PathBuf,
+    settings: Vec<(&'static str, String)>,
+    log: PathBuf,
+    slot: Mutex<Slot>,
+}
+
+#[derive(Default)]
+struct Slot {
+    child: Option<Child>,
+    starts: u32,
+    since: Option<DateTime<Utc>>,
+    how_it_ended: Option<&'static str>,
+}
+
+/// How the daemon is, for the page.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Health {
+    pid: Option<u32>,
+    since: Option<DateTime<Utc>>,
+    starts: u32,
+    /// `killed`, `stopped` or `ended` (by itself); none while it runs.
+    how_it_ended: Option<&'static str>,
+}
+
+impl Daemon {
+    pub(crate) fn new(
+        program: PathBuf,
+        settings: Vec<(&'static str, String)>,
+        log: PathBuf,
+    ) -> Self {
+        Daemon {
+            program,
+            settings,
+            log,
+            slot: Mutex::default(),
+        }
+    }
+
+    /// Runs another of the program's commands to its end, with the same settings.
+    pub(crate) async fn run_once(&self, command: &str) -> Result<()> {
+        let output = self
+            .command(command)
+            .output()
+            .await
+            .with_context(|| format!("run {} {command}", self.program.display()))?;
+        if !output.status.success() {
+            bail!(
+                "`outboxd {command}` failed ({}):\n{}",
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn start(&self) -> Result<()> {
+        let mut slot = self.slot.lock().await;
+        notice_the_end(&mut slot);
+        if slot.child.is_some() {
+            return Ok(());
+        }
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .context("open the daemon's log")?;
+        let child = self
+            .command("run")
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("start {} run", self.program.display()))?;
+        *slot = Slot {
+            child: Some(child),
+            starts: slot.starts + 1,
+            since: Some(Utc::now()),
+            how_it_ended: None,
+        };
+        Ok(())
+    }
+
+    /// `kill -9`: no word, no goodbye.
+    pub(crate) async fn kill(&self) -> Result<()> {
+        let mut slot = self.slot.lock().await;
+        notice_the_end(&mut slot);
+        if let Some(mut child) = slot.child.take() {
+            child.kill().await.context("kill the daemon")?;
+            slot.close("killed");
+        }
+        Ok(())
+    }
+
+    /// SIGTERM, then waits: calls in flight are finished and recorded.
+    pub(crate) async fn stop(&self) -> Result<()> {
+        let mut slot = self.slot.lock().await;
+        notice_the_end(&mut slot);
+        let Some(mut child) = slot.child.take() else {
+            return Ok(());
+        };
+        let pid = child
+            .id()
+            .and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
+        if let Some(pid) = pid {
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+                .context("ask the daemon to stop")?;
+        }
+        if timeout(PATIENCE, child.wait()).await.is_err() {
+            child
+                .kill()
+                .await
+                .context("kill the daemon that would not stop")?;
+        }
+        slot.close("stopped");
+        Ok(())
+    }
+
+    pub(crate) async fn health(&self) -> Health {
+        let mut slot = self.slot.lock().await;
+        notice_the_end(&mut slot);
+        Health {
+            pid: slot.child.as_ref().and_then(Child::id),
+            since: slot.since,
+            starts: slot.starts,
+            how_it_ended: slot.how_it_ended,
+        }
+    }
+
+    fn command(&self, command: &str) -> Command {
+        let mut process = Command::new(&self.program);
+        process
+            .arg(command)
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            // Ctrl-C in a terminal reaches a whole process group; this one is stopped by us, in order.
+            .process_group(0)
+            .kill_on_drop(true);
+        process
+    }
+}
+
+impl Slot {
+    fn close(&mut self, how: &'static str) {
+        self.child = None;
+        self.since = Some(Utc::now());
+        self.how_it_ended = Some(how);
+    }
+}
+
+fn notice_the_end(slot: &mut Slot) {
+    if let Some(child) = &mut slot.child
+        && !matches!(child.try_wait(), Ok(None))
+    {
+        slot.close("ended");
+    }
+}

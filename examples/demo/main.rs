@@ -1,0 +1,99 @@
+//! The demonstration: a reference CRM, the daemon, a simulated WeChat and a phone, on one page.
+//!
+//! Without arguments it serves the page until Ctrl-C. With `--once` it plays a scripted run with faults,
+//! reconciles the CRM's ledger with the phones', and ends with one line of JSON. In reading order: [`crm`]
+//! assigns, [`daemon`] is the process under demonstration, [`phones`] is the simulated WeChat from
+//! outside, [`books`] compares the two ledgers, [`stage`] puts all of it up and takes it down, [`page`]
+//! shows it, [`once`] plays the script.
+
+mod books;
+mod crm;
+mod daemon;
+mod once;
+mod page;
+mod phones;
+mod stage;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+use stage::Stage;
+
+/// Shows outboxd at work: a CRM that assigns, a daemon that delivers, a phone that lights up.
+#[derive(Debug, Parser)]
+struct Args {
+    /// The database; an empty one, or one that this demo has used before.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    database_url: String,
+    /// The daemon's program; the one built beside this example unless given.
+    #[arg(long, value_name = "PROGRAM")]
+    outboxd: Option<PathBuf>,
+    /// Play the scripted run, print its result as one line of JSON, and leave.
+    #[arg(long)]
+    once: bool,
+    /// What the scripted run draws its people, pauses and faults from. Random unless given, and printed.
+    #[arg(long, requires = "once")]
+    seed: Option<u64>,
+    /// The page's port; taken by somebody else, the next free one.
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    demonstrate(&args).await.unwrap_or_else(|e| {
+        eprintln!("demo: {e:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Puts the stage up, plays, and takes it down again, whichever way the play ended.
+async fn demonstrate(args: &Args) -> Result<ExitCode> {
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
+    let told_to_stop = async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    tokio::pin!(told_to_stop);
+
+    // Dropped half-way, it takes the daemon with it.
+    let stage = tokio::select! {
+        stage = Stage::put_up(args) => stage?,
+        () = &mut told_to_stop => return Ok(ExitCode::from(130)),
+    };
+    let outcome = tokio::select! {
+        outcome = play(args, &stage) => outcome,
+        () = &mut told_to_stop => Ok(if args.once { ExitCode::from(130) } else { ExitCode::SUCCESS }),
+    };
+    stage.take_down().await?;
+    outcome
+}
+
+async fn play(args: &Args, stage: &Stage) -> Result<ExitCode> {
+    if args.once {
+        return once::play(stage, args.seed.unwrap_or_else(rand::random)).await;
+    }
+    say(format_args!(
+        "The demo is on {}  (Ctrl-C ends it; the daemon's log: {})",
+        stage.url(),
+        stage.daemon_log().display()
+    ));
+    std::future::pending().await
+}
+
+/// The one place that writes to standard output: what was asked for goes there, everything else to
+/// standard error.
+#[allow(clippy::print_stdout, reason = "the demo's result is its output")]
+fn say(words: std::fmt::Arguments<'_>) {
+    println!("{words}");
+}

@@ -1,0 +1,107 @@
+// Every text of the page, in both languages, and the few helpers that speak.
+// The sentences about a notification's fate come from the daemon's own catalogue (`/api/demo/words`).
+
+const TEXTS = {
+  zh: {
+    skip: '跳到客户列表', promise: '每一次分配，都有下落。',
+    assigned: '已分配', settled: '已了结', delivered: '微信已接收', messages: '手机上的消息', twice: '重复', lost: '丢失',
+    levers: '弄坏点什么', leverDown: '微信宕机', lever500: '服务器 500', leverRefuse: '人人拒收', leverSlow: '网络变慢', leverToken: '吊销 token',
+    tokenRevoked: 'token 已吊销：下一次调用会被拒绝一次，换新后继续。',
+    daemon: '守护进程', kill: 'kill -9', start: '启动',
+    running: (pid, s) => `运行中 · pid ${pid} · ${s}`, killed: (s) => `被 kill -9 · ${s}前`, ended: (s) => `自行退出 · ${s}前`, stopped: (s) => `已停止 · ${s}前`,
+    offline: '演示程序没有应答。它可能已经停止。',
+    language: 'English', languageLabel: 'Switch to English', theme: '切换深色与浅色',
+    crm: '客户管理', crmSays: '分配与通知写在同一个事务里。', assignTo: '分配给', batch: '批量分配 50 位', pool: '从公海领 5 位', leads: '新增 20 位',
+    show: '显示哪些客户', owned: '已有归属', nobody: '公海', belongs: (who) => `归 ${who}`, inPool: '公海', tail: (digits) => `尾号 ${digits}`, assign: '分配', to: '分配给', hint: '选一个人，点“分配”。',
+    plain: '一切正常', unlucky: '各有状况',
+    quirks: { not_subscribed: '未订阅', slow: '慢 0.8 秒', http_500: '首次 500', reset: '首次断线', lost_reply: '首次回复丢失' },
+    done: (n, who, ms) => (n === 1 ? `已分配给${who}` : `${n} 位客户已分配给${who}，同一个事务`) + `，${ms} 毫秒。`,
+    leadsDone: (n) => `公海里新增 ${n} 位客户。`, tooFew: '客户不够了：先新增线索。',
+    errors: { already_assigned: '这位客户已经归此人，没有重复分配。', not_in_pool: '有客户已被别人领走，一位也没有分配。', customer_unknown: '没有这位客户。', staff_unknown: '没有这位员工。', database: '数据库暂时不可用，什么也没有发生。' },
+    journey: '通知的旅程', journeySays: '每一行都查得到：走到哪一步，为什么，下一步何时。', now: '此刻',
+    stopQueued: '排队', stopInFlight: '已领取，调用中', stopDelivered: '微信已接收',
+    aside: (retrying, refused, superseded) => `重试中 <b>${retrying}</b>　已拒绝或放弃 <b>${refused}</b>　被新分配取代 <b>${superseded}</b>`,
+    held: (why) => `已暂停领取，一条也不会丢。${why || ''}`, probe: (s) => `${s}后试探一条。`,
+    rowsEmpty: '还没有通知。在左边分配一位客户。', newRows: (n) => `${n} 条新通知`,
+    chips: { queued: '排队', calling: '调用中', orphan: '无主', retrying: '重试中', held: '暂停', delivered: '微信已接收', refused: '未送出', superseded: '已取代', missing: '不见了' },
+    says: {
+      queued: '等待守护进程领取。', calling: '已领取，正在调用云函数。', orphan: (s) => `领取它的守护进程已不在；租约 ${s}后到期，即可由别人接手。`,
+      retry: (s) => `${s}后重试。`, retryNow: '即将重试。', held: '微信那边恢复后继续。',
+      delivered: (ms) => `从提交到了结 ${ms}。`, refused: '微信没有接收，原因已记录。', mayHaveArrived: '可能已送达，无法确认。', superseded: '同一客户有了更新的分配，这一条不再发送。', missing: '找不到这条通知！',
+    },
+    tries: (n) => `第 ${n} 次尝试 · `, ago: (s) => `${s}前`, justNow: '刚刚',
+    phones: '手机', phonesSay: '订阅消息到达时会落在这里。', whose: '谁的手机', everybody: '所有人', cardsEmpty: '还没有消息。', newCards: (n) => `${n} 条新消息`,
+    service: '服务通知', app: '家政 CRM', title: '客户分配通知', more: '进入小程序查看', forWhom: (who) => `给 ${who}`,
+    fields: { thing1: '客户', thing2: '提醒', time3: '时间' },
+    seconds: (s) => `${s} 秒`, minutes: (m) => `${m} 分钟`, millis: (ms) => `${ms} 毫秒`,
+  },
+  en: {
+    skip: 'Skip to the customers', promise: 'Every assignment is accounted for.',
+    assigned: 'assigned', settled: 'settled', delivered: 'accepted by WeChat', messages: 'on phones', twice: 'twice', lost: 'lost',
+    levers: 'Break something', leverDown: 'WeChat down', lever500: 'HTTP 500', leverRefuse: 'Everyone refuses', leverSlow: 'Slow network', leverToken: 'Revoke token',
+    tokenRevoked: 'Token revoked: the next call is refused once, gets a new one, and goes on.',
+    daemon: 'Daemon', kill: 'kill -9', start: 'Start',
+    running: (pid, s) => `running · pid ${pid} · ${s}`, killed: (s) => `killed with -9 · ${s} ago`, ended: (s) => `ended by itself · ${s} ago`, stopped: (s) => `stopped · ${s} ago`,
+    offline: 'The demo does not answer. It may have been stopped.',
+    language: '中文', languageLabel: '切换到中文', theme: 'Switch between dark and light',
+    crm: 'The CRM', crmSays: 'Assignment and notification are one transaction.', assignTo: 'Assign to', batch: 'Batch-assign 50', pool: 'Take 5 from pool', leads: '20 new leads',
+    show: 'Which customers', owned: 'Owned', nobody: 'Public pool', belongs: (who) => `with ${who}`, inPool: 'in the pool', tail: (digits) => `…${digits}`, assign: 'Assign', to: 'Assign to', hint: 'Choose somebody and press Assign.',
+    plain: 'All is well', unlucky: 'With a misfortune',
+    quirks: { not_subscribed: 'not subscribed', slow: '0.8 s slow', http_500: 'first call: 500', reset: 'first call: cut', lost_reply: 'first reply lost' },
+    done: (n, who, ms) => (n === 1 ? `Assigned to ${who}` : `${n} customers assigned to ${who} in one transaction`) + `, ${ms} ms.`,
+    leadsDone: (n) => `${n} new customers in the public pool.`, tooFew: 'Not enough customers: add leads first.',
+    errors: { already_assigned: 'That customer is theirs already; nobody was assigned twice.', not_in_pool: 'Somebody else took one of them; nobody was assigned.', customer_unknown: 'There is no such customer.', staff_unknown: 'There is no such person.', database: 'The database is not available; nothing happened.' },
+    journey: 'A row’s journey', journeySays: 'Every row can be explained: how far it came, why, and what happens next.', now: 'Now',
+    stopQueued: 'queued', stopInFlight: 'claimed, calling', stopDelivered: 'accepted by WeChat',
+    aside: (retrying, refused, superseded) => `retrying <b>${retrying}</b>　refused or given up <b>${refused}</b>　superseded <b>${superseded}</b>`,
+    held: (why) => `Claiming is paused, nothing is lost. ${why || ''}`, probe: (s) => `One row probes in ${s}.`,
+    rowsEmpty: 'No notifications yet. Assign a customer on the left.', newRows: (n) => `${n} new`,
+    chips: { queued: 'queued', calling: 'calling', orphan: 'orphaned', retrying: 'retrying', held: 'held', delivered: 'accepted by WeChat', refused: 'not sent', superseded: 'superseded', missing: 'missing' },
+    says: {
+      queued: 'Waiting for a daemon to claim it.', calling: 'Claimed; the cloud function is being called.', orphan: (s) => `Its daemon is gone; the lease lapses in ${s}, then anybody may take it.`,
+      retry: (s) => `Next try in ${s}.`, retryNow: 'Next try any moment.', held: 'Goes on when WeChat is back.',
+      delivered: (ms) => `Settled ${ms} after the commit.`, refused: 'WeChat did not accept it; the reason is on record.', mayHaveArrived: 'It may have arrived; nobody can say for certain.', superseded: 'A newer assignment of this customer replaced it.', missing: 'This notification cannot be found!',
+    },
+    tries: (n) => `attempt ${n} · `, ago: (s) => `${s} ago`, justNow: 'just now',
+    phones: 'Phones', phonesSay: 'Where the subscribe messages land.', whose: 'Whose phone', everybody: 'Everybody’s', cardsEmpty: 'No messages yet.', newCards: (n) => `${n} new`,
+    service: 'Service notice', app: 'CRM', title: 'Customer assigned', more: 'Open the mini program', forWhom: (who) => `for ${who}`,
+    fields: { thing1: 'Customer', thing2: 'Note', time3: 'Time' },
+    seconds: (s) => `${s} s`, minutes: (m) => `${m} min`, millis: (ms) => `${ms} ms`,
+  },
+};
+
+const remembered = localStorage.getItem('language');
+export let language = remembered || (navigator.languages.some((l) => l.startsWith('zh')) ? 'zh' : 'en');
+let catalogue = {};
+
+export const t = (key) => TEXTS[language][key];
+export const named = (thing, latin) => (language === 'zh' ? thing : latin);
+export const learn = (sentences) => { catalogue = sentences; };
+
+/** The catalogue's sentence for a reason, or nothing. */
+export function sentence(reason) {
+  const words = catalogue[reason]?.[language];
+  return words && (/[.。!?！？]$/.test(words) ? words : words + (language === 'zh' ? '。' : '.'));
+}
+
+/** A duration as people say it. */
+export function span(ms) {
+  const short = Math.max(0, Math.round(ms));
+  if (short < 1000) return t('millis')(short);
+  if (short < 10_000) return t('seconds')((short / 1000).toFixed(1));
+  if (short < 120_000) return t('seconds')(Math.round(short / 1000));
+  return t('minutes')(Math.round(short / 60_000));
+}
+
+/** Puts the fixed texts into the page. */
+export function speak() {
+  document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en';
+  for (const element of document.querySelectorAll('[data-t]')) element.textContent = t(element.dataset.t);
+  for (const element of document.querySelectorAll('[data-label]')) element.setAttribute('aria-label', t(element.dataset.label));
+}
+
+export function switchLanguage() {
+  language = language === 'zh' ? 'en' : 'zh';
+  localStorage.setItem('language', language);
+  speak();
+}

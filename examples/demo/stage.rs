@@ -1,0 +1,179 @@
+//! The stage: everything the demonstration needs, put up in order and taken down in reverse.
+//!
+//! The simulated WeChat, the CRM and the page live in this process; the daemon is a process of its own,
+//! started with the settings an operator would use. The timings are short, so that a lapsed lease is
+//! seen within seconds; everything else is as delivered.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use wechat_sim::WechatSim;
+
+use crate::books::{Books, Expectation};
+use crate::daemon::Daemon;
+use crate::phones::Phones;
+use crate::{Args, crm, page};
+
+pub(crate) struct Stage {
+    pub(crate) pool: PgPool,
+    pub(crate) phones: Phones,
+    pub(crate) daemon: Arc<Daemon>,
+    pub(crate) books: Arc<Mutex<Books>>,
+    pub(crate) http: reqwest::Client,
+    address: SocketAddr,
+    daemon_log: PathBuf,
+    site: JoinHandle<()>,
+    _wechat: WechatSim,
+}
+
+impl Stage {
+    pub(crate) async fn put_up(args: &Args) -> Result<Stage> {
+        let program = the_daemons_program(args.outboxd.as_deref())?;
+        let daemon_log =
+            std::env::temp_dir().join(format!("outboxd-demo-{}.log", std::process::id()));
+        let pool = PgPoolOptions::new()
+            .max_connections(8)
+            .connect(&args.database_url)
+            .await
+            .context("DATABASE_URL: the database cannot be reached")?;
+
+        let wechat = WechatSim::start(wechat_sim::Settings::default()).await?;
+        let http = http_client()?;
+        let phones = Phones::at(&wechat.base_url(), http.clone());
+        let settings = settings(&args.database_url, &wechat.base_url());
+        let daemon = Arc::new(Daemon::new(program, settings, daemon_log.clone()));
+
+        daemon.run_once("migrate").await?;
+        crm::set_up(&pool).await.context("make the CRM's tables")?;
+        let expects = if args.once {
+            by_the_script
+        } else {
+            |_: &str| Expectation::Either
+        };
+        let books = Arc::new(Mutex::new(
+            Books::open(pool.clone(), phones.clone(), expects).await?,
+        ));
+
+        let listener = first_free(args.port).await?;
+        let address = listener.local_addr()?;
+        let house = page::House {
+            pool: pool.clone(),
+            phones: phones.clone(),
+            daemon: daemon.clone(),
+            books: books.clone(),
+        };
+        let routes = crm::routes(pool.clone()).merge(page::routes(house));
+        let site = tokio::spawn(async move {
+            if let Err(e) = axum::serve(listener, routes).await {
+                eprintln!("demo: the page is gone: {e}");
+            }
+        });
+
+        daemon.start().await?;
+        Ok(Stage {
+            pool,
+            phones,
+            daemon,
+            books,
+            http,
+            address,
+            daemon_log,
+            site,
+            _wechat: wechat,
+        })
+    }
+
+    /// The daemon first: its last calls still need a WeChat to talk to and a database to write in.
+    pub(crate) async fn take_down(self) -> Result<()> {
+        self.daemon.stop().await?;
+        self.site.abort();
+        self.pool.close().await;
+        Ok(())
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn daemon_log(&self) -> &Path {
+        &self.daemon_log
+    }
+}
+
+/// What an operator would put into the environment, with short times.
+fn settings(database_url: &str, wechat: &str) -> Vec<(&'static str, String)> {
+    [
+        ("DATABASE_URL", database_url),
+        ("MINIPROGRAM_APPID", "wx-demo-appid"),
+        ("MINIPROGRAM_APPSECRET", "demo-secret"),
+        ("MINIPROGRAM_CLOUD_ENV", "cloud1-demo"),
+        ("OUTBOXD_WECHAT_BASE_URL", wechat),
+        ("OUTBOXD_HTTP_LISTEN", "off"),
+        // The demo's cluster is thrown away with its data; a real daemon refuses one that may forget.
+        ("OUTBOXD_UNSAFE_DURABILITY", "true"),
+        ("OUTBOXD_CALL_TIMEOUT", "2s"),
+        ("OUTBOXD_LEASE", "6s"),
+        ("OUTBOXD_DRAIN_TIMEOUT", "4s"),
+        ("OUTBOXD_RETRY_SCHEDULE", "1s 2s 3s 4s 5s 5s 5s 5s 5s 5s"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name, value.to_owned()))
+    .collect()
+}
+
+/// What the script knows: the ids say who has not subscribed.
+fn by_the_script(recipient: &str) -> Expectation {
+    if recipient.starts_with("fail-") {
+        Expectation::Refusal
+    } else {
+        Expectation::Message
+    }
+}
+
+/// The one asked for, or the one built beside this example: `target/<profile>/outboxd` for
+/// `target/<profile>/examples/demo`.
+fn the_daemons_program(asked_for: Option<&Path>) -> Result<PathBuf> {
+    if let Some(program) = asked_for {
+        return Ok(program.to_owned());
+    }
+    let here = std::env::current_exe().context("find the demo's own program")?;
+    let profile = here
+        .parent()
+        .and_then(Path::parent)
+        .context("the demo's program stands in no folder")?;
+    let program = profile.join("outboxd");
+    if !program.is_file() {
+        bail!(
+            "{} is missing: build it with `cargo build --bin outboxd` (`make demo` does)",
+            program.display()
+        );
+    }
+    Ok(program)
+}
+
+/// Nothing here leaves the machine: no proxy, no redirects.
+fn http_client() -> Result<reqwest::Client> {
+    // The feature set asks for a TLS provider, although the demo speaks plain HTTP; a second one is no error.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Ok(reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?)
+}
+
+/// The wished port or one of the next; any free one if all of those are taken.
+async fn first_free(wish: u16) -> Result<TcpListener> {
+    for port in (wish..wish.saturating_add(20)).chain([0]) {
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)).await {
+            return Ok(listener);
+        }
+    }
+    bail!("no port on 127.0.0.1 is free for the page")
+}
