@@ -136,6 +136,11 @@ impl Daemon {
         Ok(())
     }
 
+    /// Neither killed nor stopped by us, and yet it is gone.
+    pub(crate) async fn ended_by_itself(&self) -> bool {
+        self.health().await.how_it_ended == Some("ended")
+    }
+
     pub(crate) async fn health(&self) -> Health {
         let mut slot = self.slot.lock().await;
         notice_the_end(&mut slot);
