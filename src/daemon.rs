@@ -5,6 +5,7 @@
 //! down, close. A task that ends by itself ends the process, so that a supervisor sees it.
 
 use std::future::Future;
+use std::io::IsTerminal as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,8 +17,10 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::{info, warn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::config::{AppConfig, Config, Pooler};
+use crate::config::{AppConfig, Config, LogConfig, LogFormat, Pooler};
 use crate::health::{self, Health};
 use crate::metrics::Metrics;
 use crate::outbox::claim::Claimer;
@@ -31,9 +34,22 @@ use crate::wechat::{ForcedRefresh, WechatSettings, WechatTarget};
 const PARTITIONS_EVERY: Duration = Duration::from_secs(3600);
 
 /// Runs until `stop` turns true, or until nothing is due.
-pub async fn run(config: Config, until: Until, migrate: bool, mut stop: watch::Receiver<bool>) -> Result<()> {
+pub async fn run(
+    config: Config,
+    until: Until,
+    migrate: bool,
+    mut stop: watch::Receiver<bool>,
+) -> Result<()> {
     let metrics = Arc::new(Metrics::new());
-    let database = Database::new(config.database.url.expose().parse().context("read DATABASE_URL")?, config.database.pooler);
+    let database = Database::new(
+        config
+            .database
+            .url
+            .expose()
+            .parse()
+            .context("read DATABASE_URL")?,
+        config.database.pooler,
+    );
     let health = Arc::new(Health {
         metrics: metrics.clone(),
         line: Mutex::new(database.line()),
@@ -53,7 +69,14 @@ pub async fn run(config: Config, until: Until, migrate: bool, mut stop: watch::R
 
     let mut lanes = JoinSet::new();
     for app in &config.apps {
-        lanes.spawn(lane(&config, app, &database, metrics.clone(), until, stop.clone())?);
+        lanes.spawn(lane(
+            &config,
+            app,
+            &database,
+            metrics.clone(),
+            until,
+            stop.clone(),
+        )?);
     }
     let mut upkeep = JoinSet::new();
     upkeep.spawn(keep_partitions(database.line()));
@@ -91,7 +114,10 @@ fn lane(
     stop: watch::Receiver<bool>,
 ) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
     let slots = app.slots as usize;
-    let target = WechatTarget::new(wechat_settings(app), Arc::new(FleetFence(Mutex::new(database.line()))))?;
+    let target = WechatTarget::new(
+        wechat_settings(app),
+        Arc::new(FleetFence(Mutex::new(database.line()))),
+    )?;
     let (recorder, writer) = Recorder::start(
         database.line(),
         app.name.clone(),
@@ -105,7 +131,12 @@ fn lane(
         poll_idle: config.poll_idle,
         lease: config.lease,
         drain_timeout: config.drain_timeout,
-        claimer: Claimer::new(database.line(), &app.name, &config.instance.to_string(), config.lease),
+        claimer: Claimer::new(
+            database.line(),
+            &app.name,
+            &config.instance.to_string(),
+            config.lease,
+        ),
         lane: Arc::new(Lane {
             app: app.name.clone(),
             target,
@@ -126,7 +157,9 @@ fn lane(
 /// Everything that must hold before the first claim.
 async fn prepare(config: &Config, database: &Database, migrate: bool) -> Result<()> {
     let mut connection = wait_for_database(database, config.database.wait_for).await?;
-    let pooled = behind_transaction_pooler(database).await.context("ask whether a pooler stands before the database")?;
+    let pooled = behind_transaction_pooler(database)
+        .await
+        .context("ask whether a pooler stands before the database")?;
     if pooled && config.database.pooler == Pooler::None {
         bail!(
             "a transaction pooler stands before the database: there, prepared statements reach other clients' sessions. \
@@ -142,14 +175,22 @@ async fn prepare(config: &Config, database: &Database, migrate: bool) -> Result<
     Ok(())
 }
 
-async fn wait_for_database(database: &Database, patience: Duration) -> Result<sqlx::postgres::PgConnection> {
+async fn wait_for_database(
+    database: &Database,
+    patience: Duration,
+) -> Result<sqlx::postgres::PgConnection> {
     let since = Instant::now();
     let mut told = false;
     loop {
         match database.connect().await {
             Ok(connection) => return Ok(connection),
             Err(cause) if since.elapsed() >= patience => {
-                return Err(cause).with_context(|| format!("the database did not answer within {} s", patience.as_secs()));
+                return Err(cause).with_context(|| {
+                    format!(
+                        "the database did not answer within {} s",
+                        patience.as_secs()
+                    )
+                });
             }
             Err(cause) => {
                 if !told {
@@ -163,9 +204,16 @@ async fn wait_for_database(database: &Database, patience: Duration) -> Result<sq
 }
 
 /// "Recorded" is a promise only if the server keeps what it has committed.
-async fn check_durability(connection: &mut sqlx::postgres::PgConnection, unsafe_is_allowed: bool) -> Result<()> {
-    let (fsync, synchronous_commit): (String, String) =
-        answered(sqlx::query_as("select current_setting('fsync'), current_setting('synchronous_commit')").persistent(false).fetch_one(connection)).await?;
+async fn check_durability(
+    connection: &mut sqlx::postgres::PgConnection,
+    unsafe_is_allowed: bool,
+) -> Result<()> {
+    let (fsync, synchronous_commit): (String, String) = answered(
+        sqlx::query_as("select current_setting('fsync'), current_setting('synchronous_commit')")
+            .persistent(false)
+            .fetch_one(connection),
+    )
+    .await?;
     ensure!(
         unsafe_is_allowed || (fsync == "on" && synchronous_commit != "off"),
         "the database may lose what it has committed: fsync = {fsync}, synchronous_commit = {synchronous_commit}. \
@@ -177,12 +225,20 @@ async fn check_durability(connection: &mut sqlx::postgres::PgConnection, unsafe_
 async fn wait_for_schema(connection: &mut sqlx::postgres::PgConnection) -> Result<()> {
     let mut told: Option<Instant> = None;
     loop {
-        let status = answered(async { schema::status(connection).await.map_err(|e| sqlx::Error::Protocol(format!("{e:#}"))) }).await?;
+        let status = answered(async {
+            schema::status(connection)
+                .await
+                .map_err(|e| sqlx::Error::Protocol(format!("{e:#}")))
+        })
+        .await?;
         if status.is_current() {
             return Ok(());
         }
         if told.is_none_or(|at| at.elapsed() > Duration::from_secs(30)) {
-            warn!(missing = status.missing.len(), "waiting for the schema: run `outboxd migrate`, or start with `outboxd run --migrate`");
+            warn!(
+                missing = status.missing.len(),
+                "waiting for the schema: run `outboxd migrate`, or start with `outboxd run --migrate`"
+            );
             told = Some(Instant::now());
         }
         sleep(schema::WAIT).await;
@@ -197,7 +253,10 @@ async fn keep_partitions(mut line: Line) {
                 schema_upkeep(&mut connection).await;
                 let _ = line.back(connection).await;
             }
-            Err(cause) => warn!(error = format!("{cause:#}"), "next month's partitions are left for later"),
+            Err(cause) => warn!(
+                error = format!("{cause:#}"),
+                "next month's partitions are left for later"
+            ),
         }
     }
 }
@@ -207,7 +266,10 @@ async fn schema_upkeep(connection: &mut sqlx::postgres::PgConnection) {
     match answered(schema::ensure_partitions(connection)).await {
         Ok(made) if made.is_empty() => {}
         Ok(made) => info!(partitions = made.join(", "), "made partitions"),
-        Err(cause) => warn!(error = format!("{cause:#}"), "next month's partitions are left for later"),
+        Err(cause) => warn!(
+            error = format!("{cause:#}"),
+            "next month's partitions are left for later"
+        ),
     }
 }
 
@@ -218,10 +280,16 @@ impl ForcedRefresh for FleetFence {
     fn may_force<'a>(&'a self, app: &'a str) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
         Box::pin(async move {
             let mut line = self.0.lock().await;
-            state::may_force_refresh(&mut line, app).await.unwrap_or_else(|cause| {
-                warn!(app, error = format!("{cause:#}"), "no forced token refresh without the database");
-                false
-            })
+            state::may_force_refresh(&mut line, app)
+                .await
+                .unwrap_or_else(|cause| {
+                    warn!(
+                        app,
+                        error = format!("{cause:#}"),
+                        "no forced token refresh without the database"
+                    );
+                    false
+                })
         })
     }
 }
@@ -231,24 +299,50 @@ pub fn wechat_settings(app: &AppConfig) -> WechatSettings {
     WechatSettings {
         app: app.name.clone(),
         appid: app.appid.clone(),
-        appsecret: crate::wechat::Secret::new(app.appsecret.expose()),
+        appsecret: app.appsecret.clone(),
         cloud_env: app.cloud_env.clone(),
         function: app.function.clone(),
         base_url: app.base_url.clone(),
         call_timeout: app.call_timeout,
-        signing_secret: app.signing_secret.as_ref().map(|s| crate::wechat::Secret::new(s.expose())),
+        signing_secret: app.signing_secret.clone(),
     }
 }
 
-/// The executable's way in: a runtime, and the signals. SIGTERM and SIGINT stop gracefully; a second one ends at
-/// once, leaving what is under way to its leases.
-pub fn main(config: Config, until: Until, migrate: bool) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let (stop, stopped) = watch::channel(false);
-        tokio::spawn(signals(stop)?);
-        run(config, until, migrate, stopped).await
-    })
+/// Runs until SIGTERM or SIGINT, which stop gracefully; a second one ends at once, leaving what is under way to
+/// its leases.
+pub async fn run_until_signalled(config: Config, until: Until, migrate: bool) -> Result<()> {
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(signals(stop)?);
+    run(config, until, migrate, stopped).await
+}
+
+/// Logs go to standard error: for people on a terminal, as JSON elsewhere.
+pub fn log_to_stderr(log: &LogConfig) {
+    // The HTTP client and the database driver print whole URLs and statements when asked for details: their
+    // details stay off whatever the filter says, so that no setting puts an access token into a log.
+    let talkative = tracing_subscriber::filter::filter_fn(|event| {
+        let chatter = ["hyper", "reqwest", "rustls", "sqlx", "h2"];
+        *event.level() <= tracing::Level::WARN
+            || !chatter.iter().any(|name| event.target().starts_with(name))
+    });
+    let chosen = tracing_subscriber::EnvFilter::new(&log.filter);
+    let json = match log.format {
+        LogFormat::Auto => !std::io::stderr().is_terminal(),
+        LogFormat::Text => false,
+        LogFormat::Json => true,
+    };
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry().with(chosen).with(talkative);
+    let set = if json {
+        registry.with(lines.json().flatten_event(true)).try_init()
+    } else {
+        registry
+            .with(lines.with_ansi(std::io::stderr().is_terminal()))
+            .try_init()
+    };
+    if set.is_err() {
+        warn!("logging was set up before");
+    }
 }
 
 fn signals(stop: watch::Sender<bool>) -> Result<impl Future<Output = ()> + Send> {

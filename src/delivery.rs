@@ -50,7 +50,9 @@ impl Outcome {
 
     pub fn why(&self) -> &'static Entry {
         match self {
-            Outcome::Delivered(receipt) if receipt.duplicate => catalogue::local::ACCEPTED_DUPLICATE,
+            Outcome::Delivered(receipt) if receipt.duplicate => {
+                catalogue::local::ACCEPTED_DUPLICATE
+            }
             Outcome::Delivered(_) => catalogue::local::ACCEPTED,
             Outcome::Failed(failure) => failure.why,
             Outcome::Unknown(unknown) => unknown.why,

@@ -34,7 +34,9 @@ pub struct Health {
 
 /// Serves until the process ends. Returns the address it listens on.
 pub async fn serve(listen: SocketAddr, health: Arc<Health>) -> Result<SocketAddr> {
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("listen on {listen} for health and metrics"))?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("listen on {listen} for health and metrics"))?;
     let address = listener.local_addr()?;
     let routes = Router::new()
         .route("/livez", get(livez))
@@ -52,9 +54,11 @@ pub async fn serve(listen: SocketAddr, health: Arc<Health>) -> Result<SocketAddr
 
 async fn livez(State(health): State<Arc<Health>>) -> Response {
     match health.metrics.slowest_beat() {
-        Some(age) if age > STUCK_AFTER && !health.stopping.load(Ordering::Relaxed) => {
-            (StatusCode::SERVICE_UNAVAILABLE, format!("stuck: no turn of the loop for {} s\n", age.as_secs())).into_response()
-        }
+        Some(age) if age > STUCK_AFTER && !health.stopping.load(Ordering::Relaxed) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("stuck: no turn of the loop for {} s\n", age.as_secs()),
+        )
+            .into_response(),
         _ => "alive\n".into_response(),
     }
 }
@@ -65,10 +69,18 @@ async fn readyz(State(health): State<Arc<Health>>) -> Response {
     }
     match schema_is_there(&health).await {
         Ok(true) => "ready\n".into_response(),
-        Ok(false) => (StatusCode::SERVICE_UNAVAILABLE, "not ready: the schema is missing or behind; run `outboxd migrate`\n").into_response(),
+        Ok(false) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not ready: the schema is missing or behind; run `outboxd migrate`\n",
+        )
+            .into_response(),
         Err(cause) => {
             tracing::debug!(error = format!("{cause:#}"), "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "not ready: the database does not answer\n").into_response()
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not ready: the database does not answer\n",
+            )
+                .into_response()
         }
     }
 }
@@ -76,7 +88,8 @@ async fn readyz(State(health): State<Arc<Health>>) -> Response {
 async fn schema_is_there(health: &Health) -> Result<bool> {
     let mut line = health.line.lock().await;
     let mut connection = line.take().await?;
-    let status = tokio::time::timeout(Duration::from_secs(8), schema::status(&mut connection)).await??;
+    let status =
+        tokio::time::timeout(Duration::from_secs(8), schema::status(&mut connection)).await??;
     line.back(connection).await?;
     Ok(status.is_current())
 }
@@ -87,7 +100,14 @@ async fn metrics(State(health): State<Arc<Health>>) -> Response {
         tracing::debug!(error = format!("{cause:#}"), "the backlog cannot be read");
     }
     match health.metrics.render() {
-        Ok(page) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], page).into_response(),
+        Ok(page) => (
+            [(
+                header::CONTENT_TYPE,
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            )],
+            page,
+        )
+            .into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

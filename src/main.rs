@@ -1,10 +1,7 @@
-//! The executable (interim: `run` only).
+//! The executable: everything is in the library.
 
-use std::collections::BTreeMap;
+use std::process::ExitCode;
 
-fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let config = outboxd::config::Config::load(&outboxd::config::Sources::from_system(BTreeMap::new()), outboxd::config::Needs::Everything)?;
-    let until = if std::env::args().any(|a| a == "--once") { outboxd::relay::Until::Drained } else { outboxd::relay::Until::Stopped };
-    outboxd::daemon::main(config, until, false)
+fn main() -> ExitCode {
+    outboxd::cli::main(std::env::args_os())
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -67,8 +67,13 @@ impl fmt::Debug for Metrics {
 impl Metrics {
     pub fn new() -> Self {
         // 2 s is the founding target for a call.
-        let call: Seconds = || Histogram::new([0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0]);
-        let claim: Seconds = || Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0]);
+        let call: Seconds = || {
+            Histogram::new([
+                0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0,
+            ])
+        };
+        let claim: Seconds =
+            || Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0]);
         let mut metrics = Metrics {
             registry: Registry::with_prefix("outbox"),
             notifications: Family::default(),
@@ -88,34 +93,97 @@ impl Metrics {
             beats: Mutex::default(),
         };
         let r = &mut metrics.registry;
-        r.register("notifications", "Notifications settled by this daemon, by status", metrics.notifications.clone());
-        r.register("attempts", "Attempts recorded by this daemon, by outcome and reason", metrics.attempts.clone());
-        r.register_with_unit("call_duration", "From the start of an attempt to its outcome", Unit::Seconds, metrics.call_duration.clone());
-        r.register_with_unit("claim_duration", "One claim, database time included", Unit::Seconds, metrics.claim_duration.clone());
-        r.register("claimed", "Rows claimed by this daemon", metrics.claimed.clone());
-        r.register("lease_lost", "Answers that came after their lease was taken over", metrics.lease_lost.clone());
-        r.register("unrecorded", "Outcomes that could not be recorded before the lease ended", metrics.unrecorded.clone());
+        r.register(
+            "notifications",
+            "Notifications settled by this daemon, by status",
+            metrics.notifications.clone(),
+        );
+        r.register(
+            "attempts",
+            "Attempts recorded by this daemon, by outcome and reason",
+            metrics.attempts.clone(),
+        );
+        r.register_with_unit(
+            "call_duration",
+            "From the start of an attempt to its outcome",
+            Unit::Seconds,
+            metrics.call_duration.clone(),
+        );
+        r.register_with_unit(
+            "claim_duration",
+            "One claim, database time included",
+            Unit::Seconds,
+            metrics.claim_duration.clone(),
+        );
+        r.register(
+            "claimed",
+            "Rows claimed by this daemon",
+            metrics.claimed.clone(),
+        );
+        r.register(
+            "lease_lost",
+            "Answers that came after their lease was taken over",
+            metrics.lease_lost.clone(),
+        );
+        r.register(
+            "unrecorded",
+            "Outcomes that could not be recorded before the lease ended",
+            metrics.unrecorded.clone(),
+        );
         r.register_with_unit(
             "poll_last_success_timestamp",
             "When this daemon last asked the database for work, successfully",
             Unit::Seconds,
             metrics.poll_last_success.clone(),
         );
-        r.register("access_token_refreshes", "Access tokens fetched by this daemon", metrics.token_refreshes.clone());
-        r.register("due", "Rows due now in the whole service, counted up to 10,000", metrics.due.clone());
-        r.register_with_unit("oldest_due_age", "Age of the oldest due row in the whole service; the number to page on", Unit::Seconds, metrics.oldest_due_age.clone());
-        r.register("in_flight", "Rows under a live lease in the whole service, counted up to 10,000", metrics.in_flight.clone());
-        r.register("circuit_open", "1 while the app's breaker is not closed", metrics.breaker_open.clone());
-        r.register("paused", "1 while an operator has paused the app", metrics.paused.clone());
-        r.register("build", "Version of this daemon", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
+        r.register(
+            "access_token_refreshes",
+            "Access tokens fetched by this daemon",
+            metrics.token_refreshes.clone(),
+        );
+        r.register(
+            "due",
+            "Rows due now in the whole service, counted up to 10,000",
+            metrics.due.clone(),
+        );
+        r.register_with_unit(
+            "oldest_due_age",
+            "Age of the oldest due row in the whole service; the number to page on",
+            Unit::Seconds,
+            metrics.oldest_due_age.clone(),
+        );
+        r.register(
+            "in_flight",
+            "Rows under a live lease in the whole service, counted up to 10,000",
+            metrics.in_flight.clone(),
+        );
+        r.register(
+            "circuit_open",
+            "1 while the app's breaker is not closed",
+            metrics.breaker_open.clone(),
+        );
+        r.register(
+            "paused",
+            "1 while an operator has paused the app",
+            metrics.paused.clone(),
+        );
+        r.register(
+            "build",
+            "Version of this daemon",
+            Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
+        );
         metrics
     }
 
     /// After the write of an ending.
     pub fn attempt(&self, app: &str, ending: &Ending, recorded: Recorded) {
-        let app = App { app: app.to_owned() };
+        let app = App {
+            app: app.to_owned(),
+        };
         if let Some(latency) = ending.latency {
-            self.call_duration.get_or_create(&app).observe(latency.as_secs_f64());
+            self.call_duration
+                .get_or_create(&app)
+                .observe(latency.as_secs_f64());
         }
         match recorded {
             Recorded::LeaseLost => {
@@ -123,10 +191,19 @@ impl Metrics {
             }
             Recorded::Done => {
                 self.attempts
-                    .get_or_create(&Attempted { app: app.app.clone(), outcome: ending.outcome, reason: ending.why.key })
+                    .get_or_create(&Attempted {
+                        app: app.app.clone(),
+                        outcome: ending.outcome,
+                        reason: ending.why.key,
+                    })
                     .inc();
                 if let Transition::Settle { status, .. } = &ending.transition {
-                    self.notifications.get_or_create(&Settled { app: app.app, status: status.word() }).inc();
+                    self.notifications
+                        .get_or_create(&Settled {
+                            app: app.app,
+                            status: status.word(),
+                        })
+                        .inc();
                 }
             }
         }
@@ -134,9 +211,13 @@ impl Metrics {
 
     /// After a successful poll.
     pub fn polled(&self, app: &str, took: Duration, claimed: usize) {
-        let label = App { app: app.to_owned() };
+        let label = App {
+            app: app.to_owned(),
+        };
         if claimed > 0 {
-            self.claim_duration.get_or_create(&label).observe(took.as_secs_f64());
+            self.claim_duration
+                .get_or_create(&label)
+                .observe(took.as_secs_f64());
             self.claimed.get_or_create(&label).inc_by(claimed as u64);
         }
         self.poll_last_success.get_or_create(&label).set(unix_now());
@@ -144,16 +225,27 @@ impl Metrics {
     }
 
     pub fn unrecorded(&self, app: &str) {
-        self.unrecorded.get_or_create(&App { app: app.to_owned() }).inc();
+        self.unrecorded
+            .get_or_create(&App {
+                app: app.to_owned(),
+            })
+            .inc();
     }
 
     pub fn token_refreshed(&self, app: &str) {
-        self.token_refreshes.get_or_create(&App { app: app.to_owned() }).inc();
+        self.token_refreshes
+            .get_or_create(&App {
+                app: app.to_owned(),
+            })
+            .inc();
     }
 
     /// The loop of this app turned.
     pub fn beat(&self, app: &str) {
-        let mut beats = self.beats.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut beats = self
+            .beats
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         match beats.get_mut(app) {
             Some(beat) => *beat = Instant::now(),
             None => {
@@ -164,18 +256,29 @@ impl Metrics {
 
     /// How long ago the slowest loop of this process turned; none before the first turn.
     pub fn slowest_beat(&self) -> Option<Duration> {
-        let beats = self.beats.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let beats = self
+            .beats
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         beats.values().map(Instant::elapsed).max()
     }
 
     pub fn backlog(&self, backlogs: &[Backlog]) {
         for backlog in backlogs {
-            let app = App { app: backlog.app.clone() };
+            let app = App {
+                app: backlog.app.clone(),
+            };
             self.due.get_or_create(&app).set(backlog.due);
             self.in_flight.get_or_create(&app).set(backlog.in_flight);
-            self.oldest_due_age.get_or_create(&app).set(backlog.oldest_due_age.as_secs_f64());
-            self.breaker_open.get_or_create(&app).set(i64::from(backlog.breaker_open));
-            self.paused.get_or_create(&app).set(i64::from(backlog.paused));
+            self.oldest_due_age
+                .get_or_create(&app)
+                .set(backlog.oldest_due_age.as_secs_f64());
+            self.breaker_open
+                .get_or_create(&app)
+                .set(i64::from(backlog.breaker_open));
+            self.paused
+                .get_or_create(&app)
+                .set(i64::from(backlog.paused));
         }
     }
 
@@ -193,5 +296,7 @@ impl Default for Metrics {
 }
 
 fn unix_now() -> f64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0.0, |d| d.as_secs_f64())
 }

@@ -114,15 +114,23 @@ impl Policy {
         match outcome {
             Outcome::Delivered(receipt) => Transition::Settle {
                 status: Status::Delivered,
-                reason: if receipt.duplicate { catalogue::local::ACCEPTED_DUPLICATE } else { catalogue::local::ACCEPTED },
+                reason: if receipt.duplicate {
+                    catalogue::local::ACCEPTED_DUPLICATE
+                } else {
+                    catalogue::local::ACCEPTED
+                },
                 may_have_arrived: false,
             },
             // The receiver itself cannot tell and never will: asking again is no use, and it must not be sent again.
-            Outcome::Unknown(unknown) if std::ptr::eq(unknown.why, catalogue::local::RECEIVER_UNKNOWN) => Transition::Settle {
-                status: Status::Dead,
-                reason: unknown.why,
-                may_have_arrived: true,
-            },
+            Outcome::Unknown(unknown)
+                if std::ptr::eq(unknown.why, catalogue::local::RECEIVER_UNKNOWN) =>
+            {
+                Transition::Settle {
+                    status: Status::Dead,
+                    reason: unknown.why,
+                    may_have_arrived: true,
+                }
+            }
             Outcome::Unknown(unknown) => self.retry(claim, unknown.why, None, true, jitter),
             Outcome::Failed(failure) => {
                 let arrived = claim.may_have_arrived;
@@ -132,22 +140,35 @@ impl Policy {
                         reason: failure.why,
                         may_have_arrived: arrived,
                     },
-                    FailureKind::Transient => self.retry(claim, failure.why, failure.retry_after, arrived, jitter),
+                    FailureKind::Transient => {
+                        self.retry(claim, failure.why, failure.retry_after, arrived, jitter)
+                    }
                     FailureKind::Throttled | FailureKind::Unreachable | FailureKind::Outage(_)
                         if claim.attempt.0 - claim.spent >= SPARED_AT_MOST =>
                     {
                         self.retry(claim, failure.why, failure.retry_after, arrived, jitter)
                     }
                     FailureKind::Throttled => spare(claim, failure, Duration::from_secs(2), jitter),
-                    FailureKind::Unreachable => spare(claim, failure, Duration::from_secs(5), jitter),
+                    FailureKind::Unreachable => {
+                        spare(claim, failure, Duration::from_secs(5), jitter)
+                    }
                     // A little back in the queue, so that another row makes the probe: this one might be the cause.
-                    FailureKind::Outage(_) => spare(claim, failure, Duration::from_secs(10), jitter),
+                    FailureKind::Outage(_) => {
+                        spare(claim, failure, Duration::from_secs(10), jitter)
+                    }
                 }
             }
         }
     }
 
-    fn retry(&self, claim: &Claim, why: &'static Entry, wish: Option<Duration>, may_have_arrived: bool, jitter: f64) -> Transition {
+    fn retry(
+        &self,
+        claim: &Claim,
+        why: &'static Entry,
+        wish: Option<Duration>,
+        may_have_arrived: bool,
+        jitter: f64,
+    ) -> Transition {
         match self.schedule.after(claim.spent) {
             Some(wait) => Transition::Requeue {
                 after: spread(wait, jitter).max(wish.unwrap_or_default()),
@@ -250,16 +271,34 @@ mod tests {
     }
 
     fn unknown() -> Outcome {
-        Outcome::Unknown(Unknown { phase: Phase::Sent, why: catalogue::local::TIMED_OUT, errcode: None, detail: None })
+        Outcome::Unknown(Unknown {
+            phase: Phase::Sent,
+            why: catalogue::local::TIMED_OUT,
+            errcode: None,
+            detail: None,
+        })
     }
 
     /// A transition in short: status and reason, or the wait without jitter; `free`: the attempt is spared; `?`: it may have arrived.
     fn short(transition: &Transition) -> String {
         match transition {
-            Transition::Settle { status, reason, may_have_arrived } => {
-                format!("{} {}{}", status.word(), reason.key, if *may_have_arrived { " ?" } else { "" })
+            Transition::Settle {
+                status,
+                reason,
+                may_have_arrived,
+            } => {
+                format!(
+                    "{} {}{}",
+                    status.word(),
+                    reason.key,
+                    if *may_have_arrived { " ?" } else { "" }
+                )
             }
-            Transition::Requeue { after, spared, may_have_arrived } => format!(
+            Transition::Requeue {
+                after,
+                spared,
+                may_have_arrived,
+            } => format!(
                 "{}s{}{}",
                 after.as_secs(),
                 if *spared { " free" } else { "" },
@@ -271,10 +310,25 @@ mod tests {
     #[test]
     fn attempt_by_outcome() {
         let check = |spent: i32, outcome: Outcome, expected: &str| {
-            assert_eq!(short(&policy().decide(&claim(spent), &outcome, 0.5)), expected, "attempt {spent}, {outcome:?}");
+            assert_eq!(
+                short(&policy().decide(&claim(spent), &outcome, 0.5)),
+                expected,
+                "attempt {spent}, {outcome:?}"
+            );
         };
-        check(1, Outcome::Delivered(Receipt::default()), "delivered accepted");
-        check(3, Outcome::Delivered(Receipt { duplicate: true, msgid: None }), "delivered accepted_duplicate");
+        check(
+            1,
+            Outcome::Delivered(Receipt::default()),
+            "delivered accepted",
+        );
+        check(
+            3,
+            Outcome::Delivered(Receipt {
+                duplicate: true,
+                msgid: None,
+            }),
+            "delivered accepted_duplicate",
+        );
         // The schedule, and its end: three waits are four attempts.
         check(1, failed(FailureKind::Transient), "5s");
         check(2, failed(FailureKind::Transient), "60s");
@@ -286,7 +340,11 @@ mod tests {
         // Not this row's fault: free, however late.
         check(1, failed(FailureKind::Throttled), "2s free");
         check(9, failed(FailureKind::Unreachable), "5s free");
-        check(9, failed(FailureKind::Outage(Pause::UntilTomorrow)), "10s free");
+        check(
+            9,
+            failed(FailureKind::Outage(Pause::UntilTomorrow)),
+            "10s free",
+        );
         check(1, failed(FailureKind::Permanent), "dead cancelled");
     }
 
@@ -299,17 +357,26 @@ mod tests {
             (FailureKind::Unreachable, "5s free ?"),
             (FailureKind::Permanent, "dead cancelled ?"),
         ] {
-            assert_eq!(short(&policy().decide(&before, &failed(kind), 0.5)), expected);
+            assert_eq!(
+                short(&policy().decide(&before, &failed(kind), 0.5)),
+                expected
+            );
         }
         let delivered = Outcome::Delivered(Receipt::default());
-        assert_eq!(short(&policy().decide(&before, &delivered, 0.5)), "delivered accepted");
+        assert_eq!(
+            short(&policy().decide(&before, &delivered, 0.5)),
+            "delivered accepted"
+        );
     }
 
     #[test]
     fn what_is_free_is_not_free_for_ever() {
         let mut old = claim(1);
         old.attempt = AttemptNo(1 + SPARED_AT_MOST);
-        assert_eq!(short(&policy().decide(&old, &failed(FailureKind::Throttled), 0.5)), "5s");
+        assert_eq!(
+            short(&policy().decide(&old, &failed(FailureKind::Throttled), 0.5)),
+            "5s"
+        );
     }
 
     #[test]
@@ -318,10 +385,16 @@ mod tests {
         let cases: [(Change, Option<&str>); 8] = [
             (|_| {}, None),
             (|c| c.cancel_requested = true, Some("cancelled cancelled")),
-            (|c| c.superseded_by = Some(NotificationId(2)), Some("superseded superseded")),
+            (
+                |c| c.superseded_by = Some(NotificationId(2)),
+                Some("superseded superseded"),
+            ),
             (|c| c.expired = true, Some("expired expired")),
             (|c| c.lapses = 2, None),
-            (|c| (c.lapses, c.may_have_arrived) = (3, true), Some("dead kills_worker ?")),
+            (
+                |c| (c.lapses, c.may_have_arrived) = (3, true),
+                Some("dead kills_worker ?"),
+            ),
             (|c| c.spent = 5, Some("dead attempts_spent")),
             // 9 s are left of the lease, a call needs 10: given back, free.
             (|c| c.lease = S(9), Some("0s free")),
@@ -329,7 +402,10 @@ mod tests {
         for (change, expected) in cases {
             let mut claim = claim(4);
             change(&mut claim);
-            assert_eq!(policy().refuse(&claim).as_ref().map(short).as_deref(), expected);
+            assert_eq!(
+                policy().refuse(&claim).as_ref().map(short).as_deref(),
+                expected
+            );
         }
     }
 
@@ -355,13 +431,20 @@ mod tests {
 
     #[test]
     fn only_silence_and_breakage_speak_against_the_target() {
-        assert_eq!(health(&Outcome::Delivered(Receipt::default())), Health::Good);
+        assert_eq!(
+            health(&Outcome::Delivered(Receipt::default())),
+            Health::Good
+        );
         assert_eq!(health(&failed(FailureKind::Permanent)), Health::Good);
         assert_eq!(health(&failed(FailureKind::Throttled)), Health::Neutral);
         assert_eq!(health(&failed(FailureKind::Unreachable)), Health::Silent);
         assert_eq!(health(&unknown()), Health::Silent);
         let mut outage = failed(FailureKind::Outage(Pause::UntilTomorrow));
-        assert_eq!(health(&outage), Health::Doubtful(Pause::UntilTomorrow), "one odd row might be the cause");
+        assert_eq!(
+            health(&outage),
+            Health::Doubtful(Pause::UntilTomorrow),
+            "one odd row might be the cause"
+        );
         if let Outcome::Failed(failure) = &mut outage {
             failure.phase = Phase::Token;
         }

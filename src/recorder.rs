@@ -34,16 +34,35 @@ enum Message {
 
 impl Recorder {
     /// Starts the writing task. It ends when the last clone of the recorder is gone and all is written.
-    pub fn start(line: Line, app: String, daemon: String, metrics: Arc<Metrics>, capacity: usize) -> (Recorder, JoinHandle<()>) {
+    pub fn start(
+        line: Line,
+        app: String,
+        daemon: String,
+        metrics: Arc<Metrics>,
+        capacity: usize,
+    ) -> (Recorder, JoinHandle<()>) {
         let (endings, inbox) = mpsc::channel(capacity.max(1));
-        let writer = Writer { line, app, daemon, metrics, away_since: None };
+        let writer = Writer {
+            line,
+            app,
+            daemon,
+            metrics,
+            away_since: None,
+        };
         (Recorder { endings }, tokio::spawn(writer.run(inbox)))
     }
 
     /// Hands an ending over; waits while too many are unwritten.
     pub async fn record(&self, ending: Ending) {
-        if self.endings.send(Message::Ending(Box::new(ending))).await.is_err() {
-            error!("the recorder is gone; the lease will lapse and the notification be called again");
+        if self
+            .endings
+            .send(Message::Ending(Box::new(ending)))
+            .await
+            .is_err()
+        {
+            error!(
+                "the recorder is gone; the lease will lapse and the notification be called again"
+            );
         }
     }
 
@@ -95,7 +114,11 @@ impl Writer {
             match record(&mut self.line, &self.app, &self.daemon, &batch).await {
                 Ok(recorded) => {
                     if let Some(since) = self.away_since.take() {
-                        info!(app = self.app, away_ms = since.elapsed().as_millis(), "the database takes outcomes again");
+                        info!(
+                            app = self.app,
+                            away_ms = since.elapsed().as_millis(),
+                            "the database takes outcomes again"
+                        );
                     }
                     for (ending, recorded) in batch.iter().zip(recorded) {
                         self.report(ending, recorded).await;
@@ -109,7 +132,11 @@ impl Writer {
                 }
                 Err(cause) => {
                     if self.away_since.is_none() {
-                        warn!(app = self.app, error = format!("{cause:#}"), "outcomes cannot be recorded; trying again while the leases last");
+                        warn!(
+                            app = self.app,
+                            error = format!("{cause:#}"),
+                            "outcomes cannot be recorded; trying again while the leases last"
+                        );
                         self.away_since = Some(Instant::now());
                     }
                     tokio::time::sleep(jittered(wait)).await;
@@ -138,8 +165,13 @@ impl Writer {
                 warn!(app = self.app, notification.id = %ending.id, attempt = %ending.attempt, outcome = ending.outcome,
                       "notification {}: the answer of attempt {} came after its lease was taken over; kept as evidence",
                       ending.id, ending.attempt);
-                if let Err(cause) = keep_evidence(&mut self.line, &self.app, &self.daemon, ending).await {
-                    warn!(error = format!("{cause:#}"), "a late answer could not be kept");
+                if let Err(cause) =
+                    keep_evidence(&mut self.line, &self.app, &self.daemon, ending).await
+                {
+                    warn!(
+                        error = format!("{cause:#}"),
+                        "a late answer could not be kept"
+                    );
                 }
             }
         }
@@ -147,7 +179,9 @@ impl Writer {
 }
 
 fn log(app: &str, ending: &Ending) {
-    let latency_ms = ending.latency.map(|l| u64::try_from(l.as_millis()).unwrap_or(u64::MAX));
+    let latency_ms = ending
+        .latency
+        .map(|l| u64::try_from(l.as_millis()).unwrap_or(u64::MAX));
     let (id, attempt) = (ending.id, ending.attempt);
     match &ending.transition {
         Transition::Settle { status, reason, .. } => {
@@ -170,7 +204,10 @@ fn is_refusal(cause: &anyhow::Error) -> bool {
     let class = cause
         .downcast_ref::<sqlx::Error>()
         .and_then(|e| e.as_database_error())
-        .and_then(|e| e.code().map(|code| code.get(..2).unwrap_or_default().to_owned()));
+        .and_then(|e| {
+            e.code()
+                .map(|code| code.get(..2).unwrap_or_default().to_owned())
+        });
     // Data exceptions and violated constraints; not connection loss, shutdown or a full disk.
     matches!(class.as_deref(), Some("22" | "23"))
 }

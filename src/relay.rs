@@ -63,15 +63,16 @@ async fn step<T: Target>(lane: Arc<Lane<T>>, claim: Claim) -> Stepped {
         Some(transition) => (None, transition),
         None => {
             // The target has deadlines of its own; this one only guards the lease against a target without.
-            let outcome = match tokio::time::timeout(claim.time_left(), lane.target.deliver(&claim)).await {
-                Ok(outcome) => outcome,
-                Err(_) => Outcome::Unknown(crate::delivery::Unknown {
-                    phase: Phase::Sent,
-                    why: catalogue::local::TIMED_OUT,
-                    errcode: None,
-                    detail: None,
-                }),
-            };
+            let outcome =
+                match tokio::time::timeout(claim.time_left(), lane.target.deliver(&claim)).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => Outcome::Unknown(crate::delivery::Unknown {
+                        phase: Phase::Sent,
+                        why: catalogue::local::TIMED_OUT,
+                        errcode: None,
+                        detail: None,
+                    }),
+                };
             let transition = lane.policy.decide(&claim, &outcome, rand::rng().random());
             (Some(outcome), transition)
         }
@@ -81,15 +82,28 @@ async fn step<T: Target>(lane: Arc<Lane<T>>, claim: Claim) -> Stepped {
 
     let stepped = Stepped {
         health: outcome.as_ref().map_or(Health::Neutral, policy::health),
-        why: outcome.as_ref().map(|outcome| (outcome.why(), outcome.errcode())),
+        why: outcome
+            .as_ref()
+            .map(|outcome| (outcome.why(), outcome.errcode())),
     };
-    lane.recorder.record(ending(&claim, outcome, transition, called_for)).await;
+    lane.recorder
+        .record(ending(&claim, outcome, transition, called_for))
+        .await;
     stepped
 }
 
 /// "Dead" must be the truth: a row that may have arrived is sealed at the receiver first.
-async fn seal_before_dead<T: Target>(lane: &Lane<T>, claim: &Claim, transition: Transition) -> Transition {
-    let Transition::Settle { status, reason, may_have_arrived: true } = transition else {
+async fn seal_before_dead<T: Target>(
+    lane: &Lane<T>,
+    claim: &Claim,
+    transition: Transition,
+) -> Transition {
+    let Transition::Settle {
+        status,
+        reason,
+        may_have_arrived: true,
+    } = transition
+    else {
         return transition;
     };
     if claim.time_left() < lane.policy.call_timeout {
@@ -101,12 +115,25 @@ async fn seal_before_dead<T: Target>(lane: &Lane<T>, claim: &Claim, transition: 
             reason: catalogue::local::ACCEPTED_DUPLICATE,
             may_have_arrived: false,
         },
-        Sealed::NotSent => Transition::Settle { status, reason, may_have_arrived: false },
-        Sealed::Unknown => Transition::Settle { status, reason, may_have_arrived: true },
+        Sealed::NotSent => Transition::Settle {
+            status,
+            reason,
+            may_have_arrived: false,
+        },
+        Sealed::Unknown => Transition::Settle {
+            status,
+            reason,
+            may_have_arrived: true,
+        },
     }
 }
 
-fn ending(claim: &Claim, outcome: Option<Outcome>, transition: Transition, latency: Option<Duration>) -> Ending {
+fn ending(
+    claim: &Claim,
+    outcome: Option<Outcome>,
+    transition: Transition,
+    latency: Option<Duration>,
+) -> Ending {
     let msgid = match &outcome {
         Some(Outcome::Delivered(receipt)) => receipt.msgid.clone(),
         _ => None,
@@ -114,7 +141,9 @@ fn ending(claim: &Claim, outcome: Option<Outcome>, transition: Transition, laten
     let (phase, word, why) = match (&outcome, &transition) {
         (Some(outcome), _) => (outcome.phase(), outcome.word(), outcome.why()),
         (None, Transition::Settle { reason, .. }) => (Phase::NotCalled, "released", *reason),
-        (None, Transition::Requeue { .. }) => (Phase::NotCalled, "released", catalogue::local::RELEASED),
+        (None, Transition::Requeue { .. }) => {
+            (Phase::NotCalled, "released", catalogue::local::RELEASED)
+        }
     };
     Ending {
         id: claim.id,
@@ -125,7 +154,9 @@ fn ending(claim: &Claim, outcome: Option<Outcome>, transition: Transition, laten
         outcome: word,
         why,
         errcode: outcome.as_ref().and_then(Outcome::errcode),
-        detail: outcome.as_ref().and_then(|outcome| outcome.detail().map(crate::delivery::clean)),
+        detail: outcome
+            .as_ref()
+            .and_then(|outcome| outcome.detail().map(crate::delivery::clean)),
         msgid,
         latency,
         ended_at: Instant::now(),
@@ -183,7 +214,11 @@ impl<T: Target> Relay<T> {
             let free = pace.width.saturating_sub(calls.len());
             if free > 0 && (pace.hungry || Instant::now() >= pace.next_claim) {
                 let claims = self.claim(&mut pace, free, calls.len()).await;
-                if until == Until::Drained && claims.is_empty() && calls.is_empty() && self.drained(&mut pace).await {
+                if until == Until::Drained
+                    && claims.is_empty()
+                    && calls.is_empty()
+                    && self.drained(&mut pace).await
+                {
                     break;
                 }
                 if *stop.borrow() {
@@ -214,30 +249,55 @@ impl<T: Target> Relay<T> {
         let polled = self.poll(pace, free, in_flight, swept).await;
         match polled {
             Ok(claims) => {
-                self.lane.metrics.polled(&self.app, asked.elapsed(), claims.len());
+                self.lane
+                    .metrics
+                    .polled(&self.app, asked.elapsed(), claims.len());
                 if let Some(since) = pace.away_since.take() {
-                    info!(app = self.app, away_ms = since.elapsed().as_millis(), "the database is back");
+                    info!(
+                        app = self.app,
+                        away_ms = since.elapsed().as_millis(),
+                        "the database is back"
+                    );
                 }
-                pace.empty_sweeps = if claims.is_empty() && swept { pace.empty_sweeps + 1 } else { 0 };
+                pace.empty_sweeps = if claims.is_empty() && swept {
+                    pace.empty_sweeps + 1
+                } else {
+                    0
+                };
                 pace.hungry = claims.len() >= free && !pace.probing && !pace.isolate;
-                pace.idle = if claims.is_empty() { (pace.idle * 2).min(self.poll_idle) } else { POLL_AFTER_HIT.min(self.poll_idle) };
+                pace.idle = if claims.is_empty() {
+                    (pace.idle * 2).min(self.poll_idle)
+                } else {
+                    POLL_AFTER_HIT.min(self.poll_idle)
+                };
                 pace.next_claim = Instant::now() + jittered(pace.idle);
                 claims
             }
             Err(cause) => {
                 if pace.away_since.is_none() {
-                    warn!(app = self.app, error = format!("{cause:#}"), "cannot claim; waiting for the database");
+                    warn!(
+                        app = self.app,
+                        error = format!("{cause:#}"),
+                        "cannot claim; waiting for the database"
+                    );
                     pace.away_since = Some(Instant::now());
                 }
                 pace.hungry = false;
-                pace.idle = (pace.idle * 2).clamp(Duration::from_millis(100), Duration::from_secs(5));
+                pace.idle =
+                    (pace.idle * 2).clamp(Duration::from_millis(100), Duration::from_secs(5));
                 pace.next_claim = Instant::now() + jittered(pace.idle);
                 Vec::new()
             }
         }
     }
 
-    async fn poll(&mut self, pace: &mut Pace, free: usize, in_flight: usize, sweep: bool) -> Result<Vec<Claim>> {
+    async fn poll(
+        &mut self,
+        pace: &mut Pace,
+        free: usize,
+        in_flight: usize,
+        sweep: bool,
+    ) -> Result<Vec<Claim>> {
         if sweep && !pace.isolate && self.claimer.suspect_is_due().await? {
             pace.isolate = true;
         }
@@ -295,21 +355,38 @@ impl<T: Target> Relay<T> {
                     return;
                 }
                 pace.hungry = true;
-                state::close_breaker(self.claimer.line(), &self.app).await.map(|closed| {
-                    if closed {
-                        info!(app = self.app, "the breaker is closed: the target answers again");
-                    }
-                })
+                state::close_breaker(self.claimer.line(), &self.app)
+                    .await
+                    .map(|closed| {
+                        if closed {
+                            info!(
+                                app = self.app,
+                                "the breaker is closed: the target answers again"
+                            );
+                        }
+                    })
             }
             (Health::Silent, Some((why, errcode))) => {
                 pace.silent += 1;
                 if !probing && pace.silent < policy::BREAKER_AFTER {
                     return;
                 }
-                self.open(pace, crate::delivery::Pause::For(policy::BREAKER_PAUSE), why, errcode).await
+                self.open(
+                    pace,
+                    crate::delivery::Pause::For(policy::BREAKER_PAUSE),
+                    why,
+                    errcode,
+                )
+                .await
             }
-            (Health::Doubtful(_), Some(_)) if !probing && !std::mem::replace(&mut pace.doubtful, true) => return,
-            (Health::Broken(pause) | Health::Doubtful(pause), Some((why, errcode))) => self.open(pace, pause, why, errcode).await,
+            (Health::Doubtful(_), Some(_))
+                if !probing && !std::mem::replace(&mut pace.doubtful, true) =>
+            {
+                return;
+            }
+            (Health::Broken(pause) | Health::Doubtful(pause), Some((why, errcode))) => {
+                self.open(pace, pause, why, errcode).await
+            }
             (Health::Neutral | Health::Silent | Health::Broken(_) | Health::Doubtful(_), _) => {
                 if !probing {
                     return;
@@ -318,15 +395,32 @@ impl<T: Target> Relay<T> {
             }
         };
         if let Err(cause) = said {
-            warn!(app = self.app, error = format!("{cause:#}"), "the app's state could not be written");
+            warn!(
+                app = self.app,
+                error = format!("{cause:#}"),
+                "the app's state could not be written"
+            );
         }
     }
 
-    async fn open(&mut self, pace: &mut Pace, pause: crate::delivery::Pause, why: &'static catalogue::Entry, errcode: Option<i32>) -> Result<()> {
+    async fn open(
+        &mut self,
+        pace: &mut Pace,
+        pause: crate::delivery::Pause,
+        why: &'static catalogue::Entry,
+        errcode: Option<i32>,
+    ) -> Result<()> {
         pace.width = 1;
         pace.silent = 0;
         if state::open_breaker(self.claimer.line(), &self.app, pause, why, errcode).await? {
-            warn!(app = self.app, reason = why.key, errcode, "the breaker is open: {} ({})", why.en, why.next_en);
+            warn!(
+                app = self.app,
+                reason = why.key,
+                errcode,
+                "the breaker is open: {} ({})",
+                why.en,
+                why.next_en
+            );
         }
         Ok(())
     }
@@ -350,7 +444,10 @@ impl<T: Target> Relay<T> {
                 spared: true,
                 may_have_arrived: claim.may_have_arrived,
             };
-            self.lane.recorder.record(ending(&claim, None, back, None)).await;
+            self.lane
+                .recorder
+                .record(ending(&claim, None, back, None))
+                .await;
         }
     }
 
@@ -361,7 +458,12 @@ impl<T: Target> Relay<T> {
             while calls.join_next().await.is_some() {}
         });
         if ended.await.is_err() {
-            warn!(app = self.app, cut_off = calls.len(), in_flight, "the drain time is over; calls under way are cut off and will be asked about");
+            warn!(
+                app = self.app,
+                cut_off = calls.len(),
+                in_flight,
+                "the drain time is over; calls under way are cut off and will be asked about"
+            );
         }
         calls.shutdown().await;
         self.lane.recorder.flushed().await;

@@ -3,13 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{ENTRIES, Entry, Kind, Origin, Who};
-
-/// The language of a text for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lang {
-    Zh,
-    En,
-}
+use crate::lang::Lang;
 
 /// The whole table: codes, key, sentence, who acts, next step.
 pub fn to_markdown(lang: Lang) -> String {

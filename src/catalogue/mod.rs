@@ -5,7 +5,7 @@
 mod markdown;
 mod table;
 
-pub use markdown::{Lang, to_markdown};
+pub use markdown::to_markdown;
 pub use table::ENTRIES;
 
 use crate::delivery::Pause;

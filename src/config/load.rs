@@ -11,9 +11,10 @@ use super::report::{Finding, Refused};
 use super::setting::{Absent, DEFAULT_APP, Setting};
 use super::settings;
 use super::sources::{Origin, Sources};
-use super::words::{Lang, Words, words};
+use super::words::{Words, words};
 use super::{Config, DatabaseConfig, Instance, LogConfig, Needs, Pooler};
 use super::{instance, postgres, relations};
+use crate::lang::Lang;
 
 pub(super) fn load(sources: &Sources, needs: Needs) -> Result<Config, Refused> {
     let mut layers = Layers::of(sources);

@@ -18,7 +18,6 @@ mod postgres;
 pub mod print;
 mod relations;
 pub mod report;
-pub mod secret;
 pub mod setting;
 pub mod settings;
 pub mod sources;
@@ -33,13 +32,15 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
+use crate::lang::Lang;
+use crate::secret::Secret;
+
 pub use instance::Instance;
 pub use layers::DEFAULT_FILE;
 pub use print::Row;
 pub use report::{Finding, Refused};
-pub use secret::Secret;
 pub use sources::{FileText, Origin, Sources};
-pub use words::{Lang, Words};
+pub use words::Words;
 
 /// What is meant.
 #[derive(Clone, Debug)]

@@ -3,7 +3,8 @@
 use super::setting::{Absent, DEFAULT_APP, Scope, Setting};
 use super::settings::ALL;
 use super::sources::Origin;
-use super::words::{Lang, Words};
+use super::words::Words;
+use crate::lang::Lang;
 
 /// A setting as it was found.
 #[derive(Clone)]

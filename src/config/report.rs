@@ -4,8 +4,9 @@ use std::fmt;
 
 use super::kind::Wrong;
 use super::sources::Origin;
-use super::words::{Lang, Words};
+use super::words::Words;
 use crate::delivery::clean;
+use crate::lang::Lang;
 
 /// One mistake or doubt.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,8 +5,9 @@
 
 use super::kind::*;
 use super::setting::{Absent, Scope, Setting};
-use super::words::{Lang, Words};
+use super::words::Words;
 use super::{LogFormat, Needs, Pooler};
+use crate::lang::Lang;
 
 /// Every setting, in the order of template and documentation.
 pub static ALL: [&Setting; 22] = [

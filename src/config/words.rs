@@ -5,32 +5,7 @@
 
 use std::borrow::Cow;
 
-/// The language people read: messages, command line, desk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub enum Lang {
-    #[default]
-    En,
-    Zh,
-}
-
-impl Lang {
-    /// The language of a locale name such as `zh_CN.UTF-8`.
-    pub fn of_locale(locale: &str) -> Self {
-        if locale.to_ascii_lowercase().starts_with("zh") {
-            Lang::Zh
-        } else {
-            Lang::En
-        }
-    }
-
-    /// The word in the settings, in `lang` attributes and in locale files.
-    pub fn word(self) -> &'static str {
-        match self {
-            Lang::En => "en",
-            Lang::Zh => "zh",
-        }
-    }
-}
+use crate::lang::Lang;
 
 /// One sentence, or part of one, in both languages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +86,7 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Lang, distance, nearest};
+    use super::{distance, nearest};
 
     #[test]
     fn distances() {
@@ -133,12 +108,5 @@ mod tests {
         assert_eq!(nearest("OUTBOXD_SLOT", known), Some("OUTBOXD_SLOTS"));
         assert_eq!(nearest("outboxd_laese", known), Some("OUTBOXD_LEASE"));
         assert_eq!(nearest("OUTBOXD_COLOUR", known), None);
-    }
-
-    #[test]
-    fn languages_of_locales() {
-        assert_eq!(Lang::of_locale("zh_CN.UTF-8"), Lang::Zh);
-        assert_eq!(Lang::of_locale("C.UTF-8"), Lang::En);
-        assert_eq!(Lang::of_locale(""), Lang::En);
     }
 }

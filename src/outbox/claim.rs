@@ -72,12 +72,18 @@ impl Claimer {
 
     pub async fn claim(&mut self, reach: Reach) -> Result<Vec<Claim>> {
         let sweep = self.sweep_is_due() || reach == Reach::Probe;
-        let from = if sweep { [Position::BEGINNING; 3] } else { self.mark.from() };
+        let from = if sweep {
+            [Position::BEGINNING; 3]
+        } else {
+            self.mark.from()
+        };
         let token = LeaseToken(Uuid::new_v4());
         let mut connection = self.line.take().await?;
         let claimed_at = Instant::now();
         let rows = match reach {
-            Reach::Due(slots) => answered(self.due(&mut connection, token, slots, false, from)).await,
+            Reach::Due(slots) => {
+                answered(self.due(&mut connection, token, slots, false, from)).await
+            }
             Reach::Probe => answered(self.due(&mut connection, token, 1, true, from)).await,
             Reach::Suspect => answered(self.suspect(&mut connection, token)).await,
         }
@@ -88,9 +94,13 @@ impl Claimer {
             self.swept_at = Some(claimed_at);
         }
         for row in &rows {
-            self.mark.advance(row.priority, Position(row.due_us, row.id));
+            self.mark
+                .advance(row.priority, Position(row.due_us, row.id));
         }
-        Ok(rows.into_iter().map(|row| row.into_claim(token, claimed_at, self.lease)).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| row.into_claim(token, claimed_at, self.lease))
+            .collect())
     }
 
     /// True when a suspect is due. Cheap: it has an index of its own, empty in good times.
@@ -178,7 +188,10 @@ impl Claimer {
     ) -> sqlx::Result<Vec<Row>> {
         let slots = i64::try_from(slots).unwrap_or(i64::MAX);
         let lease_ms = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
-        let from_us: Vec<Option<i64>> = from.iter().map(|p| (p.0 != i64::MIN).then_some(p.0)).collect();
+        let from_us: Vec<Option<i64>> = from
+            .iter()
+            .map(|p| (p.0 != i64::MIN).then_some(p.0))
+            .collect();
         let from_id: Vec<i64> = from.iter().map(|p| p.1).collect();
         take!(
             r#"-- outboxd claim
@@ -222,7 +235,11 @@ impl Claimer {
         .await
     }
 
-    async fn suspect(&self, connection: &mut PgConnection, token: LeaseToken) -> sqlx::Result<Vec<Row>> {
+    async fn suspect(
+        &self,
+        connection: &mut PgConnection,
+        token: LeaseToken,
+    ) -> sqlx::Result<Vec<Row>> {
         let lease_ms = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
         take!(
             r#"-- outboxd claim suspect
@@ -346,7 +363,9 @@ impl LowWater {
     }
 
     fn advance(&mut self, priority: i16, position: Position) {
-        let Ok(level @ 0..=2) = usize::try_from(priority - 1) else { return };
+        let Ok(level @ 0..=2) = usize::try_from(priority - 1) else {
+            return;
+        };
         self.reached[level] = self.reached[level].max(position);
     }
 }

@@ -67,8 +67,14 @@ impl Database {
             .fetch_one(&mut connection),
         )
         .await??;
-        ensure!(!read_only, "the database is read-only (a standby, or a demoted primary)");
-        ensure!(encoding == "UTF8", "the database's encoding is {encoding}; outboxd needs UTF8");
+        ensure!(
+            !read_only,
+            "the database is read-only (a standby, or a demoted primary)"
+        );
+        ensure!(
+            encoding == "UTF8",
+            "the database's encoding is {encoding}; outboxd needs UTF8"
+        );
         Ok(connection)
     }
 }
@@ -81,7 +87,9 @@ const SESSION: [(&str, &str); 4] = [
     ("lock_timeout", "4000"),
     ("idle_in_transaction_session_timeout", "10000"),
 ];
-const _: () = assert!(STATEMENT_TIMEOUT.as_millis() == 5000 && STATEMENT_TIMEOUT.as_secs() < ANSWER_TIMEOUT.as_secs());
+const _: () = assert!(
+    STATEMENT_TIMEOUT.as_millis() == 5000 && STATEMENT_TIMEOUT.as_secs() < ANSWER_TIMEOUT.as_secs()
+);
 
 /// One connection for one duty.
 #[derive(Debug)]
@@ -151,11 +159,16 @@ pub async fn behind_transaction_pooler(database: &Database) -> Result<bool> {
         Ok::<_, sqlx::Error>(taken_over || before != after)
     };
     // A pooler with too few server connections lets us wait: that is an answer, too.
-    Ok(timeout(Duration::from_secs(3), probe).await.unwrap_or(Ok(true))?)
+    Ok(timeout(Duration::from_secs(3), probe)
+        .await
+        .unwrap_or(Ok(true))?)
 }
 
 async fn backend(connection: &mut PgConnection) -> sqlx::Result<i32> {
-    sqlx::query_scalar("select pg_backend_pid()").persistent(false).fetch_one(connection).await
+    sqlx::query_scalar("select pg_backend_pid()")
+        .persistent(false)
+        .fetch_one(connection)
+        .await
 }
 
 /// A wait that differs between daemons, so that they do not return all at once.

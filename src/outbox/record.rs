@@ -45,7 +45,12 @@ pub enum Recorded {
 }
 
 /// Writes the endings in one statement and says of each, in order, whether it was written.
-pub async fn record(line: &mut Line, app: &str, daemon: &str, endings: &[Ending]) -> Result<Vec<Recorded>> {
+pub async fn record(
+    line: &mut Line,
+    app: &str,
+    daemon: &str,
+    endings: &[Ending],
+) -> Result<Vec<Recorded>> {
     let column = Columns::of(endings);
     let mut connection = line.take().await?;
     let written = answered(
@@ -144,7 +149,12 @@ pub async fn record(line: &mut Line, app: &str, daemon: &str, endings: &[Ending]
 }
 
 /// Keeps an answer whose lease was lost: the row's timeline shows it, nothing else changes.
-pub async fn keep_evidence(line: &mut Line, app: &str, daemon: &str, ending: &Ending) -> Result<()> {
+pub async fn keep_evidence(
+    line: &mut Line,
+    app: &str,
+    daemon: &str,
+    ending: &Ending,
+) -> Result<()> {
     let detail = json!({
         "attempt": ending.attempt.0,
         "outcome": ending.outcome,
@@ -207,10 +217,22 @@ impl<'a> Columns<'a> {
             column.latency_ms.push(ending.latency.map(millis));
             column.age_ms.push(millis(ending.ended_at.elapsed()));
             let (status, reason, may_have_arrived, spared, retry) = match &ending.transition {
-                Transition::Settle { status, reason, may_have_arrived } => {
-                    (Some(status.word()), Some(reason.key), *may_have_arrived, false, Duration::ZERO)
-                }
-                Transition::Requeue { after, spared, may_have_arrived } => (None, None, *may_have_arrived, *spared, *after),
+                Transition::Settle {
+                    status,
+                    reason,
+                    may_have_arrived,
+                } => (
+                    Some(status.word()),
+                    Some(reason.key),
+                    *may_have_arrived,
+                    false,
+                    Duration::ZERO,
+                ),
+                Transition::Requeue {
+                    after,
+                    spared,
+                    may_have_arrived,
+                } => (None, None, *may_have_arrived, *spared, *after),
             };
             debug_assert!(!(status == Some(Status::Delivered.word()) && may_have_arrived));
             column.status.push(status);

@@ -36,15 +36,18 @@ impl SchemaStatus {
 
 /// Reads the migration table; an absent one means that nothing is applied.
 pub async fn status(connection: &mut PgConnection) -> Result<SchemaStatus> {
-    let present: bool = sqlx::query_scalar("select to_regclass('outboxd._sqlx_migrations') is not null")
-        .persistent(false)
-        .fetch_one(&mut *connection)
-        .await?;
-    let applied: Vec<i64> = if present {
-        sqlx::query_scalar("select version from outboxd._sqlx_migrations where success order by version")
+    let present: bool =
+        sqlx::query_scalar("select to_regclass('outboxd._sqlx_migrations') is not null")
             .persistent(false)
-            .fetch_all(&mut *connection)
-            .await?
+            .fetch_one(&mut *connection)
+            .await?;
+    let applied: Vec<i64> = if present {
+        sqlx::query_scalar(
+            "select version from outboxd._sqlx_migrations where success order by version",
+        )
+        .persistent(false)
+        .fetch_all(&mut *connection)
+        .await?
     } else {
         Vec::new()
     };
@@ -54,7 +57,11 @@ pub async fn status(connection: &mut PgConnection) -> Result<SchemaStatus> {
             .filter(|m| !applied.contains(&m.version))
             .map(|m| (m.version, m.description.to_string()))
             .collect(),
-        newer: applied.iter().copied().filter(|version| !MIGRATOR.version_exists(*version)).collect(),
+        newer: applied
+            .iter()
+            .copied()
+            .filter(|version| !MIGRATOR.version_exists(*version))
+            .collect(),
         applied,
     })
 }
@@ -62,12 +69,17 @@ pub async fn status(connection: &mut PgConnection) -> Result<SchemaStatus> {
 /// Applies what is missing. Any number of these may run at once: the first works, the others wait for
 /// its lock and find it done.
 pub async fn migrate(connection: &mut PgConnection) -> Result<SchemaStatus> {
-    connection.execute("set lock_timeout = '60s'; set statement_timeout = 0").await?;
+    connection
+        .execute("set lock_timeout = '60s'; set statement_timeout = 0")
+        .await?;
     let before = status(connection).await?;
     if before.is_current() {
         return Ok(before);
     }
-    MIGRATOR.run_direct(None, connection, false).await.context("apply the migrations")?;
+    MIGRATOR
+        .run_direct(None, connection, false)
+        .await
+        .context("apply the migrations")?;
     status(connection).await
 }
 
@@ -85,7 +97,11 @@ pub fn sql() -> String {
          execution_time bigint not null);\n",
     );
     for migration in MIGRATOR.iter() {
-        let checksum: String = migration.checksum.iter().map(|byte| format!("{byte:02x}")).collect();
+        let checksum: String = migration
+            .checksum
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let _ = writeln!(
             sql,
             "insert into outboxd._sqlx_migrations values ({}, '{}', now(), true, '\\x{checksum}', 0);",
@@ -105,10 +121,12 @@ pub async fn create_roles(connection: &mut PgConnection) -> Result<()> {
 
 /// Makes the coming months' partitions; safe from any daemon at any time.
 pub async fn ensure_partitions(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar!(r#"-- outboxd ensure partitions
-        select made as "made!" from outboxd.ensure_partitions(2) as made"#)
-        .fetch_all(connection)
-        .await
+    sqlx::query_scalar!(
+        r#"-- outboxd ensure partitions
+        select made as "made!" from outboxd.ensure_partitions(2) as made"#
+    )
+    .fetch_all(connection)
+    .await
 }
 
 /// Pause between two looks at a schema that is not there yet.

@@ -68,7 +68,13 @@ pub async fn return_probe(line: &mut Line, app: &str) -> Result<()> {
 }
 
 /// Opens the breaker. Returns false when it was open already: of many calls that fail at once, one counts.
-pub async fn open_breaker(line: &mut Line, app: &str, pause: Pause, why: &Entry, errcode: Option<i32>) -> Result<bool> {
+pub async fn open_breaker(
+    line: &mut Line,
+    app: &str,
+    pause: Pause,
+    why: &Entry,
+    errcode: Option<i32>,
+) -> Result<bool> {
     let (pause_ms, until_tomorrow) = match pause {
         Pause::For(time) => (i64::try_from(time.as_millis()).unwrap_or(i64::MAX), false),
         Pause::UntilTomorrow => (0, true),

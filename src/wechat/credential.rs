@@ -20,10 +20,11 @@ use tokio::time::{timeout, timeout_at};
 
 use super::http::Wire;
 use super::reply::Unfit;
-use super::secret::{Secret, scrub};
+use super::scrub::scrub;
 use super::token_reply::{self, Fresh};
 use crate::catalogue::local;
 use crate::delivery::Failure;
+use crate::secret::Secret;
 
 /// Leave to force a refresh, given once for the whole fleet: at least 30 s apart, at most 20 a day. The
 /// implementation counts in the database; a `true` is spent whether or not it is used.

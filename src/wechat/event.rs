@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::Sha256;
 
-use super::secret::Secret;
 use crate::notification::Claim;
+use crate::secret::Secret;
 
 /// What the function is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ mod event;
 mod function;
 mod http;
 mod reply;
-mod secret;
+mod scrub;
 mod token_reply;
 mod trace;
 
@@ -23,7 +23,6 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 
 pub use credential::{ForcedRefresh, NeverForce};
-pub use secret::Secret;
 pub use trace::{Rehearsal, Step};
 
 use credential::TokenCache;
@@ -31,12 +30,13 @@ use event::Verb;
 use function::{Inquired, inquired, notified, sealed};
 use http::{Trouble, Wire};
 use reply::{CONFIG, Heard, Unfit};
-use secret::scrub;
+use scrub::scrub;
 use trace::Trace;
 
 use crate::catalogue::{Entry, local};
 use crate::delivery::{Failure, FailureKind, Outcome, Phase, Sealed, Target, Unknown};
 use crate::notification::Claim;
+use crate::secret::Secret;
 
 /// One app: a mini program, its cloud environment and function.
 #[derive(Clone, Debug)]

@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use super::event::tests::claim;
 use super::testing::{Seen, Server, say, say_function, say_json, say_token};
-use super::{NeverForce, Secret, Trouble, WechatSettings, WechatTarget, Wire};
+use super::{NeverForce, Trouble, WechatSettings, WechatTarget, Wire};
 use crate::delivery::{FailureKind, Outcome, Phase, Sealed, Target as _};
 use crate::notification::Claim;
+use crate::secret::Secret;
 
 pub(crate) const TOKEN: &str = "80_token-canary";
 const SECRET: &str = "appsecret-canary";
@@ -27,13 +28,23 @@ fn settings(base_url: String) -> WechatSettings {
         cloud_env: String::from("env/1 &x"),
         function: String::from("quickstartFunctions"),
         base_url,
-        call_timeout: Duration::from_millis(600),
+        call_timeout: Duration::from_secs(5),
         signing_secret: Some(Secret::new(SIGNING)),
     }
 }
 
 pub(crate) fn target(server: &Server) -> WechatTarget {
     WechatTarget::new(settings(server.url()), Arc::new(NeverForce)).unwrap()
+}
+
+/// One that does not wait long, for servers that never come to an end.
+fn hasty(server: &Server) -> WechatTarget {
+    let call_timeout = Duration::from_millis(600);
+    let settings = WechatSettings {
+        call_timeout,
+        ..settings(server.url())
+    };
+    WechatTarget::new(settings, Arc::new(NeverForce)).unwrap()
 }
 
 /// Hands out the token and leaves the call of the function to `answer`.
@@ -166,7 +177,7 @@ async fn whatever_happens_after_the_call_is_unknown() {
     for (name, expected, act) in cases {
         running.spawn(async move {
             let server = wechat(act);
-            let target = target(&server);
+            let target = hasty(&server);
             let started = Instant::now();
             let outcome = target.deliver(&claim("{}")).await;
             assert!(
@@ -309,7 +320,7 @@ async fn nothing_secret_is_ever_told() {
     ];
     for (number, case) in cases.into_iter().enumerate() {
         let server = wechat(case);
-        let target = target(&server);
+        let target = hasty(&server);
         let rehearsal = target.rehearse(&claim("{}")).await;
         let told = format!(
             "{target:?} {rehearsal:?} {:#?}",

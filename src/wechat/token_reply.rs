@@ -11,9 +11,9 @@ use serde_json::Value;
 use super::function::text;
 use super::http::{Answer, Trouble};
 use super::reply::{CONFIG, Unfit, excerpt, find, number, parse, retry_after};
-use super::secret::Secret;
 use crate::catalogue::{Entry, Kind, Origin, local, lookup};
 use crate::delivery::{Failure, FailureKind, Phase};
+use crate::secret::Secret;
 
 /// A token and how long it lives, counted from before the request.
 #[derive(Clone, Debug)]

@@ -22,7 +22,13 @@ async fn four_daemons_ten_thousand_rows_five_percent_faults_one_kill(pool: PgPoo
                jsonb_build_object('name', '客户' || n), case when n % 50 = 0 then 'k' || n % 500 end
           from faults, generate_series(1, 10000) n").await;
     let mut daemons: Vec<_> = (0..4).map(|_| fleet.process(&["run"])).collect();
-    fleet.sim.wait_for_within(Duration::from_secs(60), |ledger| ledger.messages().len() >= 3000).await.unwrap();
+    fleet
+        .sim
+        .wait_for_within(Duration::from_secs(60), |ledger| {
+            ledger.messages().len() >= 3000
+        })
+        .await
+        .unwrap();
     let mut killed = daemons.remove(0);
     killed.kill().await.unwrap();
     fleet.settled().await;
@@ -34,7 +40,10 @@ async fn four_daemons_ten_thousand_rows_five_percent_faults_one_kill(pool: PgPoo
     let settled = number(&pool, "select count(*) from outboxd.notification_delivery").await;
     let refused = number(&pool, "select count(*) from outboxd.notification_delivery where status = 'dead' and reason in ('not_subscribed', 'no_openid')").await;
     assert_eq!(settled, 10_000, "lost");
-    assert_eq!(fleet.sim.ledger().messages().len() as i64, settled - refused);
+    assert_eq!(
+        fleet.sim.ledger().messages().len() as i64,
+        settled - refused
+    );
     assert_eq!(refused, 100);
     println!(
         "rows=10000 calls={} duplicates_suppressed={} lapsed={} lease_lost={} lost=0 twice=0",
@@ -53,20 +62,45 @@ async fn a_frozen_daemon_that_wakes_after_its_lease_is_refused(pool: PgPool) {
     fleet.set("OUTBOXD_HTTP_LISTEN", &format!("127.0.0.1:{port}"));
     let id = enqueue(&pool, "sent-slow-500ms", "c").await;
     let mut frozen = fleet.process(&["run"]);
-    fleet.sim.wait_for(|ledger| ledger.messages().len() == 1).await.unwrap();
+    fleet
+        .sim
+        .wait_for(|ledger| ledger.messages().len() == 1)
+        .await
+        .unwrap();
     signal(&frozen, "STOP");
     fleet.set("OUTBOXD_HTTP_LISTEN", "off");
     let awake = fleet.start();
     fleet.settled().await;
-    assert_eq!(fleet.verdict("c").await, ("delivered".into(), "accepted_duplicate".into()));
+    assert_eq!(
+        fleet.verdict("c").await,
+        ("delivered".into(), "accepted_duplicate".into())
+    );
     signal(&frozen, "CONT");
-    while number(&pool, "select count(*) from outboxd.audit_log where action = 'late_answer'").await == 0 {
+    while number(
+        &pool,
+        "select count(*) from outboxd.audit_log where action = 'late_answer'",
+    )
+    .await
+        == 0
+    {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let metrics = reqwest::get(format!("http://127.0.0.1:{port}/metrics")).await.unwrap().text().await.unwrap();
-    assert!(metrics.contains(r#"outbox_lease_lost_total{app="default"} 1"#), "{metrics}");
+    let metrics = reqwest::get(format!("http://127.0.0.1:{port}/metrics"))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(
+        metrics.contains(r#"outbox_lease_lost_total{app="default"} 1"#),
+        "{metrics}"
+    );
     assert_eq!(fleet.sim.ledger().messages().len(), 1);
-    let evidence: Vec<i64> = sqlx::query_scalar("select unnest(notification_ids) from outboxd.audit_log").fetch_all(&pool).await.unwrap();
+    let evidence: Vec<i64> =
+        sqlx::query_scalar("select unnest(notification_ids) from outboxd.audit_log")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
     assert_eq!(evidence, [id]);
     fleet.assert_invariants().await;
     signal(&frozen, "TERM");
@@ -75,7 +109,11 @@ async fn a_frozen_daemon_that_wakes_after_its_lease_is_refused(pool: PgPool) {
 }
 
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// A row that takes its daemon with it is convicted alone; the rows in flight beside it go out.
@@ -86,19 +124,34 @@ async fn three_crashes_with_the_same_row_in_flight_quarantine_it_and_nothing_els
     enqueue(&pool, "once-unsent-hang", "innocent").await;
     for crash in 1..=3 {
         let mut daemon = fleet.process(&["run"]);
-        let calls = if crash == 1 { 2 } else { fleet.sim.ledger().calls().len() + 1 };
-        fleet.sim.wait_for(|ledger| ledger.calls().len() >= calls).await.unwrap();
+        let calls = if crash == 1 {
+            2
+        } else {
+            fleet.sim.ledger().calls().len() + 1
+        };
+        fleet
+            .sim
+            .wait_for(|ledger| ledger.calls().len() >= calls)
+            .await
+            .unwrap();
         daemon.kill().await.unwrap();
         run(&pool, "update outboxd.notification_outbox set lease_until = now() - interval '1 second' where lease_until is not null").await;
         if crash == 1 {
             run(&pool, "update outboxd.notification_outbox set next_attempt_at = now() + interval '1 hour' where aggregate_id = 'innocent'").await;
         }
     }
-    run(&pool, "update outboxd.notification_outbox set next_attempt_at = now()").await;
+    run(
+        &pool,
+        "update outboxd.notification_outbox set next_attempt_at = now()",
+    )
+    .await;
     let daemon = fleet.start();
     fleet.settled().await;
     daemon.stop().await;
-    assert_eq!(fleet.verdict("poison").await, ("dead".into(), "kills_worker".into()));
+    assert_eq!(
+        fleet.verdict("poison").await,
+        ("dead".into(), "kills_worker".into())
+    );
     assert_eq!(fleet.verdict("innocent").await.0, "delivered");
     fleet.assert_invariants().await;
 }
@@ -114,14 +167,37 @@ async fn a_stop_finishes_what_is_under_way_and_leaves_no_lease(pool: PgPool) {
         }
         let mut daemon = fleet.process(&["run"]);
         let before = fleet.sim.ledger().calls().len();
-        fleet.sim.wait_for(|ledger| ledger.calls().len() >= before + 8).await.unwrap();
+        fleet
+            .sim
+            .wait_for(|ledger| ledger.calls().len() >= before + 8)
+            .await
+            .unwrap();
         signal(&daemon, name);
         let status: ExitStatus = daemon.wait().await.unwrap();
         assert!(status.success(), "{name}: {status}");
-        assert_eq!(number(&pool, "select count(*) from outboxd.notification_outbox where lease_token is not null").await, 0, "{name}");
-        assert_eq!(number(&pool, "select count(*) from outboxd.notification_attempt where outcome = 'unknown'").await, 0, "{name}");
+        assert_eq!(
+            number(
+                &pool,
+                "select count(*) from outboxd.notification_outbox where lease_token is not null"
+            )
+            .await,
+            0,
+            "{name}"
+        );
+        assert_eq!(
+            number(
+                &pool,
+                "select count(*) from outboxd.notification_attempt where outcome = 'unknown'"
+            )
+            .await,
+            0,
+            "{name}"
+        );
     }
-    assert_eq!(fleet.sim.ledger().calls().len() as i64, number(&pool, "select count(*) from outboxd.notification_delivery").await);
+    assert_eq!(
+        fleet.sim.ledger().calls().len() as i64,
+        number(&pool, "select count(*) from outboxd.notification_delivery").await
+    );
     fleet.assert_invariants().await;
 }
 
@@ -131,14 +207,21 @@ async fn a_second_signal_ends_at_once(pool: PgPool) {
     let fleet = Fleet::new(&pool).await;
     enqueue(&pool, "hang", "c").await;
     let mut daemon = fleet.process(&["run"]);
-    fleet.sim.wait_for(|ledger| ledger.calls().len() == 1).await.unwrap();
+    fleet
+        .sim
+        .wait_for(|ledger| ledger.calls().len() == 1)
+        .await
+        .unwrap();
     let started = std::time::Instant::now();
     signal(&daemon, "TERM");
     // Two signals of one kind may arrive as one; another kind is another signal.
     signal(&daemon, "INT");
     let status = daemon.wait().await.unwrap();
     assert!(matches!(status.code(), Some(130 | 143)), "{status}");
-    assert!(started.elapsed() < Duration::from_millis(1500), "the call had two seconds");
+    assert!(
+        started.elapsed() < Duration::from_millis(1500),
+        "the call had two seconds"
+    );
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
@@ -146,9 +229,18 @@ async fn once_drains_what_is_due_and_exits(pool: PgPool) {
     let fleet = Fleet::new(&pool).await;
     run(&pool, "select outboxd.enqueue_notification('e', 'li', 'c' || n) from generate_series(1, 100) n;
                 select outboxd.enqueue_notification('e', 'li', 'later', next_attempt_at => now() + interval '1 hour')").await;
-    let status = tokio::time::timeout(Duration::from_secs(30), fleet.process(&["run", "--once"]).wait()).await.unwrap().unwrap();
+    let status = tokio::time::timeout(
+        Duration::from_secs(30),
+        fleet.process(&["run", "--once"]).wait(),
+    )
+    .await
+    .unwrap()
+    .unwrap();
     assert!(status.success());
-    assert_eq!(number(&pool, "select count(*) from outboxd.notification_delivery").await, 100);
+    assert_eq!(
+        number(&pool, "select count(*) from outboxd.notification_delivery").await,
+        100
+    );
     assert_eq!(fleet.verdict("later").await.0, "scheduled");
 }
 
@@ -160,7 +252,11 @@ async fn an_outcome_outlives_a_database_that_is_away_for_a_moment(pool: PgPool) 
         enqueue(&pool, "slow-800ms", &format!("c{n}")).await;
     }
     let daemon = fleet.start();
-    fleet.sim.wait_for(|ledger| ledger.calls().len() == 10).await.unwrap();
+    fleet
+        .sim
+        .wait_for(|ledger| ledger.calls().len() == 10)
+        .await
+        .unwrap();
     // Every session of the daemon is ended, and its next ones for a while, too.
     for _ in 0..30 {
         run(&pool, "select pg_terminate_backend(pid) from pg_stat_activity
@@ -170,6 +266,13 @@ async fn an_outcome_outlives_a_database_that_is_away_for_a_moment(pool: PgPool) 
     fleet.settled().await;
     daemon.stop().await;
     assert_eq!(fleet.sim.ledger().calls().len(), 10, "no second call");
-    assert_eq!(number(&pool, "select count(*) from outboxd.notification_delivery where attempts = 1").await, 10);
+    assert_eq!(
+        number(
+            &pool,
+            "select count(*) from outboxd.notification_delivery where attempts = 1"
+        )
+        .await,
+        10
+    );
     fleet.assert_invariants().await;
 }

@@ -9,7 +9,11 @@ use crate::harness::{claimer, enqueue, ids_of, lapse_leases, number, run};
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn a_claim_takes_as_many_as_asked_and_no_other_daemon_gets_them(pool: PgPool) {
-    run(&pool, "select outboxd.enqueue_notification('e', 'u', 'c' || n) from generate_series(1, 100) n").await;
+    run(
+        &pool,
+        "select outboxd.enqueue_notification('e', 'u', 'c' || n) from generate_series(1, 100) n",
+    )
+    .await;
     let mut daemons = Vec::new();
     for n in 0..8 {
         daemons.push(claimer(&pool, &format!("d{n}")));
@@ -23,7 +27,11 @@ async fn a_claim_takes_as_many_as_asked_and_no_other_daemon_gets_them(pool: PgPo
     assert!(taken.iter().all(|ids| ids.len() <= 10));
     all.sort_unstable();
     all.dedup();
-    assert_eq!(all.len(), taken.iter().map(Vec::len).sum::<usize>(), "no row twice");
+    assert_eq!(
+        all.len(),
+        taken.iter().map(Vec::len).sum::<usize>(),
+        "no row twice"
+    );
     assert_eq!(number(&pool, "select count(*) from outboxd.notification_outbox where lease_until > now() and attempts = 1").await, all.len() as i64);
 }
 
@@ -32,17 +40,44 @@ async fn a_lapsed_lease_is_taken_over_and_its_attempt_written_down_as_unknown(po
     enqueue(&pool, "u", "c").await;
     let mut first = claimer(&pool, "first");
     let before = first.claim(Reach::Due(10)).await.unwrap().remove(0);
-    assert_eq!((before.attempt.0, before.spent, before.may_have_arrived), (1, 1, false));
+    assert_eq!(
+        (before.attempt.0, before.spent, before.may_have_arrived),
+        (1, 1, false)
+    );
     let mut second = claimer(&pool, "second");
-    assert_eq!(ids_of(&mut second, 10).await, Vec::<i64>::new(), "a live lease is respected");
+    assert_eq!(
+        ids_of(&mut second, 10).await,
+        Vec::<i64>::new(),
+        "a live lease is respected"
+    );
     lapse_leases(&pool).await;
     second.sweep_next();
     let after = second.claim(Reach::Due(10)).await.unwrap().remove(0);
-    assert_eq!((after.attempt.0, after.lapses, after.may_have_arrived), (2, 1, true));
-    assert!(after.epoch > before.epoch && after.key == before.key && after.lease_token != before.lease_token);
-    let line: (i32, String, String, String, String) =
-        sqlx::query_as("select attempt, phase, outcome, sentence, daemon from outboxd.notification_attempt").fetch_one(&pool).await.unwrap();
-    assert_eq!(line, (1, "lapsed".into(), "unknown".into(), "lease_lapsed".into(), "first".into()));
+    assert_eq!(
+        (after.attempt.0, after.lapses, after.may_have_arrived),
+        (2, 1, true)
+    );
+    assert!(
+        after.epoch > before.epoch
+            && after.key == before.key
+            && after.lease_token != before.lease_token
+    );
+    let line: (i32, String, String, String, String) = sqlx::query_as(
+        "select attempt, phase, outcome, sentence, daemon from outboxd.notification_attempt",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!(
+        line,
+        (
+            1,
+            "lapsed".into(),
+            "unknown".into(),
+            "lease_lapsed".into(),
+            "first".into()
+        )
+    );
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
@@ -67,7 +102,11 @@ async fn rows_with_an_order_key_wait_for_their_predecessor(pool: PgPool) {
     let mut daemon = claimer(&pool, "d");
     assert_eq!(ids_of(&mut daemon, 10).await, [1, 2], "one of each key");
     assert_eq!(ids_of(&mut daemon, 10).await, Vec::<i64>::new());
-    run(&pool, "delete from outboxd.notification_outbox where id = 1").await;
+    run(
+        &pool,
+        "delete from outboxd.notification_outbox where id = 1",
+    )
+    .await;
     assert_eq!(ids_of(&mut daemon, 10).await, [3]);
 }
 
@@ -98,13 +137,20 @@ async fn a_shut_gate_stops_every_claim_at_once(pool: PgPool) {
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn a_newer_notification_of_the_same_collapse_key_is_seen_wherever_it_is(pool: PgPool) {
-    run(&pool, "select outboxd.enqueue_notification('e', 'a', 'c', collapse_key => 'customer:c');
+    run(
+        &pool,
+        "select outboxd.enqueue_notification('e', 'a', 'c', collapse_key => 'customer:c');
                 select outboxd.enqueue_notification('e', 'b', 'c', collapse_key => 'customer:c');
-                select outboxd.enqueue_notification('e', 'b', 'd', collapse_key => 'customer:d')").await;
+                select outboxd.enqueue_notification('e', 'b', 'd', collapse_key => 'customer:d')",
+    )
+    .await;
     let mut daemon = claimer(&pool, "d");
     let mut claims = daemon.claim(Reach::Due(10)).await.unwrap();
     claims.sort_by_key(|c| c.id);
-    let seen: Vec<Option<i64>> = claims.iter().map(|c| c.superseded_by.map(|id| id.0)).collect();
+    let seen: Vec<Option<i64>> = claims
+        .iter()
+        .map(|c| c.superseded_by.map(|id| id.0))
+        .collect();
     assert_eq!(seen, [Some(2), None, None]);
 }
 
@@ -112,13 +158,20 @@ async fn a_newer_notification_of_the_same_collapse_key_is_seen_wherever_it_is(po
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn a_row_committed_late_is_found_by_the_sweep(pool: PgPool) {
     let mut late = pool.begin().await.unwrap();
-    sqlx::query("select outboxd.enqueue_notification('e', 'u', 'late')").execute(&mut *late).await.unwrap();
+    sqlx::query("select outboxd.enqueue_notification('e', 'u', 'late')")
+        .execute(&mut *late)
+        .await
+        .unwrap();
     let mut daemon = claimer(&pool, "d");
     let mut seen = Vec::new();
     // Move the mark well past the uncommitted row.
     for n in 0..4 {
         seen.push(enqueue(&pool, "u", "c").await);
-        assert_eq!(daemon.claim(Reach::Due(10)).await.unwrap().len(), 1, "round {n}");
+        assert_eq!(
+            daemon.claim(Reach::Due(10)).await.unwrap().len(),
+            1,
+            "round {n}"
+        );
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
     late.commit().await.unwrap();

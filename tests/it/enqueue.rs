@@ -5,17 +5,30 @@ use sqlx::PgPool;
 use crate::harness::{enqueue, number};
 
 async fn refusal(pool: &PgPool, sql: &'static str) -> String {
-    sqlx::query(sql).execute(pool).await.expect_err(sql).to_string()
+    sqlx::query(sql)
+        .execute(pool)
+        .await
+        .expect_err(sql)
+        .to_string()
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn a_rolled_back_assignment_leaves_no_notification(pool: PgPool) {
     let mut tx = pool.begin().await.unwrap();
-    sqlx::query("select outboxd.enqueue_notification('customer_assigned', 'u', 'c')").execute(&mut *tx).await.unwrap();
+    sqlx::query("select outboxd.enqueue_notification('customer_assigned', 'u', 'c')")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
     tx.rollback().await.unwrap();
-    assert_eq!(number(&pool, "select count(*) from outboxd.notification_outbox").await, 0);
+    assert_eq!(
+        number(&pool, "select count(*) from outboxd.notification_outbox").await,
+        0
+    );
     enqueue(&pool, "u", "c").await;
-    assert_eq!(number(&pool, "select count(*) from outboxd.notification_outbox").await, 1);
+    assert_eq!(
+        number(&pool, "select count(*) from outboxd.notification_outbox").await,
+        1
+    );
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
@@ -27,7 +40,10 @@ async fn the_same_dedupe_key_returns_the_earlier_id_also_after_it_has_settled(po
     assert_ne!(number(&pool, "select outboxd.enqueue_notification('e', 'u', 'c', dedupe_key => 'assign-7', app => 'other')").await, first);
     settle_all(&pool).await;
     assert_eq!(number(&pool, by_key).await, first);
-    assert_eq!(number(&pool, "select count(*) from outboxd.notification_outbox").await, 0);
+    assert_eq!(
+        number(&pool, "select count(*) from outboxd.notification_outbox").await,
+        0
+    );
 }
 
 /// The race that insert-then-look closes: the earlier row settles while the second enqueue is under way.
@@ -47,7 +63,10 @@ async fn a_dedupe_key_holds_while_its_row_is_being_settled(pool: PgPool) {
     }
     settling.commit().await.unwrap();
     assert_eq!(second.await.unwrap(), first);
-    assert_eq!(number(&pool, "select count(*) from outboxd.notification_outbox").await, 0);
+    assert_eq!(
+        number(&pool, "select count(*) from outboxd.notification_outbox").await,
+        0
+    );
 }
 
 const SETTLE: &str = "with gone as (delete from outboxd.notification_outbox returning *)
@@ -66,33 +85,81 @@ async fn fifty_concurrent_enqueues_of_one_key_make_one_row(pool: PgPool) {
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..50 {
         let pool = pool.clone();
-        calls.spawn(async move { number(&pool, "select outboxd.enqueue_notification('e', 'u', 'c', dedupe_key => 'k')").await });
+        calls.spawn(async move {
+            number(
+                &pool,
+                "select outboxd.enqueue_notification('e', 'u', 'c', dedupe_key => 'k')",
+            )
+            .await
+        });
     }
     let ids: std::collections::HashSet<i64> = calls.join_all().await.into_iter().collect();
     assert_eq!(ids.len(), 1);
-    assert_eq!(number(&pool, "select count(*) from outboxd.notification_outbox").await, 1);
+    assert_eq!(
+        number(&pool, "select count(*) from outboxd.notification_outbox").await,
+        1
+    );
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn what_cannot_be_carried_is_refused_in_a_sentence(pool: PgPool) {
     for (sql, sentence) in [
-        ("select outboxd.enqueue_notification('e', 'u', 'c', '[1]')", "payload must be a JSON object, not array"),
-        ("select outboxd.enqueue_notification('e', 'u', 'c', 'null')", "payload must be a JSON object, not null"),
-        ("select outboxd.enqueue_notification('e', 'u', 'c', null)", "payload must be a JSON object, not null"),
-        ("select outboxd.enqueue_notification('e', 'u', 'c', jsonb_build_object('x', repeat('a', 65530)))", "at most 65536 (64 KiB)"),
-        (r#"select outboxd.enqueue_notification('e', 'u', 'c', '{"x": "\u0000"}')"#, "unsupported Unicode escape sequence"),
-        ("select outboxd.enqueue_notification('e', '', 'c')", "recipient"),
-        ("select outboxd.enqueue_notification('e', 'u', 'c', priority => 9)", "priority_is_1_2_or_3"),
-        ("select outboxd.enqueue_notifications('{}')", "expected a JSON array"),
-        ("select outboxd.enqueue_notifications('[1]')", "element 1 is not an object"),
-        (r#"select outboxd.enqueue_notifications('[{"event_typ": "e"}]')"#, r#"element 1 has the unknown key "event_typ""#),
-        ("insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, payload) values ('e', 'c', 'u', '[]')", "payload_is_an_object"),
-        ("insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, lease_token) values ('e', 'c', 'u', gen_random_uuid())", "lease_columns_together"),
+        (
+            "select outboxd.enqueue_notification('e', 'u', 'c', '[1]')",
+            "payload must be a JSON object, not array",
+        ),
+        (
+            "select outboxd.enqueue_notification('e', 'u', 'c', 'null')",
+            "payload must be a JSON object, not null",
+        ),
+        (
+            "select outboxd.enqueue_notification('e', 'u', 'c', null)",
+            "payload must be a JSON object, not null",
+        ),
+        (
+            "select outboxd.enqueue_notification('e', 'u', 'c', jsonb_build_object('x', repeat('a', 65530)))",
+            "at most 65536 (64 KiB)",
+        ),
+        (
+            r#"select outboxd.enqueue_notification('e', 'u', 'c', '{"x": "\u0000"}')"#,
+            "unsupported Unicode escape sequence",
+        ),
+        (
+            "select outboxd.enqueue_notification('e', '', 'c')",
+            "recipient",
+        ),
+        (
+            "select outboxd.enqueue_notification('e', 'u', 'c', priority => 9)",
+            "priority_is_1_2_or_3",
+        ),
+        (
+            "select outboxd.enqueue_notifications('{}')",
+            "expected a JSON array",
+        ),
+        (
+            "select outboxd.enqueue_notifications('[1]')",
+            "element 1 is not an object",
+        ),
+        (
+            r#"select outboxd.enqueue_notifications('[{"event_typ": "e"}]')"#,
+            r#"element 1 has the unknown key "event_typ""#,
+        ),
+        (
+            "insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, payload) values ('e', 'c', 'u', '[]')",
+            "payload_is_an_object",
+        ),
+        (
+            "insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, lease_token) values ('e', 'c', 'u', gen_random_uuid())",
+            "lease_columns_together",
+        ),
     ] {
         let said = refusal(&pool, sql).await;
         assert!(said.contains(sentence), "{sql}\nsaid: {said}");
     }
-    assert_eq!(number(&pool, "select count(*) from outboxd.notification_outbox").await, 0);
+    assert_eq!(
+        number(&pool, "select count(*) from outboxd.notification_outbox").await,
+        0
+    );
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
@@ -108,7 +175,10 @@ async fn a_batch_returns_its_ids_in_order_and_dedupes(pool: PgPool) {
     .await
     .unwrap();
     assert_eq!(ids.len(), 50);
-    assert_eq!(ids[49], ids[0], "element 50 has the dedupe key of element 1");
+    assert_eq!(
+        ids[49], ids[0],
+        "element 50 has the dedupe key of element 1"
+    );
     assert!(ids[..49].is_sorted());
     let sevenths = number(&pool, "select (payload ->> 'n')::bigint from outboxd.notification_outbox order by id offset 6 limit 1").await;
     assert_eq!(sevenths, 7);
@@ -130,34 +200,103 @@ async fn key_and_payload_never_change(pool: PgPool) {
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn each_role_can_do_its_duty_and_nothing_else(pool: PgPool) {
     let mut connection = pool.acquire().await.unwrap();
-    outboxd::outbox::schema::create_roles(&mut connection).await.unwrap();
-    outboxd::outbox::schema::create_roles(&mut connection).await.expect("roles can be granted again");
+    outboxd::outbox::schema::create_roles(&mut connection)
+        .await
+        .unwrap();
+    outboxd::outbox::schema::create_roles(&mut connection)
+        .await
+        .expect("roles can be granted again");
     let matrix: &[(&str, &str, bool)] = &[
-        ("outboxd_crm", "select outboxd.enqueue_notification('e', 'u', 'c', dedupe_key => 'k')", true),
-        ("outboxd_crm", "select outboxd.enqueue_notifications('[]')", true),
-        ("outboxd_crm", "select * from outboxd.notification_outbox", false),
-        ("outboxd_crm", "delete from outboxd.notification_outbox", false),
-        ("outboxd_crm", "select * from outboxd.notification_delivery_status", false),
-        ("outboxd_support", "select * from outboxd.notification_delivery_status", true),
-        ("outboxd_support", "select payload from outboxd.notification_outbox", false),
-        ("outboxd_support", "select payload from outboxd.notification_delivery", false),
-        ("outboxd_support", "select outboxd.enqueue_notification('e', 'u', 'c')", false),
-        ("outboxd_daemon", "update outboxd.notification_outbox set attempts = attempts", true),
-        ("outboxd_daemon", "update outboxd.notification_outbox set payload = '{}'", false),
-        ("outboxd_daemon", "select outboxd.enqueue_notification('e', 'u', 'c')", false),
-        ("outboxd_daemon", "delete from outboxd.notification_attempt", false),
+        (
+            "outboxd_crm",
+            "select outboxd.enqueue_notification('e', 'u', 'c', dedupe_key => 'k')",
+            true,
+        ),
+        (
+            "outboxd_crm",
+            "select outboxd.enqueue_notifications('[]')",
+            true,
+        ),
+        (
+            "outboxd_crm",
+            "select * from outboxd.notification_outbox",
+            false,
+        ),
+        (
+            "outboxd_crm",
+            "delete from outboxd.notification_outbox",
+            false,
+        ),
+        (
+            "outboxd_crm",
+            "select * from outboxd.notification_delivery_status",
+            false,
+        ),
+        (
+            "outboxd_support",
+            "select * from outboxd.notification_delivery_status",
+            true,
+        ),
+        (
+            "outboxd_support",
+            "select payload from outboxd.notification_outbox",
+            false,
+        ),
+        (
+            "outboxd_support",
+            "select payload from outboxd.notification_delivery",
+            false,
+        ),
+        (
+            "outboxd_support",
+            "select outboxd.enqueue_notification('e', 'u', 'c')",
+            false,
+        ),
+        (
+            "outboxd_daemon",
+            "update outboxd.notification_outbox set attempts = attempts",
+            true,
+        ),
+        (
+            "outboxd_daemon",
+            "update outboxd.notification_outbox set payload = '{}'",
+            false,
+        ),
+        (
+            "outboxd_daemon",
+            "select outboxd.enqueue_notification('e', 'u', 'c')",
+            false,
+        ),
+        (
+            "outboxd_daemon",
+            "delete from outboxd.notification_attempt",
+            false,
+        ),
         ("outboxd_daemon", "select outboxd.ensure_partitions()", true),
-        ("outboxd_admin", "select payload from outboxd.notification_delivery", true),
-        ("outboxd_admin", "update outboxd.audit_log set actor = 'nobody'", false),
+        (
+            "outboxd_admin",
+            "select payload from outboxd.notification_delivery",
+            true,
+        ),
+        (
+            "outboxd_admin",
+            "update outboxd.audit_log set actor = 'nobody'",
+            false,
+        ),
         ("outboxd_admin", "delete from outboxd.audit_log", false),
     ];
     for (role, sql, allowed) in matrix {
         let mut tx = pool.begin().await.unwrap();
-        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("set local role {role}"))).execute(&mut *tx).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("set local role {role}")))
+            .execute(&mut *tx)
+            .await
+            .unwrap();
         let done = sqlx::raw_sql(*sql).execute(&mut *tx).await;
         assert_eq!(done.is_ok(), *allowed, "{role}: {sql}: {done:?}");
         if let Err(cause) = done {
-            let code = cause.as_database_error().and_then(|e| e.code().map(|c| c.to_string()));
+            let code = cause
+                .as_database_error()
+                .and_then(|e| e.code().map(|c| c.to_string()));
             assert_eq!(code.as_deref(), Some("42501"), "{role}: {sql}: {cause}");
         }
         tx.rollback().await.unwrap();

@@ -30,7 +30,10 @@ impl Fleet {
         let settings = sim.settings();
         let mut env = BTreeMap::new();
         for (name, value) in [
-            ("DATABASE_URL", pool.connect_options().to_url_lossy().to_string()),
+            (
+                "DATABASE_URL",
+                pool.connect_options().to_url_lossy().to_string(),
+            ),
             ("MINIPROGRAM_APPID", settings.appid.clone()),
             ("MINIPROGRAM_APPSECRET", settings.secret.clone()),
             ("MINIPROGRAM_CLOUD_ENV", settings.env.clone()),
@@ -39,13 +42,20 @@ impl Fleet {
             ("OUTBOXD_CALL_TIMEOUT", "2s".into()),
             ("OUTBOXD_LEASE", "6s".into()),
             ("OUTBOXD_DRAIN_TIMEOUT", "5s".into()),
-            ("OUTBOXD_RETRY_SCHEDULE", "100ms 200ms 400ms 800ms 1s 1s 1s 1s".into()),
+            (
+                "OUTBOXD_RETRY_SCHEDULE",
+                "100ms 200ms 400ms 800ms 1s 1s 1s 1s".into(),
+            ),
             ("OUTBOXD_UNSAFE_DURABILITY", "true".into()),
             ("OUTBOXD_LOG", "info".into()),
         ] {
             env.insert(name.to_owned(), value);
         }
-        Fleet { pool: pool.clone(), sim, env }
+        Fleet {
+            pool: pool.clone(),
+            sim,
+            env,
+        }
     }
 
     pub(crate) fn set(&mut self, name: &str, value: &str) -> &mut Fleet {
@@ -66,35 +76,61 @@ impl Fleet {
     /// Works until nothing is due.
     pub(crate) async fn drain(&self) {
         let (_stop, stopped) = watch::channel(false);
-        tokio::time::timeout(Duration::from_secs(60), outboxd::daemon::run(self.config(), Until::Drained, false, stopped))
-            .await
-            .expect("drained within a minute")
-            .unwrap();
+        tokio::time::timeout(
+            Duration::from_secs(60),
+            outboxd::daemon::run(self.config(), Until::Drained, false, stopped),
+        )
+        .await
+        .expect("drained within a minute")
+        .unwrap();
     }
 
     /// A daemon in this process.
     pub(crate) fn start(&self) -> Daemon {
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(outboxd::daemon::run(self.config(), Until::Stopped, false, stopped));
+        let task = tokio::spawn(outboxd::daemon::run(
+            self.config(),
+            Until::Stopped,
+            false,
+            stopped,
+        ));
         Daemon { stop, task }
     }
 
     /// A daemon that is a process of its own. It dies with this value.
     pub(crate) fn process(&self, arguments: &[&str]) -> Child {
-        self.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        self.command(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_outboxd"));
-        command.args(arguments).env_clear().envs(&self.env).kill_on_drop(true);
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(&self.env)
+            .kill_on_drop(true);
         command
     }
 
     /// Waits until no row is left in the outbox; polled, because only the database knows.
     pub(crate) async fn settled(&self) {
         let give_up = tokio::time::Instant::now() + Duration::from_secs(120);
-        while crate::harness::number(&self.pool, "select count(*) from outboxd.notification_outbox").await > 0 {
-            assert!(tokio::time::Instant::now() < give_up, "not settled within two minutes: {}", self.story().await);
+        while crate::harness::number(
+            &self.pool,
+            "select count(*) from outboxd.notification_outbox",
+        )
+        .await
+            > 0
+        {
+            assert!(
+                tokio::time::Instant::now() < give_up,
+                "not settled within two minutes: {}",
+                self.story().await
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -115,9 +151,17 @@ impl Fleet {
     /// daemon's word.
     pub(crate) async fn assert_invariants(&self) {
         let ledger = self.sim.ledger();
-        assert_eq!(ledger.twice(), Vec::<&str>::new(), "a person was messaged twice under one key");
-        let settled: Vec<(String, String, bool)> =
-            sqlx::query_as("select key::text, status, may_have_arrived from outboxd.notification_delivery").fetch_all(&self.pool).await.unwrap();
+        assert_eq!(
+            ledger.twice(),
+            Vec::<&str>::new(),
+            "a person was messaged twice under one key"
+        );
+        let settled: Vec<(String, String, bool)> = sqlx::query_as(
+            "select key::text, status, may_have_arrived from outboxd.notification_delivery",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .unwrap();
         for (key, status, may_have_arrived) in &settled {
             let messages = ledger.messages_of(key).len();
             match status.as_str() {
@@ -136,7 +180,11 @@ impl Fleet {
         .fetch_all(&self.pool)
         .await
         .unwrap();
-        assert_eq!(broken, [], "attempts are numbered 1..n, each once (id, attempts, lines, highest)");
+        assert_eq!(
+            broken,
+            [],
+            "attempts are numbered 1..n, each once (id, attempts, lines, highest)"
+        );
     }
 
     /// Status and reason of a customer's newest notification.
@@ -165,5 +213,11 @@ impl Daemon {
 /// Sends a signal by name to a process that this test started.
 pub(crate) fn signal(child: &Child, name: &str) {
     let pid = child.id().expect("still running").to_string();
-    assert!(std::process::Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    assert!(
+        std::process::Command::new("kill")
+            .args([&format!("-{name}"), &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use outboxd::outbox::claim::{Claimer, Reach};
 use outboxd::config::Pooler;
+use outboxd::outbox::claim::{Claimer, Reach};
 use outboxd::outbox::line::Database;
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
@@ -12,7 +12,10 @@ pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
 /// The lines a daemon would use on this test's database.
 pub(crate) fn database(pool: &PgPool) -> Database {
-    Database::new(PgConnectOptions::clone(&pool.connect_options()), Pooler::None)
+    Database::new(
+        PgConnectOptions::clone(&pool.connect_options()),
+        Pooler::None,
+    )
 }
 
 pub(crate) fn claimer(pool: &PgPool, daemon: &str) -> Claimer {
@@ -21,12 +24,14 @@ pub(crate) fn claimer(pool: &PgPool, daemon: &str) -> Claimer {
 
 /// Enqueues by the function, the way a CRM does.
 pub(crate) async fn enqueue(pool: &PgPool, recipient: &str, customer: &str) -> i64 {
-    sqlx::query_scalar("select outboxd.enqueue_notification('customer_assigned', $1, $2, '{\"name\": \"张三\"}')")
-        .bind(recipient)
-        .bind(customer)
-        .fetch_one(pool)
-        .await
-        .unwrap()
+    sqlx::query_scalar(
+        "select outboxd.enqueue_notification('customer_assigned', $1, $2, '{\"name\": \"张三\"}')",
+    )
+    .bind(recipient)
+    .bind(customer)
+    .fetch_one(pool)
+    .await
+    .unwrap()
 }
 
 pub(crate) async fn number(pool: &PgPool, sql: &'static str) -> i64 {
@@ -44,7 +49,13 @@ pub(crate) async fn lapse_leases(pool: &PgPool) {
 
 pub(crate) async fn ids_of(claimer: &mut Claimer, slots: usize) -> Vec<i64> {
     claimer.sweep_next();
-    let mut ids: Vec<i64> = claimer.claim(Reach::Due(slots)).await.unwrap().iter().map(|c| c.id.0).collect();
+    let mut ids: Vec<i64> = claimer
+        .claim(Reach::Due(slots))
+        .await
+        .unwrap()
+        .iter()
+        .map(|c| c.id.0)
+        .collect();
     ids.sort_unstable();
     ids
 }

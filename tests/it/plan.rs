@@ -34,9 +34,16 @@ async fn a_claim_reads_what_it_takes_whatever_lies_around(pool: PgPool) {
     }
     flush(&mut daemon).await;
     let after = Counters::read(&pool).await;
-    assert_eq!(after.seq_scans - before.seq_scans, 0, "every claim went by an index");
+    assert_eq!(
+        after.seq_scans - before.seq_scans,
+        0,
+        "every claim went by an index"
+    );
     let fetched = after.index_fetches - before.index_fetches;
-    assert!(fetched < 50_000, "1000 claims fetched {fetched} rows by index; the 100,000 not due must not be among them");
+    assert!(
+        fetched < 50_000,
+        "1000 claims fetched {fetched} rows by index; the 100,000 not due must not be among them"
+    );
     assert_eq!(after.updates - before.updates, 1000);
     let hot = after.hot_updates - before.hot_updates;
     assert!(hot >= 950, "{hot} of 1000 claims were HOT updates");
@@ -69,6 +76,11 @@ impl Counters {
         .fetch_one(pool)
         .await
         .unwrap();
-        Counters { seq_scans, index_fetches, updates, hot_updates }
+        Counters {
+            seq_scans,
+            index_fetches,
+            updates,
+            hot_updates,
+        }
     }
 }

@@ -13,12 +13,28 @@ async fn an_assignment_becomes_a_message(pool: PgPool) {
     let fleet = Fleet::new(&pool).await;
     enqueue(&pool, "li", "c1").await;
     fleet.drain().await;
-    assert_eq!(fleet.verdict("c1").await, ("delivered".into(), "accepted".into()));
+    assert_eq!(
+        fleet.verdict("c1").await,
+        ("delivered".into(), "accepted".into())
+    );
     let ledger = fleet.sim.ledger();
     assert_eq!(ledger.messages().len(), 1);
-    assert_eq!((ledger.messages()[0].recipient.as_str(), ledger.messages()[0].aggregate_id.as_str()), ("li", "c1"));
-    let msgid: String = sqlx::query_scalar("select msgid from outboxd.notification_delivery").fetch_one(&pool).await.unwrap();
-    assert_eq!(msgid, ledger.messages()[0].msgid, "the id is carried exactly, digit by digit");
+    assert_eq!(
+        (
+            ledger.messages()[0].recipient.as_str(),
+            ledger.messages()[0].aggregate_id.as_str()
+        ),
+        ("li", "c1")
+    );
+    let msgid: String = sqlx::query_scalar("select msgid from outboxd.notification_delivery")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(
+        msgid,
+        ledger.messages()[0].msgid,
+        "the id is carried exactly, digit by digit"
+    );
     fleet.assert_invariants().await;
 }
 
@@ -72,7 +88,11 @@ async fn every_fault_ends_in_a_true_verdict(pool: PgPool) {
     let ledger = fleet.sim.ledger();
     for (story, status, messages) in stories {
         let (said, reason) = fleet.verdict(story).await;
-        assert_eq!((said.as_str(), ledger.messages_to(story).len()), (*status, *messages), "{story}: {reason}");
+        assert_eq!(
+            (said.as_str(), ledger.messages_to(story).len()),
+            (*status, *messages),
+            "{story}: {reason}"
+        );
     }
     fleet.assert_invariants().await;
 }
@@ -86,12 +106,21 @@ async fn a_broken_app_pauses_costs_its_rows_nothing_and_comes_back_through_one_p
     }
     fleet.sim.switches().set(|s| s.wrong_secret = true);
     let daemon = fleet.start();
-    while number(&pool, "select count(*) from outboxd.app_state where breaker = 'open'").await == 0 {
+    while number(
+        &pool,
+        "select count(*) from outboxd.app_state where breaker = 'open'",
+    )
+    .await
+        == 0
+    {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let calls = fleet.sim.ledger().token_calls().len();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(fleet.sim.ledger().token_calls().len() <= calls + 4, "no hammering while paused");
+    assert!(
+        fleet.sim.ledger().token_calls().len() <= calls + 4,
+        "no hammering while paused"
+    );
     assert_eq!(number(&pool, "select coalesce(max(attempts - spared), 0)::bigint from outboxd.notification_outbox where lease_until is null").await, 0);
     // Mended; time passes; one row probes.
     fleet.sim.switches().set(|s| s.wrong_secret = false);
@@ -100,7 +129,14 @@ async fn a_broken_app_pauses_costs_its_rows_nothing_and_comes_back_through_one_p
     fleet.settled().await;
     daemon.stop().await;
     assert_eq!(fleet.sim.ledger().messages().len(), 20);
-    assert_eq!(number(&pool, "select count(*) from outboxd.app_state where breaker = 'closed'").await, 1);
+    assert_eq!(
+        number(
+            &pool,
+            "select count(*) from outboxd.app_state where breaker = 'closed'"
+        )
+        .await,
+        1
+    );
     fleet.assert_invariants().await;
 }
 
@@ -112,15 +148,32 @@ async fn an_outage_burns_no_attempts_and_everything_arrives_after_it(pool: PgPoo
     }
     fleet.sim.stop().await;
     let daemon = fleet.start();
-    while number(&pool, "select count(*) from outboxd.app_state where breaker <> 'closed'").await == 0 {
+    while number(
+        &pool,
+        "select count(*) from outboxd.app_state where breaker <> 'closed'",
+    )
+    .await
+        == 0
+    {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     fleet.sim.restart().await;
-    run(&pool, "update outboxd.notification_outbox set next_attempt_at = now() where lease_until is null").await;
+    run(
+        &pool,
+        "update outboxd.notification_outbox set next_attempt_at = now() where lease_until is null",
+    )
+    .await;
     fleet.settled().await;
     daemon.stop().await;
     assert_eq!(fleet.sim.ledger().messages().len(), 30);
-    assert_eq!(number(&pool, "select count(*) from outboxd.notification_delivery where status <> 'delivered'").await, 0);
+    assert_eq!(
+        number(
+            &pool,
+            "select count(*) from outboxd.notification_delivery where status <> 'delivered'"
+        )
+        .await,
+        0
+    );
     fleet.assert_invariants().await;
 }
 
@@ -135,9 +188,26 @@ async fn a_revoked_token_is_replaced_within_the_attempt(pool: PgPool) {
         fleet.sim.revoke_tokens();
     }
     daemon.stop().await;
-    assert_eq!(number(&pool, "select max(attempts)::bigint from outboxd.notification_delivery").await, 1);
-    assert!(fleet.sim.ledger().token_calls().iter().all(|call| !call.is_forced));
-    assert!(fleet.sim.ledger().token_calls().len() <= 11, "one refresh per revocation");
+    assert_eq!(
+        number(
+            &pool,
+            "select max(attempts)::bigint from outboxd.notification_delivery"
+        )
+        .await,
+        1
+    );
+    assert!(
+        fleet
+            .sim
+            .ledger()
+            .token_calls()
+            .iter()
+            .all(|call| !call.is_forced)
+    );
+    assert!(
+        fleet.sim.ledger().token_calls().len() <= 11,
+        "one refresh per revocation"
+    );
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
@@ -154,22 +224,42 @@ async fn a_token_that_stays_refused_is_forced_once_per_fleet(pool: PgPool) {
     for daemon in daemons {
         daemon.stop().await;
     }
-    let forced = fleet.sim.ledger().token_calls().iter().filter(|call| call.is_forced).count();
+    let forced = fleet
+        .sim
+        .ledger()
+        .token_calls()
+        .iter()
+        .filter(|call| call.is_forced)
+        .count();
     assert_eq!(forced, 1);
-    assert_eq!(number(&pool, "select forced_refresh_count::bigint from outboxd.app_state").await, 1);
+    assert_eq!(
+        number(
+            &pool,
+            "select forced_refresh_count::bigint from outboxd.app_state"
+        )
+        .await,
+        1
+    );
     fleet.assert_invariants().await;
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn a_throttled_token_endpoint_is_waited_for(pool: PgPool) {
     let fleet = Fleet::new(&pool).await;
-    fleet.sim.switches().set(|s| s.next_token_answers.push_back(TokenAnswer::Code(-1)));
+    fleet
+        .sim
+        .switches()
+        .set(|s| s.next_token_answers.push_back(TokenAnswer::Code(-1)));
     enqueue(&pool, "li", "c").await;
     let daemon = fleet.start();
     while number(&pool, "select count(*) from outboxd.notification_attempt").await == 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    run(&pool, "update outboxd.notification_outbox set next_attempt_at = now() where lease_until is null").await;
+    run(
+        &pool,
+        "update outboxd.notification_outbox set next_attempt_at = now() where lease_until is null",
+    )
+    .await;
     fleet.settled().await;
     daemon.stop().await;
     assert_eq!(fleet.verdict("c").await.0, "delivered");
@@ -184,7 +274,12 @@ async fn expired_superseded_and_cancelled_rows_are_settled_without_a_call(pool: 
                 select outboxd.enqueue_notification('e', 'x', 'cancelled');
                 update outboxd.notification_outbox set cancel_requested_by = 'wang' where aggregate_id = 'cancelled'").await;
     fleet.drain().await;
-    for (customer, status) in [("expired", "expired"), ("superseded", "superseded"), ("newer", "delivered"), ("cancelled", "cancelled")] {
+    for (customer, status) in [
+        ("expired", "expired"),
+        ("superseded", "superseded"),
+        ("newer", "delivered"),
+        ("cancelled", "cancelled"),
+    ] {
         assert_eq!(fleet.verdict(customer).await.0, status);
     }
     assert_eq!(fleet.sim.ledger().calls().len(), 1);
@@ -211,7 +306,12 @@ async fn one_odd_row_never_hurts_its_neighbours(pool: PgPool) {
             ('e', 'odd10', 'u', 'not a traceparent')"#).await;
     fleet.drain().await;
     assert_eq!(number(&pool, "select count(*) from outboxd.notification_delivery where aggregate_id like 'good%' and status = 'delivered' and attempts = 1").await, 99);
-    assert_eq!(number(&pool, "select count(*) from outboxd.notification_outbox").await, 0, "{}", fleet.story().await);
+    assert_eq!(
+        number(&pool, "select count(*) from outboxd.notification_outbox").await,
+        0,
+        "{}",
+        fleet.story().await
+    );
     fleet.assert_invariants().await;
 }
 
@@ -225,7 +325,13 @@ async fn first_arrivals_of_a_key_come_in_order(pool: PgPool) {
     for daemon in daemons {
         daemon.stop().await;
     }
-    let order: Vec<String> = fleet.sim.ledger().messages().iter().map(|m| m.aggregate_id.clone()).collect();
+    let order: Vec<String> = fleet
+        .sim
+        .ledger()
+        .messages()
+        .iter()
+        .map(|m| m.aggregate_id.clone())
+        .collect();
     let expected: Vec<String> = (1..=60).map(|n| format!("c{n}")).collect();
     assert_eq!(order, expected);
     fleet.assert_invariants().await;

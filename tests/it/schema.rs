@@ -27,7 +27,10 @@ async fn ten_migrations_starting_at_once_do_no_harm(pool: PgPool) {
     }
     let versions = number(&pool, "select count(*) from outboxd._sqlx_migrations").await;
     assert_eq!(versions, schema::MIGRATOR.iter().count() as i64);
-    assert_eq!(number(&pool, "select count(*) from public._sqlx_migrations").await, 1);
+    assert_eq!(
+        number(&pool, "select count(*) from public._sqlx_migrations").await,
+        1
+    );
 }
 
 #[sqlx::test(migrations = false)]
@@ -40,14 +43,20 @@ async fn status_says_what_is_missing_and_what_is_newer(pool: PgPool) {
     let after = schema::status(&mut connection).await.unwrap();
     assert!(after.is_current());
     assert_eq!(after.newer, [9999]);
-    assert!(schema::migrate(&mut connection).await.unwrap().is_current(), "an older binary finds nothing to do");
+    assert!(
+        schema::migrate(&mut connection).await.unwrap().is_current(),
+        "an older binary finds nothing to do"
+    );
 }
 
 /// What `migrate sql` prints is the same schema, and the daemon knows it.
 #[sqlx::test(migrations = false)]
 async fn the_printed_sql_makes_the_same_schema(pool: PgPool) {
     let mut connection = pool.acquire().await.unwrap();
-    connection.execute(sqlx::AssertSqlSafe(schema::sql())).await.unwrap();
+    connection
+        .execute(sqlx::AssertSqlSafe(schema::sql()))
+        .await
+        .unwrap();
     assert!(schema::status(&mut connection).await.unwrap().is_current());
     schema::MIGRATOR.run(&pool).await.expect("checksums agree");
 }
@@ -60,11 +69,35 @@ async fn a_missing_partition_never_stops_settling_and_is_mended(pool: PgPool) {
     run(&pool, "insert into outboxd.notification_delivery (id, key, app, event_type, aggregate_type, aggregate_id, recipient, payload,
         priority, attempts, lease_epoch, format_version, created_at, created_by, status, reason, may_have_arrived, settled_at, settled_by)
         values (1, gen_random_uuid(), 'default', 'e', 'customer', 'c', 'u', '{}', 2, 1, 1, 1, now(), 'x', 'delivered', 'accepted', false, now(), 'x')").await;
-    assert_eq!(number(&pool, "select count(*) from outboxd.notification_delivery_default").await, 1);
-    assert_eq!(number(&pool, "select count(*) from outboxd.ensure_partitions(2)").await, 3);
-    assert_eq!(number(&pool, "select count(*) from outboxd.notification_delivery_default").await, 0);
-    assert_eq!(number(&pool, "select count(*) from outboxd.notification_delivery").await, 1);
-    assert_eq!(number(&pool, "select count(*) from outboxd.ensure_partitions(2)").await, 0, "idempotent");
+    assert_eq!(
+        number(
+            &pool,
+            "select count(*) from outboxd.notification_delivery_default"
+        )
+        .await,
+        1
+    );
+    assert_eq!(
+        number(&pool, "select count(*) from outboxd.ensure_partitions(2)").await,
+        3
+    );
+    assert_eq!(
+        number(
+            &pool,
+            "select count(*) from outboxd.notification_delivery_default"
+        )
+        .await,
+        0
+    );
+    assert_eq!(
+        number(&pool, "select count(*) from outboxd.notification_delivery").await,
+        1
+    );
+    assert_eq!(
+        number(&pool, "select count(*) from outboxd.ensure_partitions(2)").await,
+        0,
+        "idempotent"
+    );
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
@@ -72,7 +105,11 @@ async fn twenty_daemons_making_partitions_at_once_do_no_harm(pool: PgPool) {
     let mut daemons = tokio::task::JoinSet::new();
     for _ in 0..20 {
         let pool = pool.clone();
-        daemons.spawn(async move { sqlx::query("select outboxd.ensure_partitions(6)").execute(&pool).await });
+        daemons.spawn(async move {
+            sqlx::query("select outboxd.ensure_partitions(6)")
+                .execute(&pool)
+                .await
+        });
     }
     for made in daemons.join_all().await {
         made.unwrap();

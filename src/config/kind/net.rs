@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use reqwest::Url; // The same parser sqlx and the HTTP client use, so nobody reads a URL differently.
 
 use super::{Kind, Read, Wrong, wrong};
-use crate::config::secret::{MASK, Secret};
 use crate::config::words::{Words, words};
+use crate::secret::{MASK, Secret};
 
 /// A PostgreSQL connection URL; its password is never shown.
 pub struct DatabaseUrl;

@@ -1,8 +1,8 @@
 //! Names and secrets.
 
 use super::{Kind, Read, Wrong, wrong};
-use crate::config::secret::{MASK, Secret};
 use crate::config::words::{Words, words};
+use crate::secret::{MASK, Secret};
 
 /// A name of letters, digits and a few marks.
 pub struct Name {

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use super::{Config, FileText, Lang, Needs, Refused, Row, Sources};
+use super::{Config, FileText, Needs, Refused, Row, Sources};
+use crate::lang::Lang;
 
 const APPID: &str = "wx0123456789abcdef";
 const APPSECRET: &str = "0123456789abcdef0123456789abcdef";

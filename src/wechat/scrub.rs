@@ -1,45 +1,8 @@
-//! Values that never print, and the last filter for foreign text.
-//!
-//! [`Secret`] shows `***` wherever it is formatted. [`scrub`] is the second line of defence: text of the
-//! other side is stored and shown to people, and an error page may well quote the URL it was asked for.
-
-use std::fmt;
-use std::sync::Arc;
+//! The last filter for foreign text: what the other side says is stored and shown to people, and an error page may
+//! well quote the URL it was asked for.
 
 use crate::delivery::clean;
-
-/// A value that must not appear in a log, an error, a span, a metric or a page.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Arc<str>);
-
-impl Secret {
-    pub fn new(value: impl Into<String>) -> Secret {
-        Secret(Arc::from(value.into()))
-    }
-
-    /// The value itself, for the one place that puts it on the wire.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Secret {
-    fn from(value: String) -> Secret {
-        Secret::new(value)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
+use crate::secret::Secret;
 
 /// Foreign text made fit to keep: cleaned and cut, without our secrets, without anything that looks like
 /// an openid or a mobile number. `None` if nothing is left.
@@ -102,7 +65,8 @@ fn is_word(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Secret, scrub};
+    use super::scrub;
+    use crate::secret::Secret;
 
     #[test]
     fn a_secret_does_not_print() {

@@ -1,0 +1,362 @@
+//! `retry` and `cancel`: acts on notifications named by id or key.
+//!
+//! Either all that were named are found, or nothing is done. More than one needs a yes, on the terminal or by
+//! `--yes`; without a terminal nobody is asked.
+
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use super::exit::Stop;
+use super::json::VERSION;
+use super::out::{Form, safe};
+use super::{Desk, Exit};
+use crate::notification::Status;
+use crate::outbox::act::{By, Cancelled, Doubt, Retried};
+use crate::outbox::inspect::{self, Notification, Standing};
+use crate::outbox::{act, session};
+use crate::words::{Voice, say};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  outboxd retry 4711
+  outboxd retry 4711 4712 4713 --yes --reason 'template fixed'
+  outboxd list --status dead --reason template_wrong | cut -f1 | xargs outboxd retry --yes
+
+The notification keeps its id and its key, so a receiver that still has its receipt does not send twice.
+One that is accepted by WeChat is never sent again; one that may have arrived only with --yes.
+Columns in a pipe: id, result, sentence. Exit code 1 when any was refused.")]
+pub(super) struct RetryArgs {
+    /// Ids or keys.
+    #[arg(required = true, num_args = 1..=1000)]
+    ids: Vec<Name>,
+    /// Why; kept in the audit log.
+    #[arg(long)]
+    reason: Option<String>,
+    /// Do not ask, and accept that what may have arrived may arrive twice.
+    #[arg(long)]
+    yes: bool,
+    /// Who acts; else the user who typed this.
+    #[arg(long)]
+    actor: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  outboxd cancel 4711 --reason 'assigned by mistake'
+
+One that is being called right now may still be delivered by that call; it is not tried again.
+Columns in a pipe: id, result, sentence. Exit code 1 when any was refused.")]
+pub(super) struct CancelArgs {
+    /// Ids or keys.
+    #[arg(required = true, num_args = 1..=1000)]
+    ids: Vec<Name>,
+    /// Why; kept in the audit log.
+    #[arg(long)]
+    reason: String,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+    /// Who acts; else the user who typed this.
+    #[arg(long)]
+    actor: Option<String>,
+}
+
+/// How a notification is named: its id, or its key.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Name {
+    Id(i64),
+    Key(Uuid),
+}
+
+impl FromStr for Name {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Name, String> {
+        let text = text.trim_start_matches('#');
+        text.parse()
+            .map(Name::Id)
+            .or_else(|_| text.parse().map(Name::Key))
+            .map_err(|_| "neither an id (a number) nor a key (a UUID)".to_owned())
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Name::Id(id) => id.fmt(f),
+            Name::Key(key) => key.fmt(f),
+        }
+    }
+}
+
+impl Name {
+    /// The notification of this name; two, when a failover handed out the id twice.
+    pub(super) async fn read(self, conn: &mut PgConnection) -> sqlx::Result<Vec<Notification>> {
+        match self {
+            Name::Id(id) => inspect::of_ids(conn, &[id]).await,
+            Name::Key(key) => {
+                let hits = inspect::of_key(&mut *conn, key).await?;
+                inspect::read(conn, &hits).await
+            }
+        }
+    }
+}
+
+/// Who acts: as typed, else whoever became root by sudo, else user@host.
+pub(super) fn by(actor: Option<&str>, reason: Option<&str>) -> By {
+    let env = |name| std::env::var(name).ok().filter(|v: &String| !v.is_empty());
+    let actor = actor.map(str::to_owned).or_else(|| env("SUDO_USER"));
+    let actor = actor.unwrap_or_else(|| {
+        let user = env("USER").or_else(|| env("LOGNAME")).unwrap_or_else(uid);
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .ok()
+            .or_else(|| env("HOSTNAME"))
+            .unwrap_or_default();
+        format!(
+            "{}@{}",
+            user,
+            if host.trim().is_empty() {
+                "unknown"
+            } else {
+                host.trim()
+            }
+        )
+    });
+    By {
+        actor: crate::delivery::clean(&actor),
+        reason: reason.map(crate::delivery::clean),
+    }
+}
+
+/// What cron and service managers leave of a user's name.
+fn uid() -> String {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").map_or_else(
+        |_| "unknown".to_owned(),
+        |process| format!("uid{}", process.uid()),
+    )
+}
+
+/// The notifications with these names, all of them, in the order named.
+async fn all(conn: &mut PgConnection, names: &[Name], voice: &Voice) -> Result<Vec<Notification>> {
+    // The ids in one question: there may be a thousand of them.
+    let ids: Vec<i64> = names
+        .iter()
+        .filter_map(|name| match name {
+            Name::Id(id) => Some(*id),
+            Name::Key(_) => None,
+        })
+        .collect();
+    let of_ids = inspect::of_ids(&mut *conn, &ids).await?;
+    let mut chosen: Vec<Notification> = Vec::new();
+    for name in names {
+        let found = match name {
+            Name::Id(id) => of_ids.iter().filter(|it| it.id.0 == *id).cloned().collect(),
+            Name::Key(_) => name.read(&mut *conn).await?,
+        };
+        let mut found = found.into_iter();
+        match (found.next(), found.next()) {
+            (None, _) => {
+                let sentence = say!(voice, "act.not_found", id = name);
+                return Err(Stop::new(Exit::NotFound, sentence).into());
+            }
+            (Some(_), Some(_)) => {
+                let sentence = say!(voice, "act.two_bear_it", id = name);
+                return Err(Stop::new(Exit::Failed, sentence).into());
+            }
+            (Some(it), None) if chosen.iter().any(|c| c.key == it.key) => {}
+            (Some(it), None) => chosen.push(it),
+        }
+    }
+    Ok(chosen)
+}
+
+/// Asks when there is more than one and nobody said yes.
+fn consent(desk: &Desk, question: String, count: usize, yes: bool, voice: &Voice) -> Result<()> {
+    if yes || count <= 1 {
+        return Ok(());
+    }
+    match desk.out.confirm(&question) {
+        Some(true) => Ok(()),
+        Some(false) => Err(Stop::new(Exit::Failed, say!(voice, "act.left")).into()),
+        None => Err(Stop::new(Exit::Usage, say!(voice, "act.needs_yes", n = count)).into()),
+    }
+}
+
+/// What became of one row, to print: a stable word, a sentence, and whether it counts as a refusal.
+struct Told {
+    id: String,
+    word: &'static str,
+    sentence: String,
+    refused: bool,
+}
+
+fn tell(desk: &Desk, told: &[Told]) -> Result<Exit> {
+    match desk.out.form {
+        Form::Json => {
+            let rows: Vec<Value> = told
+                .iter()
+                .map(|t| json!({"id": t.id.parse::<i64>().ok(), "result": t.word, "sentence": t.sentence}))
+                .collect();
+            desk.out
+                .json(&json!({"version": VERSION, "results": rows}))?;
+        }
+        Form::Lines => {
+            for t in told {
+                desk.out
+                    .row(&[t.id.clone(), t.word.to_owned(), t.sentence.clone()])?;
+            }
+        }
+        Form::Terminal => {
+            for t in told {
+                desk.out.line(&format!("{}  {}", t.id, safe(&t.sentence)))?;
+            }
+        }
+    }
+    Ok(if told.iter().any(|t| t.refused) {
+        Exit::Failed
+    } else {
+        Exit::Ok
+    })
+}
+
+pub(super) async fn retry(desk: &Desk, args: &RetryArgs) -> Result<Exit> {
+    let mut conn = desk.connect().await?;
+    let voice = desk.voice(&mut conn).await?;
+    let mut tx = session::acting(&mut conn).await?;
+    let chosen = all(&mut tx, &args.ids, &voice).await?;
+    let n = chosen.len();
+    consent(
+        desk,
+        say!(voice, "act.ask_retry", n = n),
+        n,
+        args.yes,
+        &voice,
+    )?;
+    let doubt = if args.yes {
+        Doubt::Accept
+    } else {
+        Doubt::Refuse
+    };
+    let by = by(args.actor.as_deref(), args.reason.as_deref());
+    let results = act::retry(&mut tx, &chosen, &by, doubt).await?;
+    tx.commit().await?;
+    let told: Vec<Told> = chosen
+        .iter()
+        .zip(results)
+        .map(|(it, result)| retried(it, result, &voice))
+        .collect();
+    tell(desk, &told)
+}
+
+fn retried(it: &Notification, result: Retried, voice: &Voice) -> Told {
+    let (word, sentence, refused) = match result {
+        Retried::Revived if it.may_have_arrived => {
+            ("revived", say!(voice, "retry.revived_in_doubt"), false)
+        }
+        Retried::Revived => ("revived", say!(voice, "retry.revived"), false),
+        Retried::RevivedWithoutLimit => ("revived", say!(voice, "retry.without_limit"), false),
+        Retried::BroughtForward => ("brought_forward", say!(voice, "retry.forward"), false),
+        Retried::DueAlready => ("already_due", say!(voice, "retry.due", id = it.id), false),
+        Retried::InFlight => ("in_flight", say!(voice, "retry.in_flight"), true),
+        Retried::Delivered => ("delivered", say!(voice, "retry.delivered"), true),
+        Retried::Superseded => ("superseded", say!(voice, "retry.superseded"), true),
+        Retried::MayHaveArrived => ("may_have_arrived", say!(voice, "retry.in_doubt"), true),
+        Retried::DedupeTaken => ("dedupe_taken", say!(voice, "retry.dedupe_taken"), true),
+        Retried::Gone => ("moved", say!(voice, "act.moved", id = it.id), true),
+    };
+    Told {
+        id: it.id.to_string(),
+        word,
+        sentence,
+        refused,
+    }
+}
+
+pub(super) async fn cancel(desk: &Desk, args: &CancelArgs) -> Result<Exit> {
+    let mut conn = desk.connect().await?;
+    let voice = desk.voice(&mut conn).await?;
+    let mut tx = session::acting(&mut conn).await?;
+    let chosen = all(&mut tx, &args.ids, &voice).await?;
+    let n = chosen.len();
+    consent(
+        desk,
+        say!(voice, "act.ask_cancel", n = n),
+        n,
+        args.yes,
+        &voice,
+    )?;
+    let by = by(args.actor.as_deref(), Some(&args.reason));
+    let results = act::cancel(&mut tx, &chosen, &by).await?;
+    // What was too late is read again, to say how it ended.
+    let ids: Vec<i64> = chosen.iter().map(|it| it.id.0).collect();
+    let after = inspect::of_ids(&mut tx, &ids).await?;
+    tx.commit().await?;
+    let told: Vec<Told> = chosen
+        .iter()
+        .zip(results)
+        .map(|(it, result)| {
+            let now = after.iter().find(|a| a.key == it.key).unwrap_or(it);
+            cancelled(now, result, &voice)
+        })
+        .collect();
+    tell(desk, &told)
+}
+
+fn cancelled(it: &Notification, result: Cancelled, voice: &Voice) -> Told {
+    let (word, sentence, refused) = match (result, it.standing) {
+        (Cancelled::Done, _) => ("cancelled", say!(voice, "cancel.done"), false),
+        (Cancelled::DoneInDoubt, _) => ("cancelled", say!(voice, "cancel.in_doubt"), false),
+        (Cancelled::Requested, _) => ("requested", say!(voice, "cancel.requested"), false),
+        (Cancelled::RequestedAlready, _) => {
+            ("already_requested", say!(voice, "cancel.already"), false)
+        }
+        (Cancelled::TooLate, Standing::Settled(Status::Cancelled)) => {
+            ("already_cancelled", say!(voice, "cancel.already"), false)
+        }
+        (Cancelled::TooLate, Standing::Settled(Status::Delivered)) => {
+            ("delivered", say!(voice, "cancel.delivered"), true)
+        }
+        (Cancelled::TooLate, Standing::Settled(status)) => (
+            status.word(),
+            say!(voice, "cancel.settled", status = it.standing),
+            true,
+        ),
+        (Cancelled::TooLate, _) => ("moved", say!(voice, "act.moved", id = it.id), true),
+    };
+    Told {
+        id: it.id.to_string(),
+        word,
+        sentence,
+        refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notification_is_named_by_number_or_key() {
+        assert!(matches!("4711".parse(), Ok(Name::Id(4711))));
+        assert!(matches!("#4711".parse(), Ok(Name::Id(4711))));
+        assert!(matches!(
+            "5f0c3c1e-6f0e-4f0e-9d43-0a4d7e1c2b3a".parse(),
+            Ok(Name::Key(_))
+        ));
+        assert!("李女士".parse::<Name>().is_err());
+    }
+
+    #[test]
+    fn the_actor_is_whom_one_names_and_cannot_forge_a_line() {
+        assert_eq!(by(Some("wang\x1b[2J\nroot"), None).actor, "wang[2J root");
+        assert!(!by(None, None).actor.is_empty());
+    }
+}

@@ -1,0 +1,134 @@
+//! `pause APP` and `resume APP`.
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::act::by;
+use super::json::{VERSION, stamp};
+use super::out::{Form, safe};
+use super::{Desk, Exit};
+use crate::outbox::act::{self, Breaker, Paused};
+use crate::outbox::session;
+use crate::words::say;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  outboxd pause default --reason 'template under review until Monday'
+
+Acts at once on every daemon. Calls under way are finished; nothing is lost.
+Columns in a pipe: app, result, sentence.")]
+pub(super) struct PauseArgs {
+    /// The app, as the CRM wrote it.
+    app: String,
+    /// Why; support reads it.
+    #[arg(long)]
+    reason: String,
+    /// Who acts; else the user who typed this.
+    #[arg(long)]
+    actor: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  outboxd resume default
+  outboxd resume default --now --reason 'AppSecret replaced'   closes an open breaker too
+
+Columns in a pipe: app, result, sentence.")]
+pub(super) struct ResumeArgs {
+    /// The app, as the CRM wrote it.
+    app: String,
+    /// Close an open breaker too, instead of waiting for its time.
+    #[arg(long)]
+    now: bool,
+    /// Why; kept in the audit log.
+    #[arg(long)]
+    reason: Option<String>,
+    /// Who acts; else the user who typed this.
+    #[arg(long)]
+    actor: Option<String>,
+}
+
+pub(super) async fn pause(desk: &Desk, args: &PauseArgs) -> Result<Exit> {
+    let mut conn = desk.connect().await?;
+    let voice = desk.voice(&mut conn).await?;
+    let mut tx = session::acting(&mut conn).await?;
+    let by = by(args.actor.as_deref(), Some(&args.reason));
+    let done = act::pause(&mut tx, &args.app, &by).await?;
+    tx.commit().await?;
+    let app = safe(&args.app);
+    let (word, sentence) = match done {
+        Paused::Done { known } => {
+            if !known {
+                desk.out.note(&say!(voice, "pause.unknown_app", app = app));
+            }
+            ("paused", say!(voice, "pause.done", app = app))
+        }
+        Paused::Already { by, since } => (
+            "already_paused",
+            say!(
+                voice,
+                "pause.already",
+                app = app,
+                by = safe(&by),
+                since = voice.when(since)
+            ),
+        ),
+    };
+    tell(desk, &args.app, word, &sentence)
+}
+
+pub(super) async fn resume(desk: &Desk, args: &ResumeArgs) -> Result<Exit> {
+    let mut conn = desk.connect().await?;
+    let voice = desk.voice(&mut conn).await?;
+    let mut tx = session::acting(&mut conn).await?;
+    let by = by(args.actor.as_deref(), args.reason.as_deref());
+    let breaker = if args.now {
+        Breaker::Close
+    } else {
+        Breaker::Leave
+    };
+    let done = act::resume(&mut tx, &args.app, &by, breaker).await?;
+    tx.commit().await?;
+    let app = safe(&args.app);
+    let (word, mut sentence) = match &done.paused {
+        Some((by, since)) => (
+            "resumed",
+            say!(
+                voice,
+                "resume.done",
+                app = app,
+                by = safe(by),
+                since = voice.when(*since)
+            ),
+        ),
+        None if done.closed => ("closed", String::new()),
+        None => ("not_paused", say!(voice, "resume.not_paused", app = app)),
+    };
+    if done.closed {
+        sentence.push_str(&say!(voice, "resume.closed", app = app));
+    }
+    if let Some(until) = done.still_open {
+        sentence.push_str(&say!(
+            voice,
+            "resume.still_open",
+            until = voice.when(until),
+            at = stamp(until, &voice)
+        ));
+    }
+    tell(desk, &args.app, word, sentence.trim_start())
+}
+
+fn tell(desk: &Desk, app: &str, word: &str, sentence: &str) -> Result<Exit> {
+    match desk.out.form {
+        Form::Json => desk
+            .out
+            .json(&json!({"version": VERSION, "app": app, "result": word, "sentence": sentence}))?,
+        Form::Lines => desk
+            .out
+            .row(&[app.to_owned(), word.to_owned(), sentence.to_owned()])?,
+        Form::Terminal => desk.out.line(&safe(sentence))?,
+    }
+    Ok(Exit::Ok)
+}

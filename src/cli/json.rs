@@ -1,0 +1,115 @@
+//! The JSON of `--json`. Names and status words are English in every language; sentences are not. Times are
+//! RFC 3339 in the configured zone. Fields are only ever added; `"version"` would change otherwise.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+use crate::outbox::inspect::{Notification, WhyNotYet};
+use crate::words::Voice;
+use crate::words::cause::role;
+use crate::words::mask::mask;
+use crate::words::verdict::Verdict;
+
+/// The version of every object printed.
+pub(super) const VERSION: i32 = 1;
+
+/// An instant, exact and in the reader's zone.
+pub(super) fn stamp(at: DateTime<Utc>, voice: &Voice) -> String {
+    at.with_timezone(&voice.zone)
+        .to_rfc3339_opts(SecondsFormat::Millis, false)
+}
+
+pub(super) fn stamps(at: Option<DateTime<Utc>>, voice: &Voice) -> Option<String> {
+    at.map(|at| stamp(at, voice))
+}
+
+fn masked(text: Option<&str>) -> Option<String> {
+    text.map(mask)
+}
+
+pub(super) fn notification(it: &Notification, voice: &Voice) -> Value {
+    json!({
+        "id": it.id.0,
+        "key": it.key.0,
+        "app": it.app,
+        "event_type": it.event_type,
+        "aggregate_type": it.aggregate_type,
+        "aggregate_id": mask(&it.aggregate_id),
+        "recipient": mask(&it.recipient),
+        "status": it.standing.word(),
+        "reason": it.reason,
+        "errcode": it.errcode,
+        "attempts": it.attempts,
+        "may_have_arrived": it.may_have_arrived,
+        "msgid": it.msgid,
+        "dedupe_key": masked(it.dedupe_key.as_deref()),
+        "created_at": stamp(it.created_at, voice),
+        "created_by": it.created_by,
+        "next_attempt_at": stamps(it.next_attempt_at, voice),
+        "expires_at": stamps(it.expires_at, voice),
+        "last_attempt_at": stamps(it.last_attempt_at, voice),
+        "settled_at": stamps(it.settled_at, voice),
+        "settled_by": it.settled_by,
+    })
+}
+
+pub(super) fn verdict(verdict: &Verdict, voice: &Voice) -> Value {
+    json!({
+        "happened": mask(&verdict.happened),
+        "doubt": verdict.doubt,
+        "since": stamp(verdict.since, voice),
+        "who": role(verdict.who),
+        "next": mask(&verdict.next),
+        "eta": stamps(verdict.eta, voice),
+    })
+}
+
+pub(super) fn why_not_yet(why: Option<&WhyNotYet>, voice: &Voice) -> Value {
+    let Some(why) = why else { return Value::Null };
+    let mut object = match why {
+        WhyNotYet::InFlight {
+            daemon,
+            attempt,
+            since,
+            until,
+            cancel_requested_by,
+        } => json!({"daemon": daemon, "attempt": attempt, "since": stamp(*since, voice),
+                    "until": stamp(*until, voice), "cancel_requested_by": cancel_requested_by}),
+        WhyNotYet::Expired { at } | WhyNotYet::Scheduled { at } => json!({"at": stamp(*at, voice)}),
+        WhyNotYet::Paused { by, since, reason } => {
+            json!({"by": by, "since": stamp(*since, voice), "reason": masked(reason.as_deref())})
+        }
+        WhyNotYet::BreakerOpen {
+            until,
+            since,
+            reason,
+            errcode,
+            probing,
+        } => {
+            json!({"until": stamp(*until, voice), "since": stamps(*since, voice), "reason": reason,
+                    "errcode": errcode, "probing": probing})
+        }
+        WhyNotYet::RetryAt {
+            at,
+            attempt,
+            reason,
+            errcode,
+            unknown,
+        } => {
+            json!({"at": stamp(*at, voice), "attempt": attempt, "reason": reason, "errcode": errcode,
+                    "unknown": unknown})
+        }
+        WhyNotYet::Behind { id } => json!({"id": id.0}),
+        WhyNotYet::TakeOver {
+            daemon,
+            attempt,
+            since,
+        } => json!({"daemon": daemon, "attempt": attempt, "since": stamp(*since, voice)}),
+        WhyNotYet::Queued { since, ahead, eta } => {
+            json!({"since": stamp(*since, voice), "ahead": ahead.n, "ahead_is_more": ahead.more,
+                   "eta": stamps(*eta, voice)})
+        }
+    };
+    object["kind"] = json!(why.word());
+    object
+}

@@ -1,0 +1,147 @@
+//! `list`: many notifications, newest first, page by page.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use chrono::TimeDelta;
+use serde_json::json;
+
+use super::json::{self as objects, VERSION};
+use super::out::Form;
+use super::{Desk, Exit};
+use crate::notification::NotificationId;
+use crate::outbox::inspect::{self, Filter, Period, Standing};
+use crate::outbox::session;
+use crate::words::say;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  outboxd list                                  all that is unsettled, and what was settled in 24 hours
+  outboxd list --status dead,expired --since 7d
+  outboxd list --status held --app default
+  outboxd list --reason not_subscribed --limit 200 --before 4711
+
+Columns in a pipe: id, status, customer, recipient, event type, app, attempts, reason, errcode,
+may have arrived, created, settled. The next page is --before with the last id.")]
+pub(super) struct ListArgs {
+    /// queued, scheduled, retrying, `in_flight`, held, delivered, dead, expired, superseded, cancelled.
+    #[arg(long, value_delimiter = ',', value_name = "STATUS")]
+    status: Vec<Standing>,
+    /// How long ago it was settled at most; what is unsettled is always listed.
+    #[arg(long, default_value = "24h", value_parser = humantime::parse_duration, value_name = "TIME")]
+    since: Duration,
+    /// Only this app.
+    #[arg(long)]
+    app: Option<String>,
+    /// Only to this CRM user.
+    #[arg(long)]
+    recipient: Option<String>,
+    /// Only of this kind.
+    #[arg(long, value_name = "TYPE")]
+    event_type: Option<String>,
+    /// Only with this cause; `outboxd errors` names them.
+    #[arg(long, value_name = "CAUSE")]
+    reason: Option<String>,
+    /// How many.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=1000))]
+    limit: i64,
+    /// Only older ones than this: the last id of the page before.
+    #[arg(long, value_name = "ID")]
+    before: Option<i64>,
+}
+
+pub(super) async fn list(desk: &Desk, args: &ListArgs) -> Result<Exit> {
+    let mut conn = desk.connect().await?;
+    let mut tx = session::reading(&mut conn).await?;
+    let voice = desk.voice(&mut tx).await?;
+    let since = TimeDelta::from_std(args.since).ok();
+    let filter = Filter {
+        standings: args.status.clone(),
+        app: args.app.clone(),
+        recipient: args.recipient.clone(),
+        event_type: args.event_type.clone(),
+        reason: args.reason.clone(),
+        period: Period {
+            settled_since: since.and_then(|since| voice.now.checked_sub_signed(since)),
+        },
+        before: args.before.map(NotificationId),
+        limit: args.limit,
+    };
+    let hits = inspect::list(&mut tx, &filter).await?;
+    let found = inspect::read(&mut tx, &hits).await?;
+    tx.commit().await?;
+    let last = hits
+        .last()
+        .map(|hit| hit.id)
+        .filter(|_| i64::try_from(hits.len()).is_ok_and(|n| n >= args.limit));
+    match desk.out.form {
+        Form::Json => {
+            let rows: Vec<_> = found
+                .iter()
+                .map(|it| objects::notification(it, &voice))
+                .collect();
+            desk.out
+                .json(&json!({"version": VERSION, "notifications": rows, "next_before": last}))?;
+        }
+        Form::Lines => {
+            for it in &found {
+                desk.out.row(&[
+                    it.id.to_string(),
+                    it.standing.to_string(),
+                    it.aggregate_id.clone(),
+                    it.recipient.clone(),
+                    it.event_type.clone(),
+                    it.app.clone(),
+                    it.attempts.to_string(),
+                    it.reason.clone().unwrap_or_default(),
+                    it.errcode.map_or_else(String::new, |code| code.to_string()),
+                    it.may_have_arrived.to_string(),
+                    objects::stamp(it.created_at, &voice),
+                    objects::stamps(it.settled_at, &voice).unwrap_or_default(),
+                ])?;
+            }
+        }
+        Form::Terminal => {
+            let header = [
+                say!(voice, "column.id"),
+                say!(voice, "column.status"),
+                say!(voice, "column.customer"),
+                say!(voice, "column.recipient"),
+                say!(voice, "column.event_type"),
+                say!(voice, "column.attempts"),
+                say!(voice, "column.cause"),
+                say!(voice, "column.time"),
+            ];
+            let rows: Vec<_> = found
+                .iter()
+                .map(|it| {
+                    let doubt = if it.may_have_arrived { " ?" } else { "" };
+                    let cause = it
+                        .reason
+                        .as_deref()
+                        .map_or_else(String::new, |key| voice.cause(Some(key), it.errcode));
+                    vec![
+                        it.id.to_string(),
+                        format!("{}{doubt}", it.standing),
+                        it.aggregate_id.clone(),
+                        it.recipient.clone(),
+                        it.event_type.clone(),
+                        it.attempts.to_string(),
+                        cause,
+                        voice.when(it.settled_at.unwrap_or(it.created_at)),
+                    ]
+                })
+                .collect();
+            if rows.is_empty() {
+                desk.out.note(&say!(voice, "none.listed"));
+            } else {
+                desk.out.table(&header, &rows)?;
+            }
+            if let Some(last) = last {
+                desk.out.note(&say!(voice, "more.before", id = last));
+            }
+        }
+    }
+    Ok(Exit::Ok)
+}

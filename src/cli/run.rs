@@ -1,0 +1,40 @@
+//! `run`: the daemon.
+
+use anyhow::Result;
+
+use super::Exit;
+use super::out::Out;
+use super::settings::Typed;
+use crate::config::Needs;
+use crate::daemon;
+use crate::relay::Until;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  outboxd run                  work until SIGTERM or SIGINT; a second signal ends at once
+  outboxd run --once           deliver what is due, then end
+  outboxd run --migrate        bring the schema up to date first
+
+Any number of daemons may run on one database. Logs go to standard error; /livez, /readyz and /metrics are
+served on OUTBOXD_HTTP_LISTEN.")]
+pub(super) struct RunArgs {
+    /// Deliver what is due, then end.
+    #[arg(long)]
+    once: bool,
+    /// Bring the schema up to date first.
+    #[arg(long)]
+    migrate: bool,
+}
+
+pub(super) async fn run(typed: &Typed, args: &RunArgs, out: Out) -> Result<Exit> {
+    let config = typed.load(Needs::Everything, out)?;
+    daemon::log_to_stderr(&config.log);
+    let until = if args.once {
+        Until::Drained
+    } else {
+        Until::Stopped
+    };
+    daemon::run_until_signalled(config, until, args.migrate).await?;
+    Ok(Exit::Ok)
+}

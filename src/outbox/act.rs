@@ -1,0 +1,43 @@
+//! What people may do to notifications, each act with its line in `audit_log`.
+//!
+//! An act runs in the caller's transaction (read committed), and its audit line is written by the very
+//! statement that changes the rows, so there is no act without its line and no line without its act. Rows
+//! are locked first and looked at afterwards: of two people who do the same thing at once, one does it and
+//! the other is told that it is done. Nothing here waits for a daemon; a row that is being called keeps its
+//! lease, and only the daemon that holds it ends it.
+
+mod cancel;
+mod enqueue;
+mod gate;
+mod retry;
+
+pub use cancel::{Cancelled, cancel};
+pub use enqueue::{Enqueue, enqueue};
+pub use gate::{Breaker, Paused, Resumed, pause, resume};
+pub use retry::{Doubt, Retried, retry};
+
+use uuid::Uuid;
+
+use super::inspect::Notification;
+
+/// Who acts, and why.
+#[derive(Clone, Debug)]
+pub struct By {
+    pub actor: String,
+    pub reason: Option<String>,
+}
+
+/// The rows of an act: id and key together, because an id alone may name two after a lagging failover.
+struct Rows {
+    ids: Vec<i64>,
+    keys: Vec<Uuid>,
+}
+
+impl Rows {
+    fn of(notifications: &[Notification]) -> Rows {
+        Rows {
+            ids: notifications.iter().map(|it| it.id.0).collect(),
+            keys: notifications.iter().map(|it| it.key.0).collect(),
+        }
+    }
+}

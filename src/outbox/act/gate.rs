@@ -1,0 +1,142 @@
+//! Pause and resume an app. Every claim passes `app_state`, so both act at once on the whole fleet; calls
+//! under way are finished.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::By;
+
+/// What a pause did.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Paused {
+    Done {
+        /// Whether anything is known of this app; if not, its name may be mistyped.
+        known: bool,
+    },
+    /// Somebody did it before.
+    Already { by: String, since: DateTime<Utc> },
+}
+
+/// Stops claiming for this app.
+pub async fn pause(conn: &mut PgConnection, app: &str, by: &By) -> sqlx::Result<Paused> {
+    let known = sqlx::query_scalar!(
+        r#"-- outboxd pause: known
+           select exists (select from outboxd.app_state s where s.app = $1)
+               or exists (select from outboxd.notification_outbox o where o.app = $1) as "known!""#,
+        app
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let done = sqlx::query!(
+        r#"-- outboxd pause
+           with paused as (
+               insert into outboxd.app_state as s (app, paused_at, paused_by, pause_reason)
+               values ($1, clock_timestamp(), $2, $3)
+               on conflict (app) do update
+                  set paused_at = excluded.paused_at, paused_by = excluded.paused_by, pause_reason = excluded.pause_reason
+                where s.paused_at is null
+               returning s.app
+           )
+           insert into outboxd.audit_log (actor, action, app, affected, reason)
+           select $2, 'pause', app, 0, $3 from paused"#,
+        app,
+        by.actor,
+        by.reason
+    )
+    .execute(&mut *conn)
+    .await?;
+    if done.rows_affected() == 1 {
+        return Ok(Paused::Done { known });
+    }
+    let earlier = sqlx::query!(
+        r#"-- outboxd pause: earlier
+           select s.paused_by as "by!", s.paused_at as "since!" from outboxd.app_state s
+            where s.app = $1 and s.paused_at is not null limit 1"#,
+        app
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(match earlier {
+        Some(earlier) => Paused::Already {
+            by: earlier.by,
+            since: earlier.since,
+        },
+        // Paused when we came, resumed by the time we looked: the other person's word is the later one.
+        None => Paused::Done { known },
+    })
+}
+
+/// What a resume did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resumed {
+    /// The pause it lifted.
+    pub paused: Option<(String, DateTime<Utc>)>,
+    /// It closed an open breaker.
+    pub closed: bool,
+    /// The breaker is open all the same, until then.
+    pub still_open: Option<DateTime<Utc>>,
+}
+
+/// Claims again for this app; `close_breaker` asks it not to wait for an open breaker's time either.
+pub async fn resume(
+    conn: &mut PgConnection,
+    app: &str,
+    by: &By,
+    close_breaker: Breaker,
+) -> sqlx::Result<Resumed> {
+    let close = close_breaker == Breaker::Close;
+    let before = sqlx::query!(
+        r#"-- outboxd resume: lock
+           select s.paused_at, s.paused_by, s.breaker, s.breaker_until from outboxd.app_state s
+            where s.app = $1 limit 1 for update"#,
+        app
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(before) = before else {
+        return Ok(Resumed {
+            paused: None,
+            closed: false,
+            still_open: None,
+        });
+    };
+    let open = before.breaker != "closed";
+    sqlx::query!(
+        r#"-- outboxd resume
+           with resumed as (
+               update outboxd.app_state s
+                  set paused_at = null, paused_by = null, pause_reason = null,
+                      breaker = case when $4 then 'closed' else s.breaker end,
+                      breaker_until = case when $4 then null else s.breaker_until end,
+                      breaker_reason = case when $4 then null else s.breaker_reason end,
+                      breaker_errcode = case when $4 then null else s.breaker_errcode end,
+                      breaker_since = case when $4 then null else s.breaker_since end,
+                      breaker_strikes = case when $4 then 0 else s.breaker_strikes end
+                where s.app = $1 and (s.paused_at is not null or $4 and s.breaker <> 'closed')
+               returning s.app
+           )
+           insert into outboxd.audit_log (actor, action, app, affected, reason, detail)
+           select $2, 'resume', app, 0, $3, jsonb_build_object('breaker_closed', $5::bool) from resumed"#,
+        app,
+        by.actor,
+        by.reason,
+        close,
+        close && open
+    )
+    .execute(conn)
+    .await?;
+    Ok(Resumed {
+        paused: before.paused_by.zip(before.paused_at),
+        closed: close && open,
+        still_open: before.breaker_until.filter(|_| open && !close),
+    })
+}
+
+/// What to do with an open breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Breaker {
+    /// Let its time run.
+    Leave,
+    /// Close it; the next failure opens it again.
+    Close,
+}

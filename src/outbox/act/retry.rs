@@ -1,0 +1,208 @@
+//! Send again: a settled row goes back to the outbox with the same id, key and attempt numbers; a row that
+//! waits for its retry is due now.
+//!
+//! Same key, so a receiver that has its receipt still refuses to send twice. The attempt count never falls;
+//! what was spent is spared instead, which gives the row its whole schedule anew.
+
+use std::collections::HashMap;
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{By, Rows};
+use crate::outbox::inspect::Notification;
+
+/// What to do with a row that may have arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// Leave it alone and say so.
+    Refuse,
+    /// The person who acts accepts that it may arrive twice.
+    Accept,
+}
+
+/// What became of one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retried {
+    /// Back in the outbox, due now.
+    Revived,
+    /// The same, and its time limit, which had passed, is gone.
+    RevivedWithoutLimit,
+    /// It waited for its next attempt; that is now.
+    BroughtForward,
+    /// It is due already: somebody else did this, or something holds it back.
+    DueAlready,
+    /// It is being called at this moment.
+    InFlight,
+    /// WeChat accepted it.
+    Delivered,
+    /// A newer one took its place, and would again.
+    Superseded,
+    /// It may have arrived, and nobody accepted the doubt.
+    MayHaveArrived,
+    /// Another pending notification has its dedupe key.
+    DedupeTaken,
+    /// It moved while we looked.
+    Gone,
+}
+
+/// Sends these again. Returns what became of each, in the order given.
+pub async fn retry(
+    conn: &mut PgConnection,
+    notifications: &[Notification],
+    by: &By,
+    doubt: Doubt,
+) -> sqlx::Result<Vec<Retried>> {
+    let rows = Rows::of(notifications);
+    let mut found = settled(conn, &rows, doubt).await?;
+    found.extend(unsettled(conn, &rows).await?);
+
+    let chosen: Rows = Rows {
+        ids: found
+            .iter()
+            .filter(|(_, retried)| retried.changes())
+            .map(|((id, _), _)| *id)
+            .collect(),
+        keys: found
+            .iter()
+            .filter(|(_, retried)| retried.changes())
+            .map(|((_, key), _)| *key)
+            .collect(),
+    };
+    let done: Vec<i64> = if chosen.ids.is_empty() {
+        Vec::new()
+    } else {
+        change(conn, &chosen, by).await?
+    };
+    Ok(notifications
+        .iter()
+        .map(|it| match found.get(&(it.id.0, it.key.0)) {
+            Some(retried) if !retried.changes() || done.contains(&it.id.0) => *retried,
+            Some(_) | None => Retried::Gone,
+        })
+        .collect())
+}
+
+impl Retried {
+    /// Whether this is a change, as opposed to a refusal.
+    pub fn changes(self) -> bool {
+        match self {
+            Retried::Revived | Retried::RevivedWithoutLimit | Retried::BroughtForward => true,
+            Retried::DueAlready
+            | Retried::InFlight
+            | Retried::Delivered
+            | Retried::Superseded
+            | Retried::MayHaveArrived
+            | Retried::DedupeTaken
+            | Retried::Gone => false,
+        }
+    }
+}
+
+type Fates = HashMap<(i64, Uuid), Retried>;
+
+/// Locks the settled ones. They come first: a row that another retry moves meanwhile is then found in the
+/// outbox, already due.
+async fn settled(conn: &mut PgConnection, rows: &Rows, doubt: Doubt) -> sqlx::Result<Fates> {
+    let locked = sqlx::query!(
+        r#"-- outboxd retry: lock settled
+           select d.id, d.key, d.status, d.may_have_arrived,
+                  coalesce(d.expires_at <= statement_timestamp(), false) as "late!",
+                  exists (select from outboxd.notification_outbox o
+                           where o.app = d.app and o.dedupe_key = d.dedupe_key) as "dedupe_taken!"
+             from outboxd.notification_delivery d
+            where d.id = any($1) and d.key = any($2)
+            order by d.id limit 1000 for update of d"#,
+        &rows.ids,
+        &rows.keys
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(locked
+        .into_iter()
+        .map(|row| {
+            let fate = match row.status.as_str() {
+                "delivered" => Retried::Delivered,
+                "superseded" => Retried::Superseded,
+                _ if row.dedupe_taken => Retried::DedupeTaken,
+                _ if row.may_have_arrived && doubt == Doubt::Refuse => Retried::MayHaveArrived,
+                _ if row.late => Retried::RevivedWithoutLimit,
+                _ => Retried::Revived,
+            };
+            ((row.id, row.key), fate)
+        })
+        .collect())
+}
+
+/// Locks the unsettled ones.
+async fn unsettled(conn: &mut PgConnection, rows: &Rows) -> sqlx::Result<Fates> {
+    let locked = sqlx::query!(
+        r#"-- outboxd retry: lock unsettled
+           select o.id, o.key, coalesce(o.lease_until > statement_timestamp(), false) as "in_flight!",
+                  o.next_attempt_at > statement_timestamp() as "waits!"
+             from outboxd.notification_outbox o
+            where o.id = any($1) and o.key = any($2)
+            order by o.id limit 1000 for update"#,
+        &rows.ids,
+        &rows.keys
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(locked
+        .into_iter()
+        .map(|row| {
+            let fate = match (row.in_flight, row.waits) {
+                (true, _) => Retried::InFlight,
+                (false, true) => Retried::BroughtForward,
+                (false, false) => Retried::DueAlready,
+            };
+            ((row.id, row.key), fate)
+        })
+        .collect())
+}
+
+/// The one statement that changes, with its audit line. The rows are locked.
+async fn change(conn: &mut PgConnection, chosen: &Rows, by: &By) -> sqlx::Result<Vec<i64>> {
+    sqlx::query_scalar!(
+        r#"-- outboxd retry
+           with moved as (
+               delete from outboxd.notification_delivery d
+                where d.id = any($1) and d.key = any($2)
+               returning *
+           ),
+           back as (
+               insert into outboxd.notification_outbox
+                      (id, key, app, event_type, aggregate_type, aggregate_id, recipient, payload, dedupe_key, order_key,
+                       collapse_key, priority, next_attempt_at, expires_at, attempts, spared, may_have_arrived,
+                       lease_epoch, traceparent, format_version, created_at, created_by)
+               overriding system value
+               select id, key, app, event_type, aggregate_type, aggregate_id, recipient, payload, dedupe_key, order_key,
+                      collapse_key, priority, statement_timestamp(),
+                      case when expires_at > statement_timestamp() then expires_at end,
+                      attempts, attempts, may_have_arrived,
+                      lease_epoch, traceparent, format_version, created_at, created_by
+                 from moved
+               returning id, app
+           ),
+           forward as (
+               update outboxd.notification_outbox o set next_attempt_at = statement_timestamp()
+                where o.id = any($1) and o.key = any($2)
+               returning o.id, o.app
+           ),
+           touched as (select * from back union all select * from forward),
+           noted as (
+               insert into outboxd.audit_log (actor, action, app, notification_ids, affected, reason, detail)
+               select $3, 'retry', case when min(app) = max(app) then min(app) end, array_agg(id order by id), count(*),
+                      $4, jsonb_build_object('revived', (select count(*) from back),
+                                             'brought_forward', (select count(*) from forward))
+                 from touched having count(*) > 0
+           )
+           select id as "id!" from touched order by 1 limit 1000"#,
+        &chosen.ids,
+        &chosen.keys,
+        by.actor,
+        by.reason
+    )
+    .fetch_all(conn)
+    .await
+}

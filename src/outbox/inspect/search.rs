@@ -1,0 +1,274 @@
+//! The searches: from what a person typed to notifications by name, newest first.
+//!
+//! Each walks one index and stops at its limit. Only the last resort of [`find`] looks inside payloads,
+//! and it looks at a fixed number of the newest notifications.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::Standing;
+use crate::notification::{NotificationId, Status};
+
+/// A notification a search came up with. The key belongs to it: after a failover to a lagging standby an id
+/// alone may name two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hit {
+    pub id: i64,
+    pub key: Uuid,
+}
+
+/// The notifications about one customer, of any aggregate type.
+pub async fn of_customer(
+    conn: &mut PgConnection,
+    customer: &str,
+    limit: i64,
+) -> sqlx::Result<Vec<Hit>> {
+    sqlx::query_as!(
+        Hit,
+        r#"-- outboxd of_customer
+           (select o.id as "id!", o.key as "key!" from outboxd.notification_outbox o
+             where o.aggregate_id = $1 order by o.id desc limit $2)
+           union all
+           (select d.id, d.key from outboxd.notification_delivery d
+             where d.aggregate_id = $1 order by d.id desc limit $2)
+           order by 1 desc limit $2"#,
+        customer,
+        limit
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The notification with this idempotency key.
+pub async fn of_key(conn: &mut PgConnection, key: Uuid) -> sqlx::Result<Vec<Hit>> {
+    sqlx::query_as!(Hit,
+        r#"-- outboxd of_key
+           (select o.id as "id!", o.key as "key!" from outboxd.notification_outbox o where o.key = $1 limit 1)
+           union all
+           (select d.id, d.key from outboxd.notification_delivery d where d.key = $1 limit 1)
+           limit 2"#,
+        key
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What a search box came up with.
+#[derive(Debug)]
+pub struct Found {
+    pub hits: Vec<Hit>,
+    /// Nothing bore that name, so this many of the newest notifications were read through.
+    pub read_through: Option<i64>,
+}
+
+/// How many of the newest notifications the last resort of [`find`] reads through.
+const READ_THROUGH: i64 = 10_000;
+
+/// One box for everything: a notification's id or key, a customer, a recipient, a dedupe key; when nothing
+/// bears that name, the text anywhere in the newest notifications (a name, the tail of a phone number).
+pub async fn find(conn: &mut PgConnection, text: &str, limit: i64) -> sqlx::Result<Found> {
+    if let Ok(key) = text.parse::<Uuid>() {
+        let hits = of_key(conn, key).await?;
+        if !hits.is_empty() {
+            return Ok(Found {
+                hits,
+                read_through: None,
+            });
+        }
+    }
+    let id = text.trim_start_matches('#').parse::<i64>().ok();
+    let hits = sqlx::query_as!(Hit,
+        r#"-- outboxd find
+           select distinct hit.id as "id!", hit.key as "key!" from (
+               (select o.id, o.key from outboxd.notification_outbox o where o.id = $2 limit 1)
+               union all (select d.id, d.key from outboxd.notification_delivery d where d.id = $2 limit 1)
+               union all (select o.id, o.key from outboxd.notification_outbox o
+                           where o.aggregate_id = $1 order by o.id desc limit $3)
+               union all (select d.id, d.key from outboxd.notification_delivery d
+                           where d.aggregate_id = $1 order by d.id desc limit $3)
+               union all (select o.id, o.key from outboxd.notification_outbox o
+                           where o.recipient = $1 order by o.id desc limit $3)
+               union all (select d.id, d.key from outboxd.notification_delivery d
+                           where d.recipient = $1 order by d.id desc limit $3)
+               union all (select o.id, o.key from outboxd.app_state s join outboxd.notification_outbox o
+                           on o.app = s.app and o.dedupe_key = $1 limit $3)
+               union all (select d.id, d.key from outboxd.app_state s join outboxd.notification_delivery d
+                           on d.app = s.app and d.dedupe_key = $1 limit $3)) hit
+            order by 1 desc limit $3"#,
+        text,
+        id,
+        limit
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    if !hits.is_empty() {
+        return Ok(Found {
+            hits,
+            read_through: None,
+        });
+    }
+    let hits = sqlx::query_as!(Hit,
+        r#"-- outboxd find: read through
+           select newest.id as "id!", newest.key as "key!" from (
+               (select o.id, o.key, o.aggregate_id, o.recipient, o.dedupe_key, o.payload
+                  from outboxd.notification_outbox o order by o.id desc limit $3)
+               union all
+               (select d.id, d.key, d.aggregate_id, d.recipient, d.dedupe_key, d.payload
+                  from outboxd.notification_delivery d order by d.id desc limit $3)) newest
+            where strpos(lower(concat_ws(e'\n', newest.aggregate_id, newest.recipient, newest.dedupe_key,
+                                         newest.payload)), lower($1)) > 0
+            order by newest.id desc limit $2"#,
+        text,
+        limit,
+        READ_THROUGH
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(Found {
+        hits,
+        read_through: Some(READ_THROUGH),
+    })
+}
+
+/// What `list` is asked for. Everything given must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Empty: any.
+    pub standings: Vec<Standing>,
+    pub app: Option<String>,
+    pub recipient: Option<String>,
+    pub event_type: Option<String>,
+    pub reason: Option<String>,
+    pub period: Period,
+    /// The keyset: only notifications older than this one.
+    pub before: Option<NotificationId>,
+    pub limit: i64,
+}
+
+/// Settled since when. What is unsettled is always of today.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Period {
+    pub settled_since: Option<DateTime<Utc>>,
+}
+
+/// The notifications that fit, newest first. The settled ones come from the period only; trouble has an
+/// index of its own, so `dead` of the last day costs the same beside a million delivered ones.
+pub async fn list(conn: &mut PgConnection, filter: &Filter) -> sqlx::Result<Vec<Hit>> {
+    let asked =
+        |standing: &Standing| filter.standings.is_empty() || filter.standings.contains(standing);
+    let words: Vec<String> = Standing::ALL
+        .iter()
+        .filter(|s| asked(s))
+        .map(|s| s.word().to_owned())
+        .collect();
+    let before = filter.before.map(|id| id.0);
+    let mut hits = Vec::new();
+    if Standing::ALL.iter().any(|s| asked(s) && !s.is_settled()) {
+        // The view's words in the view's order, over the table: through the view the planner looks up the
+        // last attempt of every row before it sorts (340 ms for 100,000 waiting rows instead of 10).
+        hits.extend(
+            sqlx::query_as!(Hit,
+                r#"-- outboxd list: unsettled
+                   select o.id, o.key from outboxd.notification_outbox o
+                     left join outboxd.app_state s using (app)
+                     left join lateral (
+                          select a.sentence from outboxd.notification_attempt a
+                           where $5::text is not null and a.notification_id = o.id
+                           order by a.attempt desc limit 1) last on o.attempts > 0
+                    where case when o.lease_until > statement_timestamp() then 'in_flight'
+                               when s.paused_at is not null or s.breaker in ('open', 'half_open') then 'held'
+                               when o.attempts > 0 then 'retrying'
+                               when o.next_attempt_at > statement_timestamp() then 'scheduled'
+                               else 'queued' end = any($1)
+                      and ($2::text is null or o.app = $2)
+                      and ($3::text is null or o.recipient = $3)
+                      and ($4::text is null or o.event_type = $4)
+                      and ($5::text is null or last.sentence = $5)
+                      and ($6::bigint is null or o.id < $6)
+                    order by o.id desc limit $7"#,
+                &words,
+                filter.app.as_deref(),
+                filter.recipient.as_deref(),
+                filter.event_type.as_deref(),
+                filter.reason.as_deref(),
+                before,
+                filter.limit
+            )
+            .fetch_all(&mut *conn)
+            .await?,
+        );
+    }
+    if Standing::ALL
+        .iter()
+        .any(|s| asked(s) && s.is_settled() && *s != Standing::Settled(Status::Delivered))
+    {
+        hits.extend(
+            sqlx::query_as!(
+                Hit,
+                r#"-- outboxd list: trouble
+                   select d.id, d.key from outboxd.notification_delivery d
+                    where d.status <> 'delivered' and d.status = any($1)
+                      and ($2::text is null or d.app = $2)
+                      and ($3::text is null or d.recipient = $3)
+                      and ($4::text is null or d.event_type = $4)
+                      and ($5::text is null or d.reason = $5)
+                      and ($6::bigint is null or d.id < $6)
+                      and d.settled_at >= coalesce($8::timestamptz, '-infinity')
+                    order by d.id desc limit $7"#,
+                &words,
+                filter.app.as_deref(),
+                filter.recipient.as_deref(),
+                filter.event_type.as_deref(),
+                filter.reason.as_deref(),
+                before,
+                filter.limit,
+                filter.period.settled_since
+            )
+            .fetch_all(&mut *conn)
+            .await?,
+        );
+    }
+    if asked(&Standing::Settled(Status::Delivered)) {
+        hits.extend(
+            sqlx::query_as!(
+                Hit,
+                r#"-- outboxd list: delivered
+                   select d.id, d.key from outboxd.notification_delivery d
+                    where d.status = 'delivered'
+                      and ($1::text is null or d.app = $1)
+                      and ($2::text is null or d.recipient = $2)
+                      and ($3::text is null or d.event_type = $3)
+                      and ($4::text is null or d.reason = $4)
+                      and ($5::bigint is null or d.id < $5)
+                      and d.settled_at >= coalesce($7::timestamptz, '-infinity')
+                    order by d.id desc limit $6"#,
+                filter.app.as_deref(),
+                filter.recipient.as_deref(),
+                filter.event_type.as_deref(),
+                filter.reason.as_deref(),
+                before,
+                filter.limit,
+                filter.period.settled_since
+            )
+            .fetch_all(&mut *conn)
+            .await?,
+        );
+    }
+    hits.sort_unstable_by_key(|hit: &Hit| std::cmp::Reverse(hit.id));
+    hits.truncate(usize::try_from(filter.limit).unwrap_or(usize::MAX));
+    Ok(hits)
+}
+
+/// When anything was last enqueued, about any customer: tells "this one was not enqueued" from "nothing
+/// ever is".
+pub async fn last_written(conn: &mut PgConnection) -> sqlx::Result<Option<DateTime<Utc>>> {
+    sqlx::query_scalar!(
+        r#"-- outboxd last_written
+           select greatest(
+               (select o.created_at from outboxd.notification_outbox o order by o.id desc limit 1),
+               (select d.created_at from outboxd.notification_delivery d order by d.id desc limit 1)) as at"#
+    )
+    .fetch_one(conn)
+    .await
+}

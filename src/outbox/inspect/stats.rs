@@ -1,0 +1,237 @@
+//! The numbers: per app what waits, what was given up, and how the last hour went against the targets.
+//!
+//! Every count is capped: the front of each app's queue in the claim's order, the last hour's attempts and
+//! settled rows, the last day's trouble. A number at its cap says so.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+/// A count that stopped counting at its cap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capped {
+    pub n: i64,
+    pub more: bool,
+}
+
+impl Capped {
+    /// From a count that went one further than the cap.
+    pub fn of(counted: i64, cap: i64) -> Capped {
+        Capped {
+            n: counted.min(cap),
+            more: counted > cap,
+        }
+    }
+}
+
+impl fmt::Display for Capped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.n, if self.more { "+" } else { "" })
+    }
+}
+
+/// A share of a whole, against its target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    pub good: i64,
+    pub of: i64,
+}
+
+impl Share {
+    /// Nothing to judge yet is no share.
+    pub fn percent(self) -> Option<f64> {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "counts are capped far below 2^52"
+        )]
+        (self.of > 0).then(|| self.good as f64 * 100.0 / self.of as f64)
+    }
+}
+
+/// What was given up in the last 24 hours for one reason.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    pub status: String,
+    pub reason: String,
+    pub count: i64,
+}
+
+/// One app's numbers.
+#[derive(Clone, Debug, Default)]
+pub struct AppStats {
+    pub app: String,
+    pub due: Capped,
+    pub oldest_due_at: Option<DateTime<Utc>>,
+    pub in_flight: i64,
+    pub retrying: i64,
+    pub scheduled: i64,
+    /// All unsettled rows, when the app is paused or its breaker is open.
+    pub held: Option<Capped>,
+    pub paused_at: Option<DateTime<Utc>>,
+    pub paused_by: Option<String>,
+    pub pause_reason: Option<String>,
+    pub breaker: Option<String>,
+    pub breaker_until: Option<DateTime<Utc>>,
+    pub breaker_reason: Option<String>,
+    pub trouble: Vec<Trouble>,
+    /// Attempts that ended in the last hour.
+    pub attempts: Capped,
+    pub p95_ms: Option<f64>,
+    /// Notifications settled in the last hour: delivered, of those that were to be delivered. A person who
+    /// gave no permission counts in `authorised`, not here.
+    pub success: Share,
+    /// Distinct recipients of the last hour that WeChat did not refuse with 43101.
+    pub authorised: Share,
+}
+
+/// How many rows each capped number looks at.
+const FRONT: i64 = 10_000;
+const HOUR: i64 = 100_000;
+
+/// Every app that has work, a state, or a recent past.
+pub async fn stats(conn: &mut PgConnection) -> sqlx::Result<Vec<AppStats>> {
+    let mut apps = waiting(conn).await?;
+    for row in sqlx::query!(
+        r#"-- outboxd stats: trouble
+           select t.app, t.status, t.reason, count(*) as "count!" from (
+               select d.app, d.status, d.reason from outboxd.notification_delivery d
+                where d.status <> 'delivered' and d.settled_at > statement_timestamp() - interval '24 hours'
+                limit $1) t
+            where t.status in ('dead', 'expired')
+            group by 1, 2, 3 order by 4 desc, 1, 2, 3 limit 1000"#,
+        HOUR
+    )
+    .fetch_all(&mut *conn)
+    .await?
+    {
+        entry(&mut apps, row.app).trouble.push(Trouble {
+            status: row.status,
+            reason: row.reason,
+            count: row.count,
+        });
+    }
+    for row in sqlx::query!(
+        r#"-- outboxd stats: attempts
+           select a.app, count(*) as "attempts!",
+                  percentile_cont(0.95) within group (order by a.latency_ms)
+                      filter (where a.phase in ('sent', 'answered')) as p95_ms
+             from (select a.app, a.latency_ms, a.phase from outboxd.notification_attempt a
+                    where a.ended_at > statement_timestamp() - interval '1 hour' limit $1) a
+            group by 1 order by 1 limit 1000"#,
+        HOUR + 1
+    )
+    .fetch_all(&mut *conn)
+    .await?
+    {
+        let app = entry(&mut apps, row.app);
+        app.attempts = Capped::of(row.attempts, HOUR);
+        app.p95_ms = row.p95_ms;
+    }
+    for row in sqlx::query!(
+        r#"-- outboxd stats: settled
+           select d.app,
+                  count(*) filter (where d.status = 'delivered') as "delivered!",
+                  count(*) filter (where d.status in ('delivered', 'dead', 'expired')
+                                     and d.errcode is distinct from 43101) as "due!",
+                  count(distinct d.recipient) filter (where d.errcode = 43101) as "refusing!",
+                  count(distinct d.recipient) filter (where d.status in ('delivered', 'dead')) as "recipients!"
+             from (select d.app, d.status, d.errcode, d.recipient from outboxd.notification_delivery d
+                    where d.settled_at > statement_timestamp() - interval '1 hour' limit $1) d
+            group by 1 order by 1 limit 1000"#,
+        HOUR
+    )
+    .fetch_all(&mut *conn)
+    .await?
+    {
+        let app = entry(&mut apps, row.app);
+        app.success = Share {
+            good: row.delivered,
+            of: row.due,
+        };
+        app.authorised = Share {
+            good: row.recipients - row.refusing,
+            of: row.recipients,
+        };
+    }
+    Ok(apps.into_values().collect())
+}
+
+fn entry(apps: &mut BTreeMap<String, AppStats>, app: String) -> &mut AppStats {
+    apps.entry(app.clone()).or_insert_with(|| AppStats {
+        app,
+        ..AppStats::default()
+    })
+}
+
+/// The queue's front, app by app. The apps are found by hopping along the index, not by reading it.
+async fn waiting(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, AppStats>> {
+    let rows = sqlx::query!(
+        r#"-- outboxd stats: waiting
+           with recursive hop as (
+               (select o.app from outboxd.notification_outbox o order by o.app limit 1)
+               union all
+               select (select o.app from outboxd.notification_outbox o where o.app > hop.app order by o.app limit 1)
+                 from hop where hop.app is not null),
+           apps as (
+               (select hop.app from hop where hop.app is not null limit 1000)
+               union
+               (select s.app from outboxd.app_state s order by s.app limit 1000))
+           select apps.app as "app!", front.rows as "rows!", front.due as "due!", front.in_flight as "in_flight!",
+                  front.retrying as "retrying!", front.scheduled as "scheduled!", oldest.at as "oldest_due_at?",
+                  s.paused_at, s.paused_by, s.pause_reason, s.breaker as "breaker?", s.breaker_until, s.breaker_reason
+             from apps
+             left join outboxd.app_state s using (app)
+             cross join lateral (
+                  select count(*) as rows,
+                         count(*) filter (where not live and next_attempt_at <= statement_timestamp()) as due,
+                         count(*) filter (where live) as in_flight,
+                         count(*) filter (where not live and attempts > 0) as retrying,
+                         count(*) filter (where not live and attempts = 0
+                                            and next_attempt_at > statement_timestamp()) as scheduled
+                    from (select o.next_attempt_at, o.attempts,
+                                 coalesce(o.lease_until > statement_timestamp(), false) as live
+                            from outboxd.notification_outbox o where o.app = apps.app
+                           order by o.priority, o.next_attempt_at, o.id limit $1) front) front
+             cross join lateral (
+                  select min(first.next_attempt_at) as at from generate_series(1, 3) as p(priority)
+                   cross join lateral (
+                         select o.next_attempt_at from outboxd.notification_outbox o
+                          where o.app = apps.app and o.priority = p.priority
+                            and o.next_attempt_at <= statement_timestamp()
+                            and (o.lease_until is null or o.lease_until <= statement_timestamp())
+                          order by o.next_attempt_at limit 1) first) oldest
+            order by 1 limit 1000"#,
+        FRONT + 1
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let open = matches!(row.breaker.as_deref(), Some("open" | "half_open"));
+            let stats = AppStats {
+                app: row.app.clone(),
+                due: Capped {
+                    n: row.due,
+                    more: row.rows > FRONT,
+                },
+                oldest_due_at: row.oldest_due_at,
+                in_flight: row.in_flight,
+                retrying: row.retrying,
+                scheduled: row.scheduled,
+                held: (open || row.paused_at.is_some())
+                    .then(|| Capped::of(row.rows - row.in_flight, FRONT)),
+                paused_at: row.paused_at,
+                paused_by: row.paused_by,
+                pause_reason: row.pause_reason,
+                breaker: row.breaker,
+                breaker_until: row.breaker_until,
+                breaker_reason: row.breaker_reason,
+                ..AppStats::default()
+            };
+            (row.app, stats)
+        })
+        .collect())
+}

@@ -1,0 +1,131 @@
+//! One notification's life: its attempts, and the acts of people on it.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::notification::{Key, NotificationId};
+
+/// One attempt that has ended.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    pub attempt: i32,
+    pub daemon: String,
+    pub started_at: DateTime<Utc>,
+    pub ended_at: DateTime<Utc>,
+    pub phase: String,
+    pub outcome: String,
+    pub errcode: Option<i32>,
+    /// Key into the catalogue.
+    pub sentence: String,
+    pub detail: Option<String>,
+    pub latency_ms: Option<i32>,
+}
+
+/// The attempts, oldest first; of a row with very many the latest `limit`.
+pub async fn attempts(
+    conn: &mut PgConnection,
+    id: NotificationId,
+    limit: i64,
+) -> sqlx::Result<Vec<Attempt>> {
+    let mut attempts = sqlx::query_as!(
+        Attempt,
+        r#"-- outboxd attempts
+           select a.attempt, a.daemon, a.started_at, a.ended_at, a.phase, a.outcome, a.errcode, a.sentence,
+                  a.detail, a.latency_ms
+             from outboxd.notification_attempt a
+            where a.notification_id = $1
+            order by a.attempt desc, a.ended_at desc
+            limit $2"#,
+        id.0,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    attempts.reverse();
+    Ok(attempts)
+}
+
+/// What a person did to it.
+#[derive(Clone, Debug)]
+pub struct Act {
+    pub at: DateTime<Utc>,
+    pub actor: String,
+    pub action: String,
+    pub reason: Option<String>,
+    /// How many notifications the same act touched.
+    pub affected: i32,
+}
+
+/// The acts on this notification, oldest first.
+pub async fn acts(
+    conn: &mut PgConnection,
+    id: NotificationId,
+    limit: i64,
+) -> sqlx::Result<Vec<Act>> {
+    let mut acts = sqlx::query_as!(
+        Act,
+        r#"-- outboxd acts
+           select l.at, l.actor, l.action, l.reason, l.affected
+             from outboxd.audit_log l
+            where l.notification_ids @> array[$1::bigint]
+            order by l.id desc
+            limit $2"#,
+        id.0,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    acts.reverse();
+    Ok(acts)
+}
+
+/// How it was written, beyond what the view shows.
+#[derive(Clone, Debug)]
+pub struct Created {
+    pub priority: i16,
+    pub order_key: Option<String>,
+    pub collapse_key: Option<String>,
+    pub traceparent: Option<String>,
+}
+
+/// How it was written.
+pub async fn created(
+    conn: &mut PgConnection,
+    id: NotificationId,
+    key: Key,
+) -> sqlx::Result<Option<Created>> {
+    sqlx::query_as!(
+        Created,
+        r#"-- outboxd created
+           select o.priority as "priority!", o.order_key, o.collapse_key, o.traceparent
+             from outboxd.notification_outbox o where o.id = $1 and o.key = $2
+           union all
+           select d.priority, d.order_key, d.collapse_key, d.traceparent
+             from outboxd.notification_delivery d where d.id = $1 and d.key = $2
+           limit 1"#,
+        id.0,
+        key.0 as Uuid
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// The payload's JSON text, as the database prints it, so that no number is rounded. The caller masks it.
+pub async fn payload(
+    conn: &mut PgConnection,
+    id: NotificationId,
+    key: Key,
+) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!(
+        r#"-- outboxd payload
+           select o.payload::text as "payload!" from outboxd.notification_outbox o where o.id = $1 and o.key = $2
+           union all
+           select d.payload::text from outboxd.notification_delivery d where d.id = $1 and d.key = $2
+           limit 1"#,
+        id.0,
+        key.0 as Uuid
+    )
+    .fetch_optional(conn)
+    .await
+}

@@ -1,0 +1,350 @@
+//! Why a notification is not there yet: of everything that could hold it, the one thing that does.
+//!
+//! [`why_not_yet`] gathers the facts in one statement; which of them counts is decided in a pure function
+//! with one order, the order in which a claim would meet them: an attempt under way answers at once, a row
+//! that is too late is never called, a paused app or an open breaker holds every row of it, a row waits for
+//! its time, then for its predecessor, then for its turn.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgConnection;
+
+use super::Capped;
+use crate::notification::{Key, NotificationId};
+
+/// The one reason.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WhyNotYet {
+    /// An attempt is under way.
+    InFlight {
+        daemon: String,
+        attempt: i32,
+        since: DateTime<Utc>,
+        /// When the attempt is taken over at the latest.
+        until: DateTime<Utc>,
+        cancel_requested_by: Option<String>,
+    },
+    /// Its time is over; the next claim settles it as expired, without a call.
+    Expired { at: DateTime<Utc> },
+    /// Somebody paused the app.
+    Paused {
+        by: String,
+        since: DateTime<Utc>,
+        reason: Option<String>,
+    },
+    /// The target or our credentials are broken: the app waits, then one row probes.
+    BreakerOpen {
+        until: DateTime<Utc>,
+        since: Option<DateTime<Utc>>,
+        reason: Option<String>,
+        errcode: Option<i32>,
+        /// The wait is over: one row is being tried.
+        probing: bool,
+    },
+    /// The last attempt did not succeed; the next one is planned.
+    RetryAt {
+        at: DateTime<Utc>,
+        /// The attempt that did not succeed.
+        attempt: i32,
+        reason: Option<String>,
+        errcode: Option<i32>,
+        unknown: bool,
+    },
+    /// Whoever wrote it asked for a later time.
+    Scheduled { at: DateTime<Utc> },
+    /// An earlier notification of the same `order_key` is not settled.
+    Behind { id: NotificationId },
+    /// The daemon that had it fell silent; the next claim takes it over.
+    TakeOver {
+        daemon: String,
+        attempt: i32,
+        since: DateTime<Utc>,
+    },
+    /// Due, and waiting for its turn.
+    Queued {
+        since: DateTime<Utc>,
+        ahead: Capped,
+        /// At the pace of the last minute; nothing when nothing was attempted in it.
+        eta: Option<DateTime<Utc>>,
+    },
+}
+
+impl WhyNotYet {
+    /// The word in JSON and tab-separated output.
+    pub fn word(&self) -> &'static str {
+        match self {
+            WhyNotYet::InFlight { .. } => "in_flight",
+            WhyNotYet::Expired { .. } => "expired",
+            WhyNotYet::Paused { .. } => "paused",
+            WhyNotYet::BreakerOpen { .. } => "breaker_open",
+            WhyNotYet::RetryAt { .. } => "retry_at",
+            WhyNotYet::Scheduled { .. } => "scheduled",
+            WhyNotYet::Behind { .. } => "behind",
+            WhyNotYet::TakeOver { .. } => "take_over",
+            WhyNotYet::Queued { .. } => "queued",
+        }
+    }
+
+    /// When it goes on by itself, as far as that can be told.
+    pub fn eta(&self) -> Option<DateTime<Utc>> {
+        match self {
+            WhyNotYet::InFlight { until, .. } => Some(*until),
+            WhyNotYet::BreakerOpen { until, .. } => Some(*until),
+            WhyNotYet::RetryAt { at, .. } | WhyNotYet::Scheduled { at } => Some(*at),
+            WhyNotYet::Queued { eta, .. } => *eta,
+            WhyNotYet::Paused { .. }
+            | WhyNotYet::Expired { .. }
+            | WhyNotYet::Behind { .. }
+            | WhyNotYet::TakeOver { .. } => None,
+        }
+    }
+}
+
+/// Everything the decision looks at.
+#[derive(Clone, Debug)]
+struct Facts {
+    now: DateTime<Utc>,
+    attempts: i32,
+    created_at: DateTime<Utc>,
+    next_attempt_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+    lease_until: Option<DateTime<Utc>>,
+    lease_epoch: i64,
+    leased_by: Option<String>,
+    cancel_requested_by: Option<String>,
+    paused_at: Option<DateTime<Utc>>,
+    paused_by: Option<String>,
+    pause_reason: Option<String>,
+    breaker: Option<String>,
+    breaker_until: Option<DateTime<Utc>>,
+    breaker_since: Option<DateTime<Utc>>,
+    breaker_reason: Option<String>,
+    breaker_errcode: Option<i32>,
+    last_sentence: Option<String>,
+    last_errcode: Option<i32>,
+    last_outcome: Option<String>,
+    predecessor: Option<i64>,
+}
+
+/// How far ahead is counted, and how many attempts of the last minute are counted for the pace.
+const COUNTED: i64 = 1000;
+const PACE: i64 = 10_000;
+
+/// The one reason why this notification has not been delivered, or `None` when it is settled or unknown.
+pub async fn why_not_yet(
+    conn: &mut PgConnection,
+    id: NotificationId,
+    key: Key,
+) -> sqlx::Result<Option<WhyNotYet>> {
+    let facts = sqlx::query_as!(
+        Facts,
+        r#"-- outboxd why_not_yet
+           select statement_timestamp() as "now!", o.attempts, o.created_at, o.next_attempt_at, o.expires_at,
+                  o.lease_until, o.lease_epoch, o.leased_by, o.cancel_requested_by,
+                  s.paused_at, s.paused_by, s.pause_reason, s.breaker as "breaker?", s.breaker_until,
+                  s.breaker_since, s.breaker_reason, s.breaker_errcode,
+                  last.sentence as "last_sentence?", last.errcode as last_errcode, last.outcome as "last_outcome?",
+                  (select p.id from outboxd.notification_outbox p
+                    where p.app = o.app and p.order_key = o.order_key and p.id < o.id
+                    order by p.id limit 1) as predecessor
+             from outboxd.notification_outbox o
+             left join outboxd.app_state s using (app)
+             left join lateral (
+                  select a.sentence, a.errcode, a.outcome from outboxd.notification_attempt a
+                   where a.notification_id = o.id order by a.attempt desc limit 1) last on o.attempts > 0
+            where o.id = $1 and o.key = $2
+            limit 1"#,
+        id.0,
+        key.0
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(facts) = facts else { return Ok(None) };
+    if let Some(reason) = decide(&facts) {
+        return Ok(Some(reason));
+    }
+    queued(conn, id, &facts).await
+}
+
+/// The order of precedence; `None` means that nothing holds it but its turn.
+fn decide(facts: &Facts) -> Option<WhyNotYet> {
+    let claimed_at = DateTime::from_timestamp_millis(facts.lease_epoch).unwrap_or(facts.now);
+    if let (Some(until), Some(daemon)) = (facts.lease_until, &facts.leased_by)
+        && until > facts.now
+    {
+        return Some(WhyNotYet::InFlight {
+            daemon: daemon.clone(),
+            attempt: facts.attempts,
+            since: claimed_at,
+            until,
+            cancel_requested_by: facts.cancel_requested_by.clone(),
+        });
+    }
+    if let Some(at) = facts.expires_at.filter(|at| *at <= facts.now) {
+        return Some(WhyNotYet::Expired { at });
+    }
+    if let (Some(since), Some(by)) = (facts.paused_at, &facts.paused_by) {
+        return Some(WhyNotYet::Paused {
+            by: by.clone(),
+            since,
+            reason: facts.pause_reason.clone(),
+        });
+    }
+    if let (Some("open" | "half_open"), Some(until)) =
+        (facts.breaker.as_deref(), facts.breaker_until)
+    {
+        return Some(WhyNotYet::BreakerOpen {
+            until,
+            since: facts.breaker_since,
+            reason: facts.breaker_reason.clone(),
+            errcode: facts.breaker_errcode,
+            probing: until <= facts.now,
+        });
+    }
+    if let (Some(since), Some(daemon)) = (facts.lease_until, &facts.leased_by) {
+        return Some(WhyNotYet::TakeOver {
+            daemon: daemon.clone(),
+            attempt: facts.attempts,
+            since,
+        });
+    }
+    if facts.next_attempt_at > facts.now {
+        return Some(if facts.attempts > 0 {
+            WhyNotYet::RetryAt {
+                at: facts.next_attempt_at,
+                attempt: facts.attempts,
+                reason: facts.last_sentence.clone(),
+                errcode: facts.last_errcode,
+                unknown: facts.last_outcome.as_deref() == Some("unknown"),
+            }
+        } else {
+            WhyNotYet::Scheduled {
+                at: facts.next_attempt_at,
+            }
+        });
+    }
+    facts.predecessor.map(|id| WhyNotYet::Behind {
+        id: NotificationId(id),
+    })
+}
+
+/// How many due rows of its app stand before it, in the claim's own order.
+async fn queued(
+    conn: &mut PgConnection,
+    id: NotificationId,
+    facts: &Facts,
+) -> sqlx::Result<Option<WhyNotYet>> {
+    let row = sqlx::query!(
+        r#"-- outboxd queued
+           select (select count(*) from (
+                       select 1 from outboxd.notification_outbox p
+                        where p.app = o.app and p.next_attempt_at <= statement_timestamp()
+                          and (p.priority, p.next_attempt_at, p.id) < (o.priority, o.next_attempt_at, o.id)
+                          and (p.lease_until is null or p.lease_until <= statement_timestamp())
+                        limit $2) counted) as "ahead!",
+                  (select count(*) from (
+                       select 1 from outboxd.notification_attempt a
+                        where a.app = o.app and a.ended_at > statement_timestamp() - interval '1 minute'
+                        limit $3) counted) as "pace!"
+             from outboxd.notification_outbox o where o.id = $1 limit 1"#,
+        id.0,
+        COUNTED + 1,
+        PACE
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| WhyNotYet::Queued {
+        since: facts.next_attempt_at.max(facts.created_at),
+        ahead: Capped::of(row.ahead, COUNTED),
+        eta: (row.pace > 0)
+            .then(|| facts.now + TimeDelta::milliseconds((row.ahead + 1) * 60_000 / row.pace)),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_790_000_000 + seconds, 0).unwrap()
+    }
+
+    fn due() -> Facts {
+        Facts {
+            now: at(0),
+            attempts: 0,
+            created_at: at(-12),
+            next_attempt_at: at(-12),
+            expires_at: None,
+            lease_until: None,
+            lease_epoch: 0,
+            leased_by: None,
+            cancel_requested_by: None,
+            paused_at: None,
+            paused_by: None,
+            pause_reason: None,
+            breaker: Some("closed".to_owned()),
+            breaker_until: None,
+            breaker_since: None,
+            breaker_reason: None,
+            breaker_errcode: None,
+            last_sentence: None,
+            last_errcode: None,
+            last_outcome: None,
+            predecessor: None,
+        }
+    }
+
+    /// Each line adds one hindrance that outweighs all before it.
+    #[test]
+    fn of_several_hindrances_the_one_a_claim_meets_first_is_told() {
+        let mut facts = due();
+        assert_eq!(decide(&facts), None, "only its turn");
+        type Add = fn(&mut Facts);
+        let steps: [(Add, &str); 8] = [
+            (|f| f.predecessor = Some(7), "behind"),
+            (|f| f.next_attempt_at = at(60), "scheduled"),
+            (|f| f.attempts = 2, "retry_at"),
+            (
+                |f| {
+                    f.lease_until = Some(at(-1));
+                    f.leased_by = Some("a".to_owned());
+                },
+                "take_over",
+            ),
+            (
+                |f| {
+                    f.breaker = Some("open".to_owned());
+                    f.breaker_until = Some(at(300));
+                },
+                "breaker_open",
+            ),
+            (
+                |f| {
+                    f.paused_at = Some(at(-5));
+                    f.paused_by = Some("wang".to_owned());
+                },
+                "paused",
+            ),
+            (|f| f.expires_at = Some(at(0)), "expired"),
+            (|f| f.lease_until = Some(at(30)), "in_flight"),
+        ];
+        for (add, expected) in steps {
+            add(&mut facts);
+            let reason = decide(&facts).map(|reason| reason.word());
+            assert_eq!(reason, Some(expected));
+        }
+    }
+
+    #[test]
+    fn a_breaker_whose_wait_is_over_is_probing() {
+        let facts = Facts {
+            breaker: Some("half_open".to_owned()),
+            breaker_until: Some(at(-1)),
+            ..due()
+        };
+        assert!(matches!(
+            decide(&facts),
+            Some(WhyNotYet::BreakerOpen { probing: true, .. })
+        ));
+    }
+}

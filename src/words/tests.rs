@@ -1,0 +1,230 @@
+//! What the verdicts say, state by state, in both languages.
+
+use chrono::{DateTime, TimeDelta, TimeZone, Utc};
+use uuid::Uuid;
+
+use super::{Lang, Voice};
+use crate::catalogue::Who;
+use crate::notification::{Key, NotificationId, Status};
+use crate::outbox::inspect::{Act, Capped, Notification, Standing, WhyNotYet};
+
+fn voice(lang: Lang) -> Voice {
+    Voice {
+        lang,
+        zone: chrono_tz::Asia::Shanghai,
+        now: Utc.with_ymd_and_hms(2026, 11, 22, 2, 5, 0).unwrap(),
+    }
+}
+
+fn ago(seconds: i64) -> DateTime<Utc> {
+    voice(Lang::En).now - TimeDelta::seconds(seconds)
+}
+
+fn notification(standing: Standing) -> Notification {
+    Notification {
+        id: NotificationId(7),
+        key: Key(Uuid::nil()),
+        app: "default".to_owned(),
+        event_type: "customer_assigned".to_owned(),
+        aggregate_type: "customer".to_owned(),
+        aggregate_id: "10086".to_owned(),
+        recipient: "staff7".to_owned(),
+        standing,
+        reason: None,
+        errcode: None,
+        attempts: 1,
+        may_have_arrived: false,
+        msgid: None,
+        created_at: ago(200),
+        created_by: "crm".to_owned(),
+        next_attempt_at: None,
+        expires_at: None,
+        settled_at: standing.is_settled().then(|| ago(149)),
+        settled_by: Some("daemon-a".to_owned()),
+        last_attempt_at: Some(ago(149)),
+        last_reason: None,
+        last_errcode: None,
+        last_latency_ms: None,
+        dedupe_key: None,
+    }
+}
+
+fn dead(reason: &str, errcode: Option<i32>) -> Notification {
+    Notification {
+        reason: Some(reason.to_owned()),
+        errcode,
+        ..notification(Standing::Settled(Status::Dead))
+    }
+}
+
+#[test]
+fn accepted_is_never_called_received() {
+    let it = Notification {
+        reason: Some("accepted".to_owned()),
+        last_latency_ms: Some(412),
+        ..notification(Standing::Settled(Status::Delivered))
+    };
+    let zh = voice(Lang::Zh).verdict(&it, None, None);
+    assert_eq!(
+        zh.happened,
+        "微信已接收：10:02:31（2 分钟前），第 1 次，用时 0.4 秒。是否弹出由用户的微信设置决定。"
+    );
+    let en = voice(Lang::En).verdict(&it, None, None);
+    assert_eq!(
+        en.happened,
+        "Accepted by WeChat at 10:02:31 (2 min ago), attempt 1, in 0.4 s. \
+         Whether it pops up is the person's own setting."
+    );
+    assert_eq!((en.who, en.doubt), (Who::Nobody, None));
+}
+
+#[test]
+fn a_refusal_names_its_cause_its_code_and_whose_turn_it_is() {
+    let said = voice(Lang::En).verdict(&dead("not_subscribed", Some(43101)), None, None);
+    assert!(said.happened.contains("[43101]"), "{}", said.happened);
+    assert_eq!(said.who, Who::Recipient);
+    assert!(said.next.ends_with("`outboxd retry 7`."), "{}", said.next);
+}
+
+#[test]
+fn spent_attempts_tell_the_cause_of_the_last_one() {
+    let it = Notification {
+        last_reason: Some("http_5xx".to_owned()),
+        ..dead("attempts_spent", None)
+    };
+    let said = voice(Lang::En).verdict(&it, None, None);
+    assert!(
+        said.happened
+            .contains("the last time: WeChat's server failed"),
+        "{}",
+        said.happened
+    );
+}
+
+/// Whatever became of it: in doubt it is said so, apart, and nothing claims that it was not sent.
+#[test]
+fn a_doubt_is_its_own_sentence_and_not_sent_is_not_said() {
+    for status in [
+        Status::Dead,
+        Status::Expired,
+        Status::Superseded,
+        Status::Cancelled,
+    ] {
+        for (limit, lang) in [
+            (None, Lang::En),
+            (Some(ago(10)), Lang::En),
+            (None, Lang::Zh),
+        ] {
+            let it = Notification {
+                may_have_arrived: true,
+                expires_at: limit,
+                ..notification(Standing::Settled(status))
+            };
+            let said = voice(lang).verdict(&it, None, None);
+            let doubt = said.doubt.unwrap();
+            assert!(
+                doubt.contains("may have arrived") || doubt.contains("可能已收到"),
+                "{doubt}"
+            );
+            assert!(!said.happened.contains("Not sent"), "{}", said.happened);
+            assert!(!said.happened.contains("未发送"), "{}", said.happened);
+        }
+    }
+}
+
+#[test]
+fn a_cancelled_one_names_who_and_why_without_obeying_them() {
+    let act = Act {
+        at: ago(150),
+        actor: "王某\u{1b}[2J".to_owned(),
+        action: "cancel".to_owned(),
+        reason: Some("分配错误".to_owned()),
+        affected: 1,
+    };
+    let it = notification(Standing::Settled(Status::Cancelled));
+    let said = voice(Lang::Zh).verdict(&it, None, Some(&act));
+    assert_eq!(
+        said.happened,
+        "由 王某[2J 于 10:02:31（2 分钟前）取消，原因：分配错误。"
+    );
+}
+
+#[test]
+fn a_cause_of_a_newer_version_is_printed_and_goes_to_support() {
+    let said = voice(Lang::En).verdict(&dead("brand_new", None), None, None);
+    assert!(said.happened.contains("“brand_new”"), "{}", said.happened);
+    assert_eq!(said.who, Who::Support);
+}
+
+#[test]
+fn what_waits_says_why_whose_turn_and_until_when() {
+    let until = ago(-240);
+    let queued = |eta| WhyNotYet::Queued {
+        since: ago(90),
+        ahead: Capped::of(1001, 1000),
+        eta,
+    };
+    for (why, sentence, who, eta) in [
+        (
+            queued(Some(until)),
+            "Queued for 1 min, 1000+ ahead of it.",
+            Who::Nobody,
+            Some(until),
+        ),
+        (
+            queued(None),
+            "Queued for 1 min, 1000+ ahead of it.",
+            Who::Operator,
+            None,
+        ),
+        (
+            WhyNotYet::RetryAt {
+                at: until,
+                attempt: 3,
+                reason: Some("http_429".to_owned()),
+                errcode: None,
+                unknown: false,
+            },
+            "Attempt 3 did not succeed: Too many requests; goes on a little later. \
+             The next one starts at 10:09:00 (in 4 min).",
+            Who::Nobody,
+            Some(until),
+        ),
+        (
+            WhyNotYet::Paused {
+                by: "wang".to_owned(),
+                since: ago(60),
+                reason: None,
+            },
+            "Held back: wang paused app default at 10:04:00 (1 min ago): no reason given.",
+            Who::Operator,
+            None,
+        ),
+        (
+            WhyNotYet::BreakerOpen {
+                until,
+                since: None,
+                reason: Some("secret_wrong".to_owned()),
+                errcode: Some(40125),
+                probing: false,
+            },
+            "Held back with all of its app: The AppSecret is wrong; sending is paused, nothing is lost \
+             [40125]. One row tries again at 10:09:00 (in 4 min).",
+            Who::Operator,
+            Some(until),
+        ),
+        (
+            WhyNotYet::Behind {
+                id: NotificationId(6),
+            },
+            "Waits for notification 6, which comes first in the same order.",
+            Who::Support,
+            None,
+        ),
+    ] {
+        let it = notification(Standing::Queued);
+        let said = voice(Lang::En).verdict(&it, Some(&why), None);
+        assert_eq!(said.happened, sentence);
+        assert_eq!((said.who, said.eta), (who, eta), "{sentence}");
+    }
+}

@@ -1,0 +1,171 @@
+//! The verdict on one notification: what happened, whose turn it is, what to do next.
+//!
+//! The sentences never claim more than the database knows: WeChat *accepted* a message, nobody can say that
+//! a person *received* it; and while nobody can rule out that a person got it, the verdict says so.
+
+use chrono::{DateTime, Utc};
+
+use super::{Voice, say};
+use crate::catalogue::{Who, local};
+use crate::delivery::clean;
+use crate::notification::Status;
+use crate::outbox::inspect::{Act, Notification, Standing, WhyNotYet};
+
+/// A sentence, who must act, and what they should do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Said {
+    pub happened: String,
+    pub who: Who,
+    pub next: String,
+}
+
+/// The verdict, in words.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    pub happened: String,
+    /// Said apart, whenever nobody can be certain that the person got nothing.
+    pub doubt: Option<String>,
+    pub since: DateTime<Utc>,
+    pub who: Who,
+    pub next: String,
+    pub eta: Option<DateTime<Utc>>,
+}
+
+impl Voice {
+    /// The verdict on a notification. `why` is its [`WhyNotYet`] while it is unsettled; `cancelled` the act
+    /// that cancelled it.
+    pub fn verdict(
+        &self,
+        it: &Notification,
+        why: Option<&WhyNotYet>,
+        cancelled: Option<&Act>,
+    ) -> Verdict {
+        let said = match (it.standing, why) {
+            (Standing::Settled(status), _) => self.settled(it, status, cancelled),
+            (_, Some(why)) => self.waiting(why, &it.app),
+            // It was settled between two reads.
+            (_, None) => Said {
+                happened: say!(self, "waiting.moving"),
+                who: Who::Nobody,
+                next: say!(self, "next.look_again"),
+            },
+        };
+        let doubt = it.may_have_arrived.then(|| match it.standing {
+            Standing::Settled(_) => say!(self, "doubt.settled"),
+            Standing::Queued
+            | Standing::Scheduled
+            | Standing::Retrying
+            | Standing::InFlight
+            | Standing::Held => say!(self, "doubt.open"),
+        });
+        Verdict {
+            happened: said.happened,
+            doubt,
+            since: it
+                .settled_at
+                .or(it.last_attempt_at)
+                .unwrap_or(it.created_at),
+            who: said.who,
+            next: said.next,
+            eta: why.and_then(WhyNotYet::eta),
+        }
+    }
+
+    fn settled(&self, it: &Notification, status: Status, cancelled: Option<&Act>) -> Said {
+        let at = self.when(it.settled_at.unwrap_or(it.created_at));
+        // "Not sent" is said only of what was certainly not sent.
+        let doubt = it.may_have_arrived;
+        let cause = || self.cause(it.reason.as_deref(), it.errcode);
+        let nobody = |happened: String, next: String| Said {
+            happened,
+            who: Who::Nobody,
+            next,
+        };
+        match status {
+            Status::Delivered => {
+                let took = it.last_latency_ms.map_or_else(String::new, |ms| {
+                    say!(self, "settled.took", took = self.took(ms))
+                });
+                nobody(
+                    say!(
+                        self,
+                        "settled.delivered",
+                        at = at,
+                        n = it.attempts,
+                        took = took
+                    ),
+                    say!(self, "next.delivered"),
+                )
+            }
+            Status::Dead => {
+                let (who, next) = self.remedy(it.reason.as_deref());
+                let mut cause = cause();
+                if it.reason.as_deref() == Some(local::ATTEMPTS_SPENT.key) {
+                    // That they are spent is no cause: the last of them has it.
+                    let last = self.cause(it.last_reason.as_deref(), it.last_errcode);
+                    cause = say!(self, "settled.spent", cause = cause, last = last);
+                }
+                Said {
+                    happened: say!(
+                        self,
+                        "settled.dead",
+                        at = at,
+                        n = it.attempts,
+                        cause = cause
+                    ),
+                    who,
+                    next: match who {
+                        Who::Nobody => next,
+                        Who::Recipient
+                        | Who::Support
+                        | Who::CrmAdmin
+                        | Who::Developer
+                        | Who::Operator
+                            if doubt =>
+                        {
+                            say!(self, "next.dead_doubt", next = next, id = it.id)
+                        }
+                        Who::Recipient
+                        | Who::Support
+                        | Who::CrmAdmin
+                        | Who::Developer
+                        | Who::Operator => say!(self, "next.dead", next = next, id = it.id),
+                    },
+                }
+            }
+            Status::Expired => Said {
+                happened: match (it.expires_at.map(|limit| self.when(limit)), doubt) {
+                    (None, false) => say!(self, "settled.expired", at = at),
+                    (None, true) => say!(self, "settled.expired_doubt", at = at),
+                    (Some(limit), false) => say!(self, "settled.expired_at", limit = limit),
+                    (Some(limit), true) => say!(self, "settled.expired_at_doubt", limit = limit),
+                },
+                who: Who::Support,
+                next: if doubt {
+                    say!(self, "next.expired_doubt", id = it.id)
+                } else {
+                    say!(self, "next.expired", id = it.id)
+                },
+            },
+            Status::Superseded => {
+                let happened = if doubt {
+                    say!(self, "settled.superseded_doubt", at = at)
+                } else {
+                    say!(self, "settled.superseded", at = at)
+                };
+                nobody(happened, say!(self, "next.superseded"))
+            }
+            Status::Cancelled => {
+                let by = cancelled
+                    .map(|act| act.actor.as_str())
+                    .or(it.settled_by.as_deref())
+                    .map_or_else(String::new, clean);
+                let reason = self.given(cancelled.and_then(|act| act.reason.as_deref()));
+                nobody(
+                    say!(self, "settled.cancelled", by = by, at = at, reason = reason),
+                    say!(self, "next.cancelled", id = it.id),
+                )
+            }
+        }
+    }
+}

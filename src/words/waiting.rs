@@ -1,0 +1,172 @@
+//! Why not yet, said: one sentence, whose turn it is, and what to do.
+
+use super::verdict::Said;
+use super::{Voice, say};
+use crate::catalogue::Who;
+use crate::delivery::clean;
+use crate::outbox::inspect::WhyNotYet;
+
+/// From here on a queued row is no longer ordinary.
+const LONG_WAIT_SECONDS: i64 = 60;
+
+impl Voice {
+    /// The one reason in words.
+    pub fn waiting(&self, why: &WhyNotYet, app: &str) -> Said {
+        let calm = |happened: String| Said {
+            happened,
+            who: Who::Nobody,
+            next: say!(self, "next.nothing"),
+        };
+        match why {
+            WhyNotYet::InFlight {
+                daemon,
+                attempt,
+                since,
+                until,
+                cancel_requested_by,
+            } => {
+                let happened = say!(
+                    self,
+                    "waiting.in_flight",
+                    n = attempt,
+                    daemon = clean(daemon),
+                    since = self.when(*since)
+                );
+                match cancel_requested_by {
+                    Some(by) => Said {
+                        happened: say!(
+                            self,
+                            "waiting.cancel_requested",
+                            happened = happened,
+                            by = clean(by)
+                        ),
+                        who: Who::Nobody,
+                        next: say!(self, "next.cancel_requested"),
+                    },
+                    None => Said {
+                        happened,
+                        who: Who::Nobody,
+                        next: say!(self, "next.in_flight", until = self.exact(*until)),
+                    },
+                }
+            }
+            WhyNotYet::Expired { at } => Said {
+                happened: say!(self, "waiting.expired", at = self.when(*at)),
+                who: Who::Nobody,
+                next: say!(self, "next.expiring"),
+            },
+            WhyNotYet::Paused { by, since, reason } => Said {
+                happened: say!(
+                    self,
+                    "waiting.paused",
+                    app = clean(app),
+                    by = clean(by),
+                    since = self.when(*since),
+                    reason = self.given(reason.as_deref())
+                ),
+                who: Who::Operator,
+                next: say!(self, "next.paused", app = clean(app)),
+            },
+            WhyNotYet::BreakerOpen {
+                until,
+                since,
+                reason,
+                errcode,
+                probing,
+            } => {
+                let cause = self.cause(reason.as_deref(), *errcode);
+                let since = since.map_or_else(String::new, |since| {
+                    say!(self, "waiting.since", at = self.when(since))
+                });
+                let (who, next) = self.remedy(reason.as_deref());
+                let happened = if *probing {
+                    say!(self, "waiting.probing", cause = cause, since = since)
+                } else {
+                    let until = self.when(*until);
+                    say!(
+                        self,
+                        "waiting.breaker",
+                        cause = cause,
+                        since = since,
+                        until = until
+                    )
+                };
+                Said {
+                    happened,
+                    who,
+                    next,
+                }
+            }
+            WhyNotYet::RetryAt {
+                at,
+                attempt,
+                reason,
+                errcode,
+                unknown,
+            } => {
+                let cause = self.cause(reason.as_deref(), *errcode);
+                let at = self.when(*at);
+                calm(if *unknown {
+                    say!(
+                        self,
+                        "waiting.retry_unknown",
+                        n = attempt,
+                        cause = cause,
+                        at = at
+                    )
+                } else {
+                    say!(self, "waiting.retry", n = attempt, cause = cause, at = at)
+                })
+            }
+            WhyNotYet::Scheduled { at } => {
+                calm(say!(self, "waiting.scheduled", at = self.when(*at)))
+            }
+            WhyNotYet::Behind { id } => Said {
+                happened: say!(self, "waiting.behind", id = id),
+                who: Who::Support,
+                next: say!(self, "next.behind", id = id),
+            },
+            WhyNotYet::TakeOver {
+                daemon,
+                attempt,
+                since,
+            } => calm(say!(
+                self,
+                "waiting.take_over",
+                daemon = clean(daemon),
+                n = attempt,
+                since = self.when(*since)
+            )),
+            WhyNotYet::Queued { since, ahead, eta } => {
+                let waited = self.now - *since;
+                let happened = say!(
+                    self,
+                    "waiting.queued",
+                    span = self.span(waited),
+                    ahead = ahead
+                );
+                match eta {
+                    Some(eta) => Said {
+                        happened,
+                        who: Who::Nobody,
+                        next: say!(self, "next.queued", eta = self.when(*eta)),
+                    },
+                    None if waited.num_seconds() < LONG_WAIT_SECONDS => calm(happened),
+                    None => Said {
+                        happened,
+                        who: Who::Operator,
+                        next: say!(self, "next.no_daemon"),
+                    },
+                }
+            }
+        }
+    }
+
+    /// A reason a person typed, or the word for none.
+    pub fn given(&self, reason: Option<&str>) -> String {
+        match reason.map(clean).filter(|text| !text.trim().is_empty()) {
+            Some(text) => text,
+            None => say!(self, "given.none"),
+        }
+    }
+}
