@@ -7,7 +7,6 @@
 mod dispatcher;
 
 use std::collections::HashSet;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -19,8 +18,8 @@ use uuid::Uuid;
 use dispatcher::Dispatcher;
 
 use crate::books::Counts;
-use crate::say;
 use crate::stage::Stage;
+use crate::{Ending, say};
 
 /// From the last assignment on. Longer than the longest wait the faults can cause.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -41,7 +40,7 @@ const DIFFICULT: [&str; 5] = [
     "once-lost-reply.ma-xin",
 ];
 
-pub(crate) async fn play(stage: &Stage, seed: u64) -> Result<ExitCode> {
+pub(crate) async fn play(stage: &Stage, seed: u64) -> Result<Ending> {
     eprintln!("demo: seed {seed}");
     let dispatcher = Dispatcher::new(stage, seed).await?;
     let mut script = Script {
@@ -56,9 +55,9 @@ pub(crate) async fn play(stage: &Stage, seed: u64) -> Result<ExitCode> {
     // Whatever happened, the ledgers tell how it stands.
     let as_promised = script.verdict().await?;
     Ok(if as_promised && played.is_ok() {
-        ExitCode::SUCCESS
+        Ending::Good
     } else {
-        ExitCode::FAILURE
+        Ending::Broken
     })
 }
 
@@ -187,7 +186,7 @@ impl Script<'_> {
             if self.stage.daemon.ended_by_itself().await {
                 bail!(
                     "the daemon ended by itself; its log: {}",
-                    self.stage.daemon_log().display()
+                    self.stage.daemon.log().display()
                 );
             }
             if begun.elapsed() > PATIENCE {
