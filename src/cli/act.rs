@@ -229,8 +229,8 @@ fn tell(desk: &Desk, told: &[Told]) -> Result<Exit> {
 
 pub(super) async fn retry(desk: &Desk, args: &RetryArgs) -> Result<Exit> {
     let mut conn = desk.connect().await?;
-    let voice = desk.voice(&mut conn).await?;
     let mut tx = session::acting(&mut conn).await?;
+    let voice = desk.voice(&mut tx).await?;
     let chosen = all(&mut tx, &args.ids, &voice).await?;
     let n = chosen.len();
     consent(
@@ -282,8 +282,8 @@ fn retried(it: &Notification, result: Retried, voice: &Voice) -> Told {
 
 pub(super) async fn cancel(desk: &Desk, args: &CancelArgs) -> Result<Exit> {
     let mut conn = desk.connect().await?;
-    let voice = desk.voice(&mut conn).await?;
     let mut tx = session::acting(&mut conn).await?;
+    let voice = desk.voice(&mut tx).await?;
     let chosen = all(&mut tx, &args.ids, &voice).await?;
     let n = chosen.len();
     consent(
