@@ -51,10 +51,17 @@ pub async fn run(
             .context("read DATABASE_URL")?,
         config.database.pooler,
     );
+    let mut targets = Vec::new();
+    for app in &config.apps {
+        let fence = Arc::new(FleetFence(Mutex::new(database.line())));
+        let target = WechatTarget::new(wechat_settings(app), fence)?;
+        targets.push((app.name.clone(), Arc::new(target)));
+    }
     let health = Arc::new(Health {
         metrics: metrics.clone(),
         line: Mutex::new(database.line()),
         apps: config.apps.iter().map(|app| app.name.clone()).collect(),
+        targets: targets.clone(),
         stopping: AtomicBool::new(false),
     });
     if let Some(listen) = config.http_listen {
@@ -69,15 +76,16 @@ pub async fn run(
     }
 
     let mut lanes = JoinSet::new();
-    for app in &config.apps {
+    for (app, (_, target)) in config.apps.iter().zip(targets) {
         lanes.spawn(lane(
             &config,
             app,
+            target,
             &database,
             metrics.clone(),
             until,
             stop.clone(),
-        )?);
+        ));
     }
     let mut upkeep = JoinSet::new();
     upkeep.spawn(keep_partitions(database.line()));
@@ -109,16 +117,13 @@ pub async fn run(
 fn lane(
     config: &Config,
     app: &AppConfig,
+    target: Arc<WechatTarget>,
     database: &Database,
     metrics: Arc<Metrics>,
     until: Until,
     stop: watch::Receiver<bool>,
-) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
+) -> impl Future<Output = Result<()>> + Send + use<> {
     let slots = app.slots as usize;
-    let target = WechatTarget::new(
-        wechat_settings(app),
-        Arc::new(FleetFence(Mutex::new(database.line()))),
-    )?;
     let (recorder, writer) = Recorder::start(
         database.line(),
         app.name.clone(),
@@ -149,10 +154,10 @@ fn lane(
             metrics,
         }),
     };
-    Ok(async move {
+    async move {
         relay.run(until, stop).await?;
         writer.await.context("the recorder broke off")
-    })
+    }
 }
 
 /// Everything that must hold before the first claim.
