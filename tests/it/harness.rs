@@ -59,3 +59,15 @@ pub(crate) async fn ids_of(claimer: &mut Claimer, slots: usize) -> Vec<i64> {
     ids.sort_unstable();
     ids
 }
+
+/// Waits until the count is no longer zero; polled, because only the database knows.
+pub(crate) async fn appears(pool: &PgPool, count: &'static str) {
+    let give_up = tokio::time::Instant::now() + Duration::from_secs(60);
+    while number(pool, count).await == 0 {
+        assert!(
+            tokio::time::Instant::now() < give_up,
+            "not within a minute: {count}"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
