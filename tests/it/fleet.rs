@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
-use outboxd::config::{Config, Needs, Sources};
+use outboxd::config::{Config, FileText, Needs, Sources};
 use outboxd::relay::Until;
 use sqlx::{ConnectOptions, PgPool};
 use tokio::process::{Child, Command};
@@ -17,6 +17,8 @@ pub(crate) struct Fleet {
     pub(crate) pool: PgPool,
     pub(crate) sim: WechatSim,
     env: BTreeMap<String, String>,
+    /// The configuration file, for daemons in this process.
+    file: Option<String>,
 }
 
 impl Fleet {
@@ -55,12 +57,24 @@ impl Fleet {
             pool: pool.clone(),
             sim,
             env,
+            file: None,
         }
     }
 
     pub(crate) fn set(&mut self, name: &str, value: &str) -> &mut Fleet {
         self.env.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    pub(crate) fn unset(&mut self, name: &str) -> &mut Fleet {
+        self.env.remove(name);
+        self
+    }
+
+    /// Gives the daemons in this process a configuration file that stands on no disk.
+    pub(crate) fn set_file(&mut self, text: String) {
+        self.set("OUTBOXD_CONFIG", "outboxd.toml");
+        self.file = Some(text);
     }
 
     pub(crate) fn env(&self) -> &BTreeMap<String, String> {
@@ -70,6 +84,14 @@ impl Fleet {
     fn config(&self) -> Config {
         let mut sources = Sources::from_system(BTreeMap::new());
         sources.env = self.env.clone();
+        let file = self.file.clone();
+        sources.read_file = Box::new(move |path| match &file {
+            Some(text) if path.ends_with("outboxd.toml") => Ok(FileText {
+                text: text.clone(),
+                open_to_all: false,
+            }),
+            _ => Err(std::io::ErrorKind::NotFound.into()),
+        });
         Config::load(&sources, Needs::Everything).unwrap_or_else(|refused| panic!("{refused:?}"))
     }
 
