@@ -138,6 +138,18 @@ impl Fleet {
         command
     }
 
+    /// Runs the program to its end.
+    pub(crate) async fn ask(&self, arguments: &[&str]) -> Said {
+        self.ask_as(&[], arguments).await
+    }
+
+    /// The same, with some variables different.
+    pub(crate) async fn ask_as(&self, env: &[(&str, &str)], arguments: &[&str]) -> Said {
+        let mut command = self.command(arguments);
+        command.envs(env.iter().copied()).stdin(Stdio::null());
+        Said::by(command).await
+    }
+
     /// Waits until no row is left in the outbox; polled, because only the database knows.
     pub(crate) async fn settled(&self) {
         let give_up = tokio::time::Instant::now() + Duration::from_secs(120);
@@ -216,6 +228,38 @@ impl Fleet {
             .fetch_one(&self.pool)
             .await
             .unwrap()
+    }
+}
+
+/// What a program that ended has said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    /// None: a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Said {
+    pub(crate) async fn by(mut command: Command) -> Said {
+        let ended = tokio::time::timeout(Duration::from_secs(60), command.output());
+        let output = ended.await.expect("it ends within a minute").unwrap();
+        Said {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn ends_with(self, code: i32) -> Said {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }
 }
 

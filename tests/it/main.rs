@@ -7,6 +7,7 @@ mod harness;
 
 mod chaos;
 mod claim;
+mod cli;
 mod enqueue;
 mod errcodes;
 mod plan;
