@@ -5,6 +5,7 @@
 mod fleet;
 mod harness;
 
+mod canary;
 mod chaos;
 mod claim;
 mod cli;
