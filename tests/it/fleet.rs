@@ -2,6 +2,8 @@
 //! production, or as processes of their own, to be stopped, paused and killed.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -19,6 +21,8 @@ pub(crate) struct Fleet {
     env: BTreeMap<String, String>,
     /// The configuration file, for daemons in this process.
     file: Option<String>,
+    /// What the processes print.
+    log: PathBuf,
 }
 
 impl Fleet {
@@ -58,6 +62,7 @@ impl Fleet {
             sim,
             env,
             file: None,
+            log: std::env::temp_dir().join(format!("outboxd-it-{}.log", uuid::Uuid::new_v4())),
         }
     }
 
@@ -75,10 +80,6 @@ impl Fleet {
     pub(crate) fn set_file(&mut self, text: String) {
         self.set("OUTBOXD_CONFIG", "outboxd.toml");
         self.file = Some(text);
-    }
-
-    pub(crate) fn env(&self) -> &BTreeMap<String, String> {
-        &self.env
     }
 
     fn config(&self) -> Config {
@@ -119,11 +120,19 @@ impl Fleet {
         Daemon { stop, task }
     }
 
-    /// A daemon that is a process of its own. It dies with this value.
+    /// A daemon that is a process of its own. It dies with this value; what it prints is searched for secrets
+    /// when the fleet ends.
     pub(crate) fn process(&self, arguments: &[&str]) -> Child {
+        let log = || {
+            File::options()
+                .append(true)
+                .create(true)
+                .open(&self.log)
+                .unwrap()
+        };
         self.command(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stdout(log())
+            .stderr(log())
             .spawn()
             .unwrap()
     }
@@ -204,6 +213,15 @@ impl Fleet {
                 _ => assert_eq!(messages, 0, "{key} is {status}, said to be certain"),
             }
         }
+        let leaks: i64 = sqlx::query_scalar(
+            "select count(*) from outboxd.notification_attempt where position($1 in detail) + position($2 in detail) > 0",
+        )
+        .bind(TOKEN)
+        .bind(&self.sim.settings().secret)
+        .fetch_one(&self.pool)
+        .await
+        .unwrap();
+        assert_eq!(leaks, 0, "a secret was stored");
         let broken: Vec<(i64, i32, i64, i32)> = sqlx::query_as(
             "select s.id, s.attempts, count(a.attempt), coalesce(max(a.attempt), 0)
                from outboxd.notification_delivery s left join outboxd.notification_attempt a on a.notification_id = s.id
@@ -228,6 +246,28 @@ impl Fleet {
             .fetch_one(&self.pool)
             .await
             .unwrap()
+    }
+}
+
+/// How a token of the simulated WeChat begins.
+const TOKEN: &str = "80_canary_token_";
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        let _ = std::fs::remove_file(&self.log);
+        let log = String::from_utf8_lossy(&log);
+        if std::thread::panicking() {
+            let skipped = log.lines().count().saturating_sub(30);
+            let last: Vec<&str> = log.lines().skip(skipped).collect();
+            println!("the processes' last words:\n{}", last.join("\n"));
+            return;
+        }
+        let secret = self.sim.settings().secret.as_str();
+        let leak = log
+            .lines()
+            .find(|line| [TOKEN, secret].iter().any(|it| line.contains(it)));
+        assert_eq!(leak, None, "a secret was printed");
     }
 }
 
