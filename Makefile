@@ -15,6 +15,7 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
 
 demo: toolchain ## a CRM, a simulated WeChat, outboxd and its page; Ctrl-C ends it; ONCE=1: one message, then exit
+	@cargo build --locked --bin outboxd --example demo
 	@.ci/postgres cargo run --quiet --locked --example demo -- $(if $(ONCE),--once)
 
 test: export OUTBOXD_TEST_CLUSTER := fast

@@ -28,7 +28,8 @@ use crate::outbox::line::{Database, Line, answered, behind_transaction_pooler, j
 use crate::outbox::{schema, state};
 use crate::policy::{Policy, RetrySchedule};
 use crate::recorder::Recorder;
-use crate::relay::{Lane, Relay, Until};
+use crate::relay::{Relay, Until};
+use crate::step::Lane;
 use crate::wechat::{ForcedRefresh, WechatSettings, WechatTarget};
 
 const PARTITIONS_EVERY: Duration = Duration::from_secs(3600);

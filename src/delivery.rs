@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::catalogue::{self, Entry};
+use crate::catalogue::{self, Entry, Pause};
 use crate::notification::Claim;
 
 /// Whatever delivers a notification. The product has one: [`crate::wechat::WechatTarget`].
@@ -119,14 +119,6 @@ pub enum FailureKind {
     Permanent,
     /// The target or our credentials are broken: the app pauses, the row pays nothing.
     Outage(Pause),
-}
-
-/// How long an app pauses before one row probes whether the outage is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pause {
-    For(Duration),
-    /// Daily quota: until 00:05 in UTC+8, when it is assumed to start anew.
-    UntilTomorrow,
 }
 
 /// How far an attempt came. Everything from [`Phase::Sent`] on can no longer be proven "not sent" by us.

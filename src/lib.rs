@@ -1,4 +1,25 @@
 //! outboxd: every assignment written to the outbox is called until it is settled, and can be explained.
+//!
+//! ```text
+//!  CRM's tx ──insert──▶ notification_outbox
+//!                           │ outbox::claim     one statement: lease it, count the attempt
+//!                           ▼
+//!                         Claim ──▶ Target::deliver ──▶ Outcome     wechat: token ▸ call ▸ read the answer
+//!                           step                         │ policy::decide    pure: attempt × outcome → transition
+//!                                                        ▼
+//!                       outbox::record ◀── recorder ◀── Transition  one statement, fenced by the lease token
+//!                           │
+//!                           ▼
+//!                       outbox::inspect ──▶ cli, words · health, metrics
+//! ```
+//!
+//! In reading order: [`notification`] and [`delivery`] are the nouns, [`catalogue`] says what every code means,
+//! [`policy`] what becomes of a row; [`outbox`] holds every statement, [`wechat`] every call; [`step`] is one row's way,
+//! [`relay`] the loop, [`recorder`] the writing end; [`daemon`] puts the real parts together; [`cli`] and [`words`] speak
+//! to people, [`health`] and [`metrics`] to machines; [`config`] says what is meant by what was typed.
+//!
+//! Deliberately absent: a janitor (a lapsed lease is taken by the ordinary claim), a leader (every duty may run anywhere),
+//! a lock or transaction during a call, a clock of our own (the database's counts), and the words "exactly once".
 
 pub mod catalogue;
 pub mod cli;
@@ -14,6 +35,7 @@ pub mod policy;
 pub mod recorder;
 pub mod relay;
 pub mod secret;
+pub mod step;
 pub mod wechat;
 pub mod words;
 

@@ -1,29 +1,26 @@
 //! The relay: the one place where database and target meet.
 //!
-//! It claims as many rows as it has free call slots, so nothing waits in memory with its lease running; steps each
-//! through [`step`]; and hands what became of it to the recorder. Polling is the truth: at once again after a full
-//! batch, shortly after a hit, backing off when idle. An app's gate may be shut; then one row, let through by one
+//! It claims as many rows as it has free call slots, so nothing waits in memory with its lease running, and
+//! starts a [`step`] for each. Polling is the truth: at once again after a full batch, shortly after a hit,
+//! backing off when idle. An app's gate may be shut; then one row, let through by one
 //! daemon of the fleet, probes whether the trouble is over, and the width of the lane grows again from one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use rand::RngExt;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tracing::{Instrument, error, info, info_span, warn};
 
-use crate::catalogue;
-use crate::delivery::{Outcome, Phase, Sealed, Target};
-use crate::metrics::Metrics;
-use crate::notification::{Claim, Status};
+use crate::catalogue::{Entry, Pause};
+use crate::delivery::Target;
+use crate::notification::Claim;
 use crate::outbox::claim::{Claimer, Reach};
 use crate::outbox::line::jittered;
-use crate::outbox::record::Ending;
 use crate::outbox::state::{self, Gate};
-use crate::policy::{self, Health, Policy, Transition};
-use crate::recorder::Recorder;
+use crate::policy::{self, Health, Transition};
+use crate::step::{Lane, Stepped, ending, step};
 
 /// The poll after one that found something, but less than there was room for.
 const POLL_AFTER_HIT: Duration = Duration::from_millis(50);
@@ -39,135 +36,12 @@ pub struct Relay<T> {
     pub lane: Arc<Lane<T>>,
 }
 
-/// What every step of a lane shares.
-pub struct Lane<T> {
-    pub app: String,
-    pub target: T,
-    pub policy: Policy,
-    pub recorder: Recorder,
-    pub metrics: Arc<Metrics>,
-}
-
 /// When the relay ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
     Stopped,
     /// Nothing is due any more.
     Drained,
-}
-
-/// One row's whole way through the daemon. The span's fields stand in everything logged below it.
-async fn step<T: Target>(lane: Arc<Lane<T>>, claim: Claim) -> Stepped {
-    let started = Instant::now();
-    let (outcome, transition) = match lane.policy.refuse(&claim) {
-        Some(transition) => (None, transition),
-        None => {
-            // The target has deadlines of its own; this one only guards the lease against a target without.
-            let outcome =
-                match tokio::time::timeout(claim.time_left(), lane.target.deliver(&claim)).await {
-                    Ok(outcome) => outcome,
-                    Err(_) => Outcome::Unknown(crate::delivery::Unknown {
-                        phase: Phase::Sent,
-                        why: catalogue::local::TIMED_OUT,
-                        errcode: None,
-                        detail: None,
-                    }),
-                };
-            let transition = lane.policy.decide(&claim, &outcome, rand::rng().random());
-            (Some(outcome), transition)
-        }
-    };
-    let called_for = outcome.as_ref().map(|_| started.elapsed());
-    let transition = seal_before_dead(&lane, &claim, transition).await;
-
-    let stepped = Stepped {
-        health: outcome.as_ref().map_or(Health::Neutral, policy::health),
-        why: outcome
-            .as_ref()
-            .map(|outcome| (outcome.why(), outcome.errcode())),
-    };
-    lane.recorder
-        .record(ending(&claim, outcome, transition, called_for))
-        .await;
-    stepped
-}
-
-/// "Dead" must be the truth: a row that may have arrived is sealed at the receiver first.
-async fn seal_before_dead<T: Target>(
-    lane: &Lane<T>,
-    claim: &Claim,
-    transition: Transition,
-) -> Transition {
-    let Transition::Settle {
-        status,
-        reason,
-        may_have_arrived: true,
-    } = transition
-    else {
-        return transition;
-    };
-    if claim.time_left() < lane.policy.call_timeout {
-        return transition;
-    }
-    match lane.target.seal(claim).await {
-        Sealed::Delivered(_) => Transition::Settle {
-            status: Status::Delivered,
-            reason: catalogue::local::ACCEPTED_DUPLICATE,
-            may_have_arrived: false,
-        },
-        Sealed::NotSent => Transition::Settle {
-            status,
-            reason,
-            may_have_arrived: false,
-        },
-        Sealed::Unknown => Transition::Settle {
-            status,
-            reason,
-            may_have_arrived: true,
-        },
-    }
-}
-
-fn ending(
-    claim: &Claim,
-    outcome: Option<Outcome>,
-    transition: Transition,
-    latency: Option<Duration>,
-) -> Ending {
-    let msgid = match &outcome {
-        Some(Outcome::Delivered(receipt)) => receipt.msgid.clone(),
-        _ => None,
-    };
-    let (phase, word, why) = match (&outcome, &transition) {
-        (Some(outcome), _) => (outcome.phase(), outcome.word(), outcome.why()),
-        (None, Transition::Settle { reason, .. }) => (Phase::NotCalled, "released", *reason),
-        (None, Transition::Requeue { .. }) => {
-            (Phase::NotCalled, "released", catalogue::local::RELEASED)
-        }
-    };
-    Ending {
-        id: claim.id,
-        lease_token: claim.lease_token,
-        attempt: claim.attempt,
-        transition,
-        phase,
-        outcome: word,
-        why,
-        errcode: outcome.as_ref().and_then(Outcome::errcode),
-        detail: outcome
-            .as_ref()
-            .and_then(|outcome| outcome.detail().map(crate::delivery::clean)),
-        msgid,
-        latency,
-        ended_at: Instant::now(),
-        lease_ends_at: claim.claimed_at + claim.lease,
-    }
-}
-
-/// What a finished step tells the loop about the target.
-struct Stepped {
-    health: Health,
-    why: Option<(&'static catalogue::Entry, Option<i32>)>,
 }
 
 /// The loop's memory between two turns.
@@ -371,13 +245,8 @@ impl<T: Target> Relay<T> {
                 if !probing && pace.silent < policy::BREAKER_AFTER {
                     return;
                 }
-                self.open(
-                    pace,
-                    crate::delivery::Pause::For(policy::BREAKER_PAUSE),
-                    why,
-                    errcode,
-                )
-                .await
+                self.open(pace, Pause::For(policy::BREAKER_PAUSE), why, errcode)
+                    .await
             }
             (Health::Doubtful(_), Some(_))
                 if !probing && !std::mem::replace(&mut pace.doubtful, true) =>
@@ -406,8 +275,8 @@ impl<T: Target> Relay<T> {
     async fn open(
         &mut self,
         pace: &mut Pace,
-        pause: crate::delivery::Pause,
-        why: &'static catalogue::Entry,
+        pause: Pause,
+        why: &'static Entry,
         errcode: Option<i32>,
     ) -> Result<()> {
         pace.width = 1;

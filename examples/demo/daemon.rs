@@ -4,7 +4,7 @@
 //! (an id is not given out again before its holder has waited for it).
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -56,6 +56,11 @@ impl Daemon {
             log,
             slot: Mutex::default(),
         }
+    }
+
+    /// Everything it says goes there.
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
     }
 
     /// Runs another of the program's commands to its end, with the same settings.
@@ -136,6 +141,11 @@ impl Daemon {
         Ok(())
     }
 
+    /// Neither killed nor stopped by us, and yet it is gone.
+    pub(crate) async fn ended_by_itself(&self) -> bool {
+        self.health().await.how_it_ended == Some("ended")
+    }
+
     pub(crate) async fn health(&self) -> Health {
         let mut slot = self.slot.lock().await;
         notice_the_end(&mut slot);
@@ -149,9 +159,19 @@ impl Daemon {
 
     fn command(&self, command: &str) -> Command {
         let mut process = Command::new(&self.program);
+        // The visitor's own settings stay out, be they in the environment or in a file lying around here.
+        for (name, _) in std::env::vars_os() {
+            let is_ours = name.to_str().is_some_and(|name| {
+                name.starts_with("OUTBOXD_") || name.starts_with("MINIPROGRAM_")
+            });
+            if is_ours {
+                process.env_remove(name);
+            }
+        }
         process
             .arg(command)
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .current_dir(std::env::temp_dir())
             .stdin(Stdio::null())
             // Ctrl-C in a terminal reaches a whole process group; this one is stopped by us, in order.
             .process_group(0)

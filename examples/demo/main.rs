@@ -17,7 +17,7 @@ mod stage;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -71,22 +71,39 @@ async fn demonstrate(args: &Args) -> Result<ExitCode> {
         stage = Stage::put_up(args) => stage?,
         () = &mut told_to_stop => return Ok(ExitCode::from(130)),
     };
-    let outcome = tokio::select! {
-        outcome = play(args, &stage) => outcome,
-        () = &mut told_to_stop => Ok(if args.once { ExitCode::from(130) } else { ExitCode::SUCCESS }),
+    let ending = tokio::select! {
+        ending = play(args, &stage) => ending,
+        () = &mut told_to_stop => Ok(if args.once { Ending::Interrupted } else { Ending::Good }),
     };
-    stage.take_down().await?;
-    outcome
+    let log = stage.take_down().await?;
+    let code = match ending? {
+        Ending::Good => ExitCode::SUCCESS,
+        Ending::Interrupted => ExitCode::from(130),
+        Ending::Broken => {
+            eprintln!("demo: the daemon's log is kept in {}", log.display());
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    std::fs::remove_file(&log).with_context(|| format!("remove {}", log.display()))?;
+    Ok(code)
 }
 
-async fn play(args: &Args, stage: &Stage) -> Result<ExitCode> {
+/// How a demonstration ends.
+enum Ending {
+    Good,
+    Interrupted,
+    /// A promise was not kept.
+    Broken,
+}
+
+async fn play(args: &Args, stage: &Stage) -> Result<Ending> {
     if args.once {
         return once::play(stage, args.seed.unwrap_or_else(rand::random)).await;
     }
     say(format_args!(
         "The demo is on {}  (Ctrl-C ends it; the daemon's log: {})",
         stage.url(),
-        stage.daemon_log().display()
+        stage.daemon.log().display()
     ));
     std::future::pending().await
 }

@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use sqlx::PgPool;
@@ -14,12 +15,16 @@ use sqlx::postgres::PgPoolOptions;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 use wechat_sim::WechatSim;
 
 use crate::books::{Books, Expectation};
 use crate::daemon::Daemon;
 use crate::phones::Phones;
 use crate::{Args, crm, page};
+
+/// A cold start with the schema to check takes a second; a busy machine needs more.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Stage {
     pub(crate) pool: PgPool,
@@ -28,7 +33,6 @@ pub(crate) struct Stage {
     pub(crate) books: Arc<Mutex<Books>>,
     pub(crate) http: reqwest::Client,
     address: SocketAddr,
-    daemon_log: PathBuf,
     site: JoinHandle<()>,
     _wechat: WechatSim,
 }
@@ -36,8 +40,7 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) async fn put_up(args: &Args) -> Result<Stage> {
         let program = the_daemons_program(args.outboxd.as_deref())?;
-        let daemon_log =
-            std::env::temp_dir().join(format!("outboxd-demo-{}.log", std::process::id()));
+        let log = std::env::temp_dir().join(format!("outboxd-demo-{}.log", std::process::id()));
         let pool = PgPoolOptions::new()
             .max_connections(8)
             .connect(&args.database_url)
@@ -47,8 +50,9 @@ impl Stage {
         let wechat = WechatSim::start(wechat_sim::Settings::default()).await?;
         let http = http_client()?;
         let phones = Phones::at(&wechat.base_url(), http.clone());
-        let settings = settings(&args.database_url, &wechat.base_url());
-        let daemon = Arc::new(Daemon::new(program, settings, daemon_log.clone()));
+        let health = first_free(0).await?.local_addr()?;
+        let settings = settings(&args.database_url, &wechat.base_url(), health);
+        let daemon = Arc::new(Daemon::new(program, settings, log));
 
         daemon.run_once("migrate").await?;
         crm::set_up(&pool).await.context("make the CRM's tables")?;
@@ -77,6 +81,7 @@ impl Stage {
         });
 
         daemon.start().await?;
+        until_ready(&daemon, &http, health).await?;
         Ok(Stage {
             pool,
             phones,
@@ -84,38 +89,35 @@ impl Stage {
             books,
             http,
             address,
-            daemon_log,
             site,
             _wechat: wechat,
         })
     }
 
     /// The daemon first: its last calls still need a WeChat to talk to and a database to write in.
-    pub(crate) async fn take_down(self) -> Result<()> {
+    /// Leaves the daemon's log.
+    pub(crate) async fn take_down(self) -> Result<PathBuf> {
         self.daemon.stop().await?;
         self.site.abort();
         self.pool.close().await;
-        Ok(())
+        Ok(self.daemon.log().to_owned())
     }
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
-
-    pub(crate) fn daemon_log(&self) -> &Path {
-        &self.daemon_log
-    }
 }
 
 /// What an operator would put into the environment, with short times.
-fn settings(database_url: &str, wechat: &str) -> Vec<(&'static str, String)> {
+fn settings(database_url: &str, wechat: &str, health: SocketAddr) -> Vec<(&'static str, String)> {
+    let health = health.to_string();
     [
         ("DATABASE_URL", database_url),
         ("MINIPROGRAM_APPID", "wx-demo-appid"),
         ("MINIPROGRAM_APPSECRET", "demo-secret"),
         ("MINIPROGRAM_CLOUD_ENV", "cloud1-demo"),
         ("OUTBOXD_WECHAT_BASE_URL", wechat),
-        ("OUTBOXD_HTTP_LISTEN", "off"),
+        ("OUTBOXD_HTTP_LISTEN", &health),
         // The demo's cluster is thrown away with its data; a real daemon refuses one that may forget.
         ("OUTBOXD_UNSAFE_DURABILITY", "true"),
         ("OUTBOXD_CALL_TIMEOUT", "2s"),
@@ -126,6 +128,22 @@ fn settings(database_url: &str, wechat: &str) -> Vec<(&'static str, String)> {
     .into_iter()
     .map(|(name, value)| (name, value.to_owned()))
     .collect()
+}
+
+/// Waits until the daemon says that it is ready: what it does first is no part of what is shown.
+async fn until_ready(daemon: &Daemon, http: &reqwest::Client, health: SocketAddr) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let answer = http.get(format!("http://{health}/readyz")).send().await;
+        if answer.is_ok_and(|answer| answer.status().is_success()) {
+            return Ok(());
+        }
+        if daemon.ended_by_itself().await || begun.elapsed() > PATIENCE {
+            let log = std::fs::read_to_string(daemon.log()).unwrap_or_default();
+            bail!("the daemon does not become ready; it says:\n{log}");
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// What the script knows: the ids say who has not subscribed.
@@ -141,7 +159,9 @@ fn by_the_script(recipient: &str) -> Expectation {
 /// `target/<profile>/examples/demo`.
 fn the_daemons_program(asked_for: Option<&Path>) -> Result<PathBuf> {
     if let Some(program) = asked_for {
-        return Ok(program.to_owned());
+        return program
+            .canonicalize()
+            .with_context(|| format!("find {}", program.display()));
     }
     let here = std::env::current_exe().context("find the demo's own program")?;
     let profile = here

@@ -8,7 +8,7 @@ mod table;
 pub use markdown::to_markdown;
 pub use table::ENTRIES;
 
-use crate::delivery::Pause;
+use std::time::Duration;
 
 /// One cause. Several codes may share it.
 #[derive(Debug)]
@@ -55,6 +55,14 @@ pub enum Kind {
     Unknown,
     /// The token was refused: refresh once within the attempt.
     TokenRefused,
+}
+
+/// How long an app pauses before one row probes whether the outage is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    For(Duration),
+    /// Daily quota: until 00:05 in UTC+8, when it is assumed to start anew.
+    UntilTomorrow,
 }
 
 /// Whose turn it is.

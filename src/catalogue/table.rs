@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::Kind::{
     Delivered, Outage, Permanent, Throttled, TokenRefused, Transient, Unknown, Unreachable,
 };
+use super::Pause;
 use super::{Entry, Origin, Who};
-use crate::delivery::Pause;
 
 const fn pause(seconds: u64) -> Pause {
     Pause::For(Duration::from_secs(seconds))
@@ -53,20 +53,20 @@ table! {
         zh "微信凭证接口繁忙" "自动重试，无需处理"
         en "WeChat's token service is busy" "Retries by itself";
     secret_wrong Outage(CONFIG), Operator [Token 40001 40125]
-        zh "小程序密钥（AppSecret）有误，已暂停发送，不影响数据" "核对 MINIPROGRAM_APPSECRET，改正后自动恢复"
-        en "The AppSecret is wrong; sending is paused, nothing is lost" "Check MINIPROGRAM_APPSECRET; sending resumes by itself";
+        zh "小程序密钥（AppSecret）有误，不影响数据" "核对 MINIPROGRAM_APPSECRET，改正后自动恢复"
+        en "The AppSecret is wrong; nothing is lost" "Check MINIPROGRAM_APPSECRET; sending resumes by itself";
     appid_wrong Outage(CONFIG), Operator [Token 40013, Send 40013]
-        zh "小程序 AppID 有误，已暂停发送，不影响数据" "核对 MINIPROGRAM_APPID 的大小写和空格"
-        en "The AppID is wrong; sending is paused, nothing is lost" "Check MINIPROGRAM_APPID: case, spaces, the right mini program";
+        zh "小程序 AppID 有误，不影响数据" "核对 MINIPROGRAM_APPID 的大小写和空格"
+        en "The AppID is wrong; nothing is lost" "Check MINIPROGRAM_APPID: case, spaces, the right mini program";
     token_request_wrong Outage(CONFIG), Developer [Token 40002 41002 41004 43002]
-        zh "取凭证的请求格式不对，已暂停发送" "请开发人员检查设置和版本"
-        en "The token request is malformed; sending is paused" "A developer checks the settings and the version";
+        zh "取凭证的请求格式不对" "请开发人员检查设置和版本"
+        en "The token request is malformed" "A developer checks the settings and the version";
     ip_not_allowed Outage(CONFIG), Operator [Token 40164]
-        zh "服务器 IP 不在小程序白名单，已暂停发送" "把详情中的 IP 加入“开发设置 → IP 白名单”"
-        en "The server's IP is not in the whitelist; sending is paused" "Add the IP shown in the detail to the IP whitelist of the mini program";
+        zh "服务器 IP 不在小程序白名单" "把详情中的 IP 加入“开发设置 → IP 白名单”"
+        en "The server's IP is not in the whitelist" "Add the IP shown in the detail to the IP whitelist of the mini program";
     secret_frozen Outage(CONFIG), Operator [Token 40243]
-        zh "小程序密钥已冻结，已暂停发送" "在小程序后台解冻 AppSecret"
-        en "The AppSecret is frozen; sending is paused" "Unfreeze the AppSecret in the console";
+        zh "小程序密钥已冻结" "在小程序后台解冻 AppSecret"
+        en "The AppSecret is frozen" "Unfreeze the AppSecret in the console";
     token_quota Outage(TOMORROW), Operator [Token 45009]
         zh "今天取凭证的次数已用完，明天自动恢复" "查明谁在频繁取凭证；急用可在后台清零次数"
         en "Today's token quota is used up; resumes tomorrow" "Find out who fetches so often; the console can clear the quota";
@@ -74,11 +74,11 @@ table! {
         zh "这一分钟调用太多，一分钟后继续" "自动重试，无需处理"
         en "Too many calls this minute; goes on in a minute" "Retries by itself";
     token_forbidden Outage(CONFIG), Operator [Token 50004]
-        zh "该账号被禁止取凭证，已暂停发送" "在小程序后台查看账号状态"
-        en "The account may not fetch tokens; sending is paused" "Look at the account's state in the console";
+        zh "该账号被禁止取凭证" "在小程序后台查看账号状态"
+        en "The account may not fetch tokens" "Look at the account's state in the console";
     account_frozen Outage(CONFIG), Operator [Token 50007, Send 50002 50007]
-        zh "小程序账号被冻结或受限，已暂停发送" "在小程序后台处理账号限制"
-        en "The mini program's account is frozen or limited; sending is paused" "Resolve the limitation in the console";
+        zh "小程序账号被冻结或受限" "在小程序后台处理账号限制"
+        en "The mini program's account is frozen or limited" "Resolve the limitation in the console";
     managed_by_third_party Outage(CONFIG), Operator [Token 61024]
         zh "该小程序由第三方平台代管，不能直接取凭证" "改用该平台的凭证，或解除代管"
         en "A third-party platform manages this app; its own token is refused" "Use that platform's token or end the management";
@@ -92,8 +92,8 @@ table! {
         zh "管理员两次拒绝本服务器的 IP，24 小时内不可用" "请联系管理员，24 小时后自动再试"
         en "The administrator refused this server's IP twice; banned for 24 hours" "Talk to the administrator; retries after 24 hours";
     token_unknown_code Outage(CONFIG), Developer []
-        zh "取凭证失败，微信返回了不认识的错误码，已暂停发送" "请开发人员按错误码查微信文档"
-        en "No token: WeChat gave a code we do not know; sending is paused" "A developer looks the code up";
+        zh "取凭证失败，微信返回了不认识的错误码" "请开发人员按错误码查微信文档"
+        en "No token: WeChat gave a code we do not know" "A developer looks the code up";
     token_unreachable Unreachable, Operator []
         zh "取凭证时连不上微信，消息没有发出" "自动重试；持续超过几分钟请检查网络"
         en "WeChat's token service was not reached; nothing was sent" "Retries by itself; check the network if it lasts minutes";
@@ -101,31 +101,31 @@ table! {
         zh "取凭证时收到的不是微信的答复，消息没有发出" "自动重试；持续出现请检查代理或网关"
         en "The token answer was not WeChat's; nothing was sent" "Retries by itself; if it lasts, check proxies and gateways";
     token_still_refused Outage(CONFIG), Operator []
-        zh "换新后凭证仍被微信拒绝，已暂停发送" "检查是否有别的系统在强制刷新凭证"
-        en "The token is refused even after a refresh; sending is paused" "Check whether another system forces token refreshes";
+        zh "换新后凭证仍被微信拒绝" "检查是否有别的系统在强制刷新凭证"
+        en "The token is refused even after a refresh" "Check whether another system forces token refreshes";
 
     // ---- the gateway: the outer errcode ----
     token_refused TokenRefused, Operator [Outer 40001 40014 42001]
         zh "凭证过期或失效，消息没有发出" "自动换新凭证；反复出现请检查是否有别的系统在取凭证"
         en "The token was refused; nothing was sent" "Refreshed by itself; if it keeps happening, another system fetches tokens";
     request_wrong Outage(CONFIG), Developer [Outer 41001 40101 43002 43003 44002]
-        zh "调用云函数的请求格式不对，已暂停发送" "请开发人员检查设置和版本"
-        en "The call of the function is malformed; sending is paused" "A developer checks the settings and the version";
+        zh "调用云函数的请求格式不对" "请开发人员检查设置和版本"
+        en "The call of the function is malformed" "A developer checks the settings and the version";
     cloud_not_opened Outage(CONFIG), Operator [Outer 85088]
-        zh "该小程序没有开通云开发，已暂停发送" "在开发者工具里开通云开发"
-        en "Cloud development is not opened for this app; sending is paused" "Open it in the developer tools";
+        zh "该小程序没有开通云开发" "在开发者工具里开通云开发"
+        en "Cloud development is not opened for this app" "Open it in the developer tools";
     api_not_authorised Outage(CONFIG), Operator [Outer 48001 48004, BeforeSend 48001 48004, Send 48001 48004]
-        zh "接口没有权限或被封禁，已暂停发送" "在小程序后台查看接口权限"
-        en "The interface is not authorised or banned; sending is paused" "Look at the interface permissions in the console";
+        zh "接口没有权限或被封禁" "在小程序后台查看接口权限"
+        en "The interface is not authorised or banned" "Look at the interface permissions in the console";
     environment_wrong Outage(CONFIG), Operator [Outer -501000 -501005 -501006 -601012, BeforeSend -501000 -501005 -501006 -601012]
-        zh "云环境或函数名不对，或没有授权给该小程序，已暂停发送" "核对 MINIPROGRAM_CLOUD_ENV、函数名和环境授权"
-        en "The cloud environment or function is wrong or not authorised; sending is paused" "Check MINIPROGRAM_CLOUD_ENV, the function's name and who owns the environment";
+        zh "云环境或函数名不对，或没有授权给该小程序" "核对 MINIPROGRAM_CLOUD_ENV、函数名和环境授权"
+        en "The cloud environment or function is wrong or not authorised" "Check MINIPROGRAM_CLOUD_ENV, the function's name and who owns the environment";
     function_not_found Outage(CONFIG), Developer [Outer -501007 -501008 -501009 -501020 -501021 -601002, BeforeSend -501007 -501008 -501009 -501020 -501021 -601002]
-        zh "云函数没有部署，或名称、参数不对，已暂停发送" "部署 quickstartFunctions，核对函数名和环境"
-        en "The function is not deployed, or its name or parameters are wrong; sending is paused" "Deploy quickstartFunctions; check the name and the environment";
+        zh "云函数没有部署，或名称、参数不对" "部署 quickstartFunctions，核对函数名和环境"
+        en "The function is not deployed, or its name or parameters are wrong" "Deploy quickstartFunctions; check the name and the environment";
     cloud_no_permission Outage(CONFIG), Operator [Outer -501018 -501019 -601004 -601018, BeforeSend -501018 -501019 -601004 -601018]
-        zh "云资源不可用或没有权限，已暂停发送" "在云开发控制台查看资源状态和权限"
-        en "The cloud resource is unavailable or forbidden; sending is paused" "Look at resources and permissions in the cloud console";
+        zh "云资源不可用或没有权限" "在云开发控制台查看资源状态和权限"
+        en "The cloud resource is unavailable or forbidden" "Look at resources and permissions in the cloud console";
     cloud_quota Outage(TOMORROW), Operator [Outer 45009 -501003 -501015 -501016 -501017, BeforeSend 45009 -501003 -501015 -501016 -501017, Send -501015 -501016]
         zh "云开发的额度已用完，明天自动恢复" "升级套餐，或等到明天"
         en "The cloud quota is used up; resumes tomorrow" "Raise the plan or wait until tomorrow";
@@ -155,14 +155,14 @@ table! {
         zh "该员工没有绑定微信" "请该员工在小程序里登录绑定，然后重新发送"
         en "This person has no WeChat binding" "The person signs in to the mini program once; then send again";
     signature_refused Outage(CONFIG), Operator [BeforeSend 1003]
-        zh "云函数不认可签名，已暂停发送" "核对两边的签名密钥和服务器时间"
-        en "The function refused the signature; sending is paused" "Check the signing secret on both sides and the server's clock";
+        zh "云函数不认可签名" "核对两边的签名密钥和服务器时间"
+        en "The function refused the signature" "Check the signing secret on both sides and the server's clock";
     function_too_old Outage(CONFIG), Developer [BeforeSend 1002]
-        zh "云函数不认识这种请求，已暂停发送" "重新部署与本程序同版本的 quickstartFunctions"
-        en "The function does not know this kind of call; sending is paused" "Deploy the quickstartFunctions that came with this version";
+        zh "云函数不认识这种请求" "重新部署与本程序同版本的 quickstartFunctions"
+        en "The function does not know this kind of call" "Deploy the quickstartFunctions that came with this version";
     caller_refused Outage(CONFIG), Developer [BeforeSend 1005]
-        zh "云函数只接受服务器调用，已暂停发送" "请开发人员检查调用方式"
-        en "The function takes calls from servers only; sending is paused" "A developer checks how the function is called";
+        zh "云函数只接受服务器调用" "请开发人员检查调用方式"
+        en "The function takes calls from servers only" "A developer checks how the function is called";
     event_refused Permanent, Developer [BeforeSend 1001]
         zh "云函数看不懂这条通知，没有发送" "请开发人员检查通知内容和云函数版本"
         en "The function cannot read this notification; not sent" "A developer checks the payload and the function's version";
@@ -173,8 +173,8 @@ table! {
         zh "云数据库暂时出错，消息没有发出" "自动重试，无需处理"
         en "The cloud database failed for a moment; nothing was sent" "Retries by itself";
     function_setup_wrong Outage(CONFIG), Developer [BeforeSend -502002 -502003 -502004 -502005 -605101, Send -502003 -502005]
-        zh "云函数缺少数据集合或权限，已暂停发送" "请开发人员按部署清单建立集合"
-        en "The function lacks a collection or a permission; sending is paused" "A developer creates the collections of the deployment checklist";
+        zh "云函数缺少数据集合或权限" "请开发人员按部署清单建立集合"
+        en "The function lacks a collection or a permission" "A developer creates the collections of the deployment checklist";
 
     // ---- the send step ----
     not_subscribed Permanent, Recipient [Send 43101, BeforeSend 43101]
@@ -190,20 +190,20 @@ table! {
         zh "内容含有微信的敏感词，重试无用" "修改客户名称或备注里的敏感词，再重新发送"
         en "The content has a word WeChat forbids; retrying is useless" "Change the word in the customer's name or note; then send again";
     template_wrong Outage(CONFIG), Developer [Send 40037, BeforeSend 40037]
-        zh "消息模板不存在或已删除，已暂停发送" "请开发人员核对模板 ID"
-        en "The message template does not exist; sending is paused" "A developer checks the template id";
+        zh "消息模板不存在或已删除" "请开发人员核对模板 ID"
+        en "The message template does not exist" "A developer checks the template id";
     page_wrong Outage(CONFIG), Developer [Send 41030, BeforeSend 41030]
-        zh "跳转页面不在正式版小程序里，已暂停发送" "请开发人员核对页面路径（不以 / 开头），或发布小程序"
-        en "The page is not in the released mini program; sending is paused" "A developer checks the path (no leading /) or releases the mini program";
+        zh "跳转页面不在正式版小程序里" "请开发人员核对页面路径（不以 / 开头），或发布小程序"
+        en "The page is not in the released mini program" "A developer checks the path (no leading /) or releases the mini program";
     template_banned Outage(CONFIG), Operator [Send 43107, BeforeSend 43107]
-        zh "订阅消息能力或模板被封禁，已暂停发送" "在小程序后台查看封禁原因"
-        en "Subscribe messages or the template are banned; sending is paused" "Read the reason in the console";
+        zh "订阅消息能力或模板被封禁" "在小程序后台查看封禁原因"
+        en "Subscribe messages or the template are banned" "Read the reason in the console";
     function_no_openapi_permission Outage(CONFIG), Developer [Send -604101, BeforeSend -604101, Outer -604101]
-        zh "云函数没有发送订阅消息的权限，已暂停发送" "在 config.json 里加 subscribeMessage.send 后重新上传，十分钟后生效"
-        en "The function may not send subscribe messages; sending is paused" "Add subscribeMessage.send to its config.json and upload; takes ten minutes";
+        zh "云函数没有发送订阅消息的权限" "在 config.json 里加 subscribeMessage.send 后重新上传，十分钟后生效"
+        en "The function may not send subscribe messages" "Add subscribeMessage.send to its config.json and upload; takes ten minutes";
     function_calls_wrong_api Outage(CONFIG), Developer [Send -604100 -604104 41028 41029 10001 10002 10003 10004 10005 20001 20002 20003 20004 20005 20013 200011, BeforeSend -604100 -604104, Outer -604100 -604104]
-        zh "云函数调用了错误的微信接口，已暂停发送" "请开发人员检查云函数的代码"
-        en "The function calls the wrong WeChat interface; sending is paused" "A developer checks the function's code";
+        zh "云函数调用了错误的微信接口" "请开发人员检查云函数的代码"
+        en "The function calls the wrong WeChat interface" "A developer checks the function's code";
     message_quota Outage(TOMORROW), Operator [Send 45009]
         zh "今天的消息额度已用完，明天自动恢复" "等到明天，或在后台查看额度"
         en "Today's message quota is used up; resumes tomorrow" "Wait until tomorrow or look at the quota in the console";
@@ -245,11 +245,11 @@ table! {
         zh "请求太多，稍后再发" "自动重试，无需处理"
         en "Too many requests; goes on a little later" "Retries by itself";
     http_4xx Outage(CONFIG), Developer []
-        zh "请求被微信的网关拒绝，已暂停发送" "请开发人员检查设置、代理和版本"
-        en "WeChat's gateway refused the request; sending is paused" "A developer checks settings, proxies and the version";
+        zh "请求被微信的网关拒绝" "请开发人员检查设置、代理和版本"
+        en "WeChat's gateway refused the request" "A developer checks settings, proxies and the version";
     redirected Outage(CONFIG), Operator []
-        zh "微信地址被重定向到别处，未跟随，已暂停发送" "检查 base_url 和网络代理"
-        en "The address redirects elsewhere; not followed, sending is paused" "Check base_url and proxies";
+        zh "微信地址被重定向到别处，未跟随" "检查 base_url 和网络代理"
+        en "The address redirects elsewhere; not followed" "Check base_url and proxies";
 
     // ---- the receiver's own words ----
     wrong_key_echoed Unknown, Developer []

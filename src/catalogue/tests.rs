@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::Kind::{Delivered, Outage, Permanent, Throttled, TokenRefused, Transient, Unknown};
 use super::Origin::{BeforeSend, Http, Outer, Runtime, Send, Token};
+use super::Pause;
 use super::{ENTRIES, Kind, Origin, by_key, local, lookup, to_markdown};
-use crate::delivery::Pause;
 use crate::lang::Lang;
 
 const CONFIG: Kind = Outage(Pause::For(Duration::from_secs(300)));

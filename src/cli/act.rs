@@ -28,8 +28,9 @@ Examples:
   outboxd retry 4711 4712 4713 --yes --reason 'template fixed'
   outboxd list --status dead --reason template_wrong | cut -f1 | xargs outboxd retry --yes
 
-The notification keeps its id and its key, so a receiver that still has its receipt does not send twice.
-One that is accepted by WeChat is never sent again; one that may have arrived only with --yes.
+A notification keeps its id and its key, so a receiver that still has its receipt does not
+send twice. One that WeChat accepted is never sent again; one that may have arrived, only
+with --yes.
 Columns in a pipe: id, result, sentence. Exit code 1 when any was refused.")]
 pub(super) struct RetryArgs {
     /// Ids or keys.
@@ -229,8 +230,8 @@ fn tell(desk: &Desk, told: &[Told]) -> Result<Exit> {
 
 pub(super) async fn retry(desk: &Desk, args: &RetryArgs) -> Result<Exit> {
     let mut conn = desk.connect().await?;
-    let voice = desk.voice(&mut conn).await?;
     let mut tx = session::acting(&mut conn).await?;
+    let voice = desk.voice(&mut tx).await?;
     let chosen = all(&mut tx, &args.ids, &voice).await?;
     let n = chosen.len();
     consent(
@@ -282,8 +283,8 @@ fn retried(it: &Notification, result: Retried, voice: &Voice) -> Told {
 
 pub(super) async fn cancel(desk: &Desk, args: &CancelArgs) -> Result<Exit> {
     let mut conn = desk.connect().await?;
-    let voice = desk.voice(&mut conn).await?;
     let mut tx = session::acting(&mut conn).await?;
+    let voice = desk.voice(&mut tx).await?;
     let chosen = all(&mut tx, &args.ids, &voice).await?;
     let n = chosen.len();
     consent(

@@ -77,7 +77,8 @@ impl std::error::Error for Stop {}
 pub(super) fn explain(error: &anyhow::Error, lang: Lang) -> (Exit, Option<String>) {
     for cause in error.chain() {
         if let Some(stop) = cause.downcast_ref::<Stop>() {
-            return (stop.exit, Some(clean(&stop.sentence)));
+            let lines: Vec<String> = stop.sentence.lines().map(clean).collect();
+            return (stop.exit, Some(lines.join("\n")));
         }
         if let Some(refused) = cause.downcast_ref::<Refused>() {
             return (Exit::BadConfig, Some(refused.to_string()));
@@ -90,6 +91,9 @@ pub(super) fn explain(error: &anyhow::Error, lang: Lang) -> (Exit, Option<String
             && error.chain().all(|c| !c.is::<sqlx::Error>())
         {
             return (Exit::Ok, None);
+        }
+        if cause.is::<tokio::time::error::Elapsed>() {
+            return (Exit::Unreachable, Some(clean(&format!("{error:#}"))));
         }
         if let Some(sql) = cause.downcast_ref::<sqlx::Error>() {
             let (exit, sentence) = database(sql, lang);

@@ -52,8 +52,8 @@ pub(super) struct ResumeArgs {
 
 pub(super) async fn pause(desk: &Desk, args: &PauseArgs) -> Result<Exit> {
     let mut conn = desk.connect().await?;
-    let voice = desk.voice(&mut conn).await?;
     let mut tx = session::acting(&mut conn).await?;
+    let voice = desk.voice(&mut tx).await?;
     let by = by(args.actor.as_deref(), Some(&args.reason));
     let done = act::pause(&mut tx, &args.app, &by).await?;
     tx.commit().await?;
@@ -81,8 +81,8 @@ pub(super) async fn pause(desk: &Desk, args: &PauseArgs) -> Result<Exit> {
 
 pub(super) async fn resume(desk: &Desk, args: &ResumeArgs) -> Result<Exit> {
     let mut conn = desk.connect().await?;
-    let voice = desk.voice(&mut conn).await?;
     let mut tx = session::acting(&mut conn).await?;
+    let voice = desk.voice(&mut tx).await?;
     let by = by(args.actor.as_deref(), args.reason.as_deref());
     let breaker = if args.now {
         Breaker::Close

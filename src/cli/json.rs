@@ -99,6 +99,7 @@ pub(super) fn why_not_yet(why: Option<&WhyNotYet>, voice: &Voice) -> Value {
             json!({"at": stamp(*at, voice), "attempt": attempt, "reason": reason, "errcode": errcode,
                     "unknown": unknown})
         }
+        WhyNotYet::OnHold => json!({}),
         WhyNotYet::Behind { id } => json!({"id": id.0}),
         WhyNotYet::TakeOver {
             daemon,

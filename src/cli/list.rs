@@ -17,7 +17,7 @@ use crate::words::say;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  outboxd list                                  all that is unsettled, and what was settled in 24 hours
+  outboxd list                                  what is unsettled, and a day of what is settled
   outboxd list --status dead,expired --since 7d
   outboxd list --status held --app default
   outboxd list --reason not_subscribed --limit 200 --before 4711

@@ -40,7 +40,7 @@ use settings::{Settings, Typed};
 
 const EXAMPLES: &str = "\
 Examples:
-  outboxd why 10086                      did the people assigned to customer 10086 get their message?
+  outboxd why 10086                      was the news about 10086 accepted? if not, why?
   outboxd find 李女士                    a name, a phone number's tail, a recipient, an id
   outboxd show 4711                      everything that happened to notification 4711
   outboxd list --status dead --since 24h what was given up since yesterday
@@ -51,29 +51,33 @@ Exit codes:
   0 ok   1 failed, or a check found something   2 usage   3 not found
   4 bad configuration   5 database or WeChat unreachable   130/143 ended by a signal
 
-On a terminal the output is for people; in a pipe it is tab-separated lines without a header, in a stable
-order of columns (each verb's --help names them); with --json it is one object.";
+On a terminal the output is for people; in a pipe it is tab-separated lines without a header, in a
+stable order of columns (each verb's --help names them); with --json it is one object.";
+
+/// What may stand before or behind every verb.
+const EVERYWHERE: &str = "Everywhere";
 
 /// Delivers a CRM's notification outbox through a WeChat cloud function, and explains every row.
 #[derive(Debug, Parser)]
 #[command(name = "outboxd", version, arg_required_else_help = true, after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
     /// The configuration file.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The CRM's PostgreSQL; else the environment variable `DATABASE_URL`.
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "URL")]
     database_url: Option<String>,
     /// The language of sentences; else `OUTBOXD_LANG`, else the locale.
-    #[arg(long, global = true, value_enum)]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_enum)]
     lang: Option<Lang>,
     /// One JSON object instead of tables.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
     /// Whether to colour; `NO_COLOR` is heeded.
     #[arg(
         long = "color",
         global = true,
+        help_heading = EVERYWHERE,
         value_enum,
         default_value = "auto",
         value_name = "WHEN"

@@ -13,11 +13,12 @@ use super::out::{Form, Tone, safe};
 use super::{Desk, Exit};
 use crate::config::Needs;
 use crate::daemon;
-use crate::delivery::Outcome;
+use crate::delivery::{FailureKind, Outcome};
 use crate::notification::{AttemptNo, Claim, Key, LeaseToken, NotificationId};
 use crate::outbox::act::{self, Enqueue};
 use crate::outbox::session;
 use crate::wechat::{NeverForce, WechatTarget};
+use crate::words::cause::{cause, remedy};
 use crate::words::{Lang, say};
 
 #[derive(Debug, clap::Args)]
@@ -26,9 +27,9 @@ Examples:
   outboxd send-test --customer 10086 --user 42
   outboxd send-test --customer 10086 --user 42 --payload '{\"customerName\":\"李女士\"}' --store
 
-Without --store nothing is written anywhere: one token, one call, one answer. A real person gets a real
-message. Columns in a pipe: step, milliseconds, what it said; the last line is the verdict. Exit code 1 unless
-WeChat accepted it.")]
+Without --store nothing is written anywhere: one token, one call, one answer. A real person
+gets a real message. Columns in a pipe: step, milliseconds, what it said; the last line is
+the verdict. Exit code 0 only when WeChat accepted it, 5 when it could not be reached.")]
 pub(super) struct SendTestArgs {
     /// The customer's id.
     #[arg(long)]
@@ -91,9 +92,29 @@ pub(super) async fn send_test(desk: &Desk, args: &SendTestArgs) -> Result<Exit> 
     };
     let target = WechatTarget::new(daemon::wechat_settings(app), Arc::new(NeverForce))?;
     let rehearsal = target.rehearse(&claim).await;
-    let accepted = matches!(rehearsal.outcome, Outcome::Delivered(_));
     let why = rehearsal.outcome.why();
-    let (sentence, next) = why.text(desk.lang);
+    let errcode = rehearsal.outcome.errcode();
+    let sentence = cause(desk.lang, Some(why.key), errcode);
+    let next = remedy(desk.lang, Some(why.key)).1;
+    // Here nobody asks again, so what is unknown stays unknown.
+    let (mark, tone, detail, next, exit) = match &rehearsal.outcome {
+        Outcome::Delivered(_) => ("✓", Tone::Good, None, next, Exit::Ok),
+        Outcome::Failed(failure) => {
+            let exit = match failure.kind {
+                FailureKind::Unreachable => Exit::Unreachable,
+                FailureKind::Transient
+                | FailureKind::Throttled
+                | FailureKind::Permanent
+                | FailureKind::Outage(_) => Exit::Failed,
+            };
+            ("✗", Tone::Bad, failure.detail.as_deref(), next, exit)
+        }
+        Outcome::Unknown(unknown) => {
+            let next = say!(desk.lang, "send_test.unknown");
+            let detail = unknown.detail.as_deref();
+            ("?", Tone::Bad, detail, next, Exit::Failed)
+        }
+    };
     match desk.out.form {
         Form::Json => {
             let steps: Vec<Value> = rehearsal
@@ -102,8 +123,8 @@ pub(super) async fn send_test(desk: &Desk, args: &SendTestArgs) -> Result<Exit> 
                 .map(|step| json!({"step": step.name, "ms": step.took.as_millis(), "said": safe(&step.said)}))
                 .collect();
             desk.out.json(&json!({
-                "version": VERSION, "key": claim.key.0, "steps": steps, "accepted": accepted,
-                "cause": why.key, "errcode": rehearsal.outcome.errcode(), "sentence": sentence, "next": next,
+                "version": VERSION, "key": claim.key.0, "steps": steps, "accepted": exit == Exit::Ok,
+                "cause": why.key, "errcode": errcode, "sentence": sentence, "detail": detail.map(safe), "next": next,
             }))?;
         }
         Form::Lines => {
@@ -126,16 +147,15 @@ pub(super) async fn send_test(desk: &Desk, args: &SendTestArgs) -> Result<Exit> 
                     safe(&step.said)
                 ))?;
             }
-            let mark = if accepted {
-                desk.out.paint(Tone::Good, "✓")
-            } else {
-                desk.out.paint(Tone::Bad, "✗")
-            };
+            let mark = desk.out.paint(tone, mark);
             desk.out.line(&format!("{mark} {sentence}"))?;
+            if let Some(detail) = detail {
+                desk.out.line(&format!("  {}", safe(detail)))?;
+            }
             desk.out.line(&format!("  → {next}"))?;
         }
     }
-    Ok(if accepted { Exit::Ok } else { Exit::Failed })
+    Ok(exit)
 }
 
 /// The payload must be an object, as the table demands.

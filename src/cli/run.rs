@@ -16,8 +16,8 @@ Examples:
   outboxd run --once           deliver what is due, then end
   outboxd run --migrate        bring the schema up to date first
 
-Any number of daemons may run on one database. Logs go to standard error; /livez, /readyz and /metrics are
-served on OUTBOXD_HTTP_LISTEN.")]
+Any number of daemons may run on one database. Logs go to standard error; /livez, /readyz
+and /metrics are served on OUTBOXD_HTTP_LISTEN.")]
 pub(super) struct RunArgs {
     /// Deliver what is due, then end.
     #[arg(long)]

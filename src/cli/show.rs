@@ -22,7 +22,8 @@ Examples:
   outboxd show 5f0c3c1e-6f0e-4f0e-9d43-0a4d7e1c2b3a --payload
 
 Columns in a pipe: time, event, what it says. Phone numbers are masked in every form.
-With --json the payload is JSON text in a string, so that no number is rounded: jq '.notifications[0].payload|fromjson'.")]
+With --json the payload is JSON text in a string, so that no number is rounded:
+jq '.notifications[0].payload | fromjson'.")]
 pub(super) struct ShowArgs {
     /// The notification's id, or its key.
     id: Name,

@@ -16,9 +16,9 @@ Examples:
   outboxd stats
   outboxd stats --json | jq '.apps[] | {app, due, oldest_due_at}'
 
-Targets: success above 95 %, the 95th percentile of the call below 2 s, authorised users above 80 %.
-Success counts notifications settled in the last hour, without those whose user gave no permission;
-they count in authorised. A + means that counting stopped there.
+Targets: success above 95 %, the 95th percentile of the call below 2 s, authorised users
+above 80 %. Success counts notifications settled in the last hour, without those whose user
+gave no permission; they count in authorised. A + means that counting stopped there.
 Columns in a pipe: app, name of the number, number.")]
 pub(super) struct StatsArgs {
     /// Only this app.

@@ -2,7 +2,7 @@
 //!
 //! An act runs in the caller's transaction (read committed), and its audit line is written by the very
 //! statement that changes the rows, so there is no act without its line and no line without its act. Rows
-//! are locked first and looked at afterwards: of two people who do the same thing at once, one does it and
+//! in the outbox are locked first and looked at afterwards: of two people who do the same thing at once, one does it and
 //! the other is told that it is done. Nothing here waits for a daemon; a row that is being called keeps its
 //! lease, and only the daemon that holds it ends it.
 

@@ -106,6 +106,7 @@ pub struct Notification {
     pub msgid: Option<String>,
     pub created_at: DateTime<Utc>,
     pub created_by: String,
+    /// `None` when it is settled, or on hold (`infinity`).
     pub next_attempt_at: Option<DateTime<Utc>>,
     pub expires_at: Option<DateTime<Utc>>,
     pub settled_at: Option<DateTime<Utc>>,
@@ -138,6 +139,9 @@ pub async fn read(conn: &mut PgConnection, hits: &[Hit]) -> sqlx::Result<Vec<Not
 
 /// The notifications with these ids, newest first. An id names two of them only after a failover to a
 /// lagging standby; both are returned.
+///
+/// Times that a CRM may write are cut to what a calendar holds: PostgreSQL's reach further than ours, and
+/// `infinity` is a row on hold or without a limit. One odd row must not cost its neighbours their answer.
 pub async fn of_ids(conn: &mut PgConnection, ids: &[i64]) -> sqlx::Result<Vec<Notification>> {
     let rows = sqlx::query!(
         r#"-- outboxd read
@@ -145,8 +149,9 @@ pub async fn of_ids(conn: &mut PgConnection, ids: &[i64]) -> sqlx::Result<Vec<No
                   v.aggregate_type as "aggregate_type!", v.aggregate_id as "aggregate_id!",
                   v.recipient as "recipient!", v.status as "status!", v.reason, v.errcode,
                   v.attempts as "attempts!", v.may_have_arrived as "may_have_arrived!", v.msgid,
-                  v.created_at as "created_at!", v.created_by as "created_by!", v.next_attempt_at,
-                  v.expires_at, v.settled_at, v.last_attempt_at, v.dedupe_key,
+                  greatest(least(v.created_at, '9999-12-31'), '0001-01-01') as "created_at!", v.created_by as "created_by!",
+                  case when isfinite(v.next_attempt_at) then least(v.next_attempt_at, '9999-12-31') end as next_attempt_at,
+                  case when isfinite(v.expires_at) then least(v.expires_at, '9999-12-31') end as expires_at, v.settled_at, v.last_attempt_at, v.dedupe_key,
                   (select d.settled_by from outboxd.notification_delivery d
                     where d.id = v.id and d.settled_at = v.settled_at limit 1) as settled_by,
                   last.sentence as "last_reason?", last.errcode as last_errcode, last.latency_ms as last_latency_ms

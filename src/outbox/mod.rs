@@ -3,7 +3,7 @@
 //! In the order a row meets them: [`schema`] (the tables and the doors), [`claim`] (one statement takes
 //! due rows under a lease), [`record`] (one statement writes what became of them), [`state`] (the gate of
 //! each app), [`inspect`] (every read for people), [`backlog`] (the numbers for metrics) and [`act`] (what
-//! people may do, audited). [`line`] is the connection a daemon's duty runs on, [`session`] the transactions
+//! people may do, audited). [`line`](mod@line) is the connection a daemon's duty runs on, [`session`] the transactions
 //! in which people read and act.
 
 pub mod act;

@@ -6,8 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::line::{Line, answered};
-use crate::catalogue::Entry;
-use crate::delivery::Pause;
+use crate::catalogue::{Entry, Pause};
 
 /// What a daemon may claim now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

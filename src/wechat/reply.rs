@@ -13,8 +13,9 @@ use serde_json::{Map, Value};
 
 use super::function::{Word, function_word, text};
 use super::http::Answer;
+use crate::catalogue::Pause;
 use crate::catalogue::{Entry, Kind, Origin, local, lookup};
-use crate::delivery::{Failure, FailureKind, Outcome, Pause, Phase, Unknown};
+use crate::delivery::{Failure, FailureKind, Outcome, Phase, Unknown};
 
 /// How far an answer could be read.
 #[derive(Debug)]

@@ -133,8 +133,9 @@ mod tests {
     use chrono::Utc;
 
     use super::{Answer, read};
+    use crate::catalogue::Pause;
     use crate::delivery::FailureKind::{Outage, Throttled, Unreachable};
-    use crate::delivery::{Pause, Phase};
+    use crate::delivery::Phase;
 
     fn answer(status: u16, body: &str) -> Answer {
         Answer {

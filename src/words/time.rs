@@ -54,8 +54,11 @@ impl Voice {
         }
     }
 
-    /// How long a call took: `0.4 s`.
+    /// How long a call took: `0.4 s`, `14 ms`.
     pub fn took(&self, ms: i32) -> String {
+        if ms < 100 {
+            return say!(self, "time.took_ms", ms = ms);
+        }
         say!(
             self,
             "time.took",
@@ -101,6 +104,7 @@ mod tests {
             assert_eq!(en.relative(at), in_en);
         }
         assert_eq!(en.took(412), "0.4 s");
+        assert_eq!(en.took(14), "14 ms");
         assert_eq!(zh.when(zh.now), "10:05:00（刚刚）");
     }
 }

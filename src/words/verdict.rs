@@ -42,7 +42,7 @@ impl Voice {
     ) -> Verdict {
         let said = match (it.standing, why) {
             (Standing::Settled(status), _) => self.settled(it, status, cancelled),
-            (_, Some(why)) => self.waiting(why, &it.app),
+            (_, Some(why)) => self.waiting(why, it),
             // It was settled between two reads.
             (_, None) => Said {
                 happened: say!(self, "waiting.moving"),

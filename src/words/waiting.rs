@@ -4,14 +4,14 @@ use super::verdict::Said;
 use super::{Voice, say};
 use crate::catalogue::Who;
 use crate::delivery::clean;
-use crate::outbox::inspect::WhyNotYet;
+use crate::outbox::inspect::{Notification, WhyNotYet};
 
 /// From here on a queued row is no longer ordinary.
 const LONG_WAIT_SECONDS: i64 = 60;
 
 impl Voice {
     /// The one reason in words.
-    pub fn waiting(&self, why: &WhyNotYet, app: &str) -> Said {
+    pub fn waiting(&self, why: &WhyNotYet, it: &Notification) -> Said {
         let calm = |happened: String| Said {
             happened,
             who: Who::Nobody,
@@ -59,13 +59,13 @@ impl Voice {
                 happened: say!(
                     self,
                     "waiting.paused",
-                    app = clean(app),
+                    app = clean(&it.app),
                     by = clean(by),
                     since = self.when(*since),
                     reason = self.given(reason.as_deref())
                 ),
                 who: Who::Operator,
-                next: say!(self, "next.paused", app = clean(app)),
+                next: say!(self, "next.paused", app = clean(&it.app)),
             },
             WhyNotYet::BreakerOpen {
                 until,
@@ -118,6 +118,11 @@ impl Voice {
                     say!(self, "waiting.retry", n = attempt, cause = cause, at = at)
                 })
             }
+            WhyNotYet::OnHold => Said {
+                happened: say!(self, "waiting.on_hold"),
+                who: Who::Support,
+                next: say!(self, "next.on_hold", id = it.id),
+            },
             WhyNotYet::Scheduled { at } => {
                 calm(say!(self, "waiting.scheduled", at = self.when(*at)))
             }

@@ -19,7 +19,7 @@ async fn four_daemons_ten_thousand_rows_five_percent_faults_one_kill(pool: PgPoo
                                      'once-outer-n504002', 'once-reset-unsent', 'once-fail-43108', 'slow-800ms', 'no-openid'] as f)
         insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, payload, order_key)
         select 'customer_assigned', 'c' || n, case when n % 20 = 0 then f[1 + n / 20 % 10] || '.' || n else 'staff-' || n % 300 end,
-               jsonb_build_object('name', '客户' || n), case when n % 50 = 0 then 'k' || n % 500 end
+               jsonb_build_object('name', '客户' || n), case when n % 50 = 7 then 'k' || n % 500 end
           from faults, generate_series(1, 10000) n").await;
     let mut daemons: Vec<_> = (0..4).map(|_| fleet.process(&["run"])).collect();
     fleet

@@ -1,5 +1,6 @@
 //! One test binary: every test has a PostgreSQL database of its own, WeChat is simulated at the wire.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+#![allow(clippy::print_stdout, reason = "a run prints its figures")]
 
 mod fleet;
 mod harness;
@@ -10,3 +11,4 @@ mod enqueue;
 mod plan;
 mod relay;
 mod schema;
+mod support;

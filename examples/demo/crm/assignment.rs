@@ -16,7 +16,11 @@ use super::{Answer, Refusal, Request, Via};
 pub(super) async fn assign(pool: &PgPool, via: Via, request: Request) -> Answer {
     let mut tx = pool.begin().await?;
     let staff = staff_name(&mut tx, &request.assigned_to).await?;
-    let customers = lock_customers(&mut tx, via, &request).await?;
+    let found = lock_customers(&mut tx, via, &request).await?;
+    // In a list of fifty some may be theirs already: they stay, and nobody is told twice.
+    let (unchanged, customers): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|c| c.assigned_to.as_ref() == Some(&request.assigned_to));
     let notifications: Vec<Value> = customers
         .iter()
         .map(|c| notification(c, &request, &staff))
@@ -36,6 +40,7 @@ pub(super) async fn assign(pool: &PgPool, via: Via, request: Request) -> Answer 
     Ok(Json(Assigned {
         committed_at: Utc::now(),
         assigned,
+        unchanged: ids(&unchanged),
     }))
 }
 
@@ -105,7 +110,7 @@ async fn lock_customers(
                     ),
                 ));
             }
-            Some(owner) if *owner == request.assigned_to => {
+            Some(owner) if via != Via::Batch && *owner == request.assigned_to => {
                 return Err(Refusal::new(
                     409,
                     "already_assigned",
@@ -211,4 +216,6 @@ async fn write_ledger(
 pub(crate) struct Assigned {
     pub(crate) committed_at: DateTime<Utc>,
     pub(crate) assigned: Vec<Line>,
+    /// Customers of a batch who belonged to this person already.
+    pub(crate) unchanged: Vec<i64>,
 }

@@ -265,9 +265,10 @@ pub async fn list(conn: &mut PgConnection, filter: &Filter) -> sqlx::Result<Vec<
 pub async fn last_written(conn: &mut PgConnection) -> sqlx::Result<Option<DateTime<Utc>>> {
     sqlx::query_scalar!(
         r#"-- outboxd last_written
-           select greatest(
+           select least(greatest(
                (select o.created_at from outboxd.notification_outbox o order by o.id desc limit 1),
-               (select d.created_at from outboxd.notification_delivery d order by d.id desc limit 1)) as at"#
+               (select d.created_at from outboxd.notification_delivery d order by d.id desc limit 1)),
+               statement_timestamp()) as at"#
     )
     .fetch_one(conn)
     .await

@@ -49,6 +49,8 @@ pub enum WhyNotYet {
         errcode: Option<i32>,
         unknown: bool,
     },
+    /// It has no time at all (`infinity`), until somebody gives it one.
+    OnHold,
     /// Whoever wrote it asked for a later time.
     Scheduled { at: DateTime<Utc> },
     /// An earlier notification of the same `order_key` is not settled.
@@ -77,6 +79,7 @@ impl WhyNotYet {
             WhyNotYet::Paused { .. } => "paused",
             WhyNotYet::BreakerOpen { .. } => "breaker_open",
             WhyNotYet::RetryAt { .. } => "retry_at",
+            WhyNotYet::OnHold => "on_hold",
             WhyNotYet::Scheduled { .. } => "scheduled",
             WhyNotYet::Behind { .. } => "behind",
             WhyNotYet::TakeOver { .. } => "take_over",
@@ -92,6 +95,7 @@ impl WhyNotYet {
             WhyNotYet::RetryAt { at, .. } | WhyNotYet::Scheduled { at } => Some(*at),
             WhyNotYet::Queued { eta, .. } => *eta,
             WhyNotYet::Paused { .. }
+            | WhyNotYet::OnHold
             | WhyNotYet::Expired { .. }
             | WhyNotYet::Behind { .. }
             | WhyNotYet::TakeOver { .. } => None,
@@ -105,7 +109,8 @@ struct Facts {
     now: DateTime<Utc>,
     attempts: i32,
     created_at: DateTime<Utc>,
-    next_attempt_at: DateTime<Utc>,
+    /// `None`: on hold.
+    next_attempt_at: Option<DateTime<Utc>>,
     expires_at: Option<DateTime<Utc>>,
     lease_until: Option<DateTime<Utc>>,
     lease_epoch: i64,
@@ -138,7 +143,10 @@ pub async fn why_not_yet(
     let facts = sqlx::query_as!(
         Facts,
         r#"-- outboxd why_not_yet
-           select statement_timestamp() as "now!", o.attempts, o.created_at, o.next_attempt_at, o.expires_at,
+           select statement_timestamp() as "now!", o.attempts,
+                  greatest(least(o.created_at, '9999-12-31'), '0001-01-01') as "created_at!",
+                  case when isfinite(o.next_attempt_at) then least(o.next_attempt_at, '9999-12-31') end as next_attempt_at,
+                  greatest(least(o.expires_at, '9999-12-31'), '0001-01-01') as expires_at,
                   o.lease_until, o.lease_epoch, o.leased_by, o.cancel_requested_by,
                   s.paused_at, s.paused_by, s.pause_reason, s.breaker as "breaker?", s.breaker_until,
                   s.breaker_since, s.breaker_reason, s.breaker_errcode,
@@ -207,10 +215,13 @@ fn decide(facts: &Facts) -> Option<WhyNotYet> {
             since,
         });
     }
-    if facts.next_attempt_at > facts.now {
+    let Some(next_attempt_at) = facts.next_attempt_at else {
+        return Some(WhyNotYet::OnHold);
+    };
+    if next_attempt_at > facts.now {
         return Some(if facts.attempts > 0 {
             WhyNotYet::RetryAt {
-                at: facts.next_attempt_at,
+                at: next_attempt_at,
                 attempt: facts.attempts,
                 reason: facts.last_sentence.clone(),
                 errcode: facts.last_errcode,
@@ -218,7 +229,7 @@ fn decide(facts: &Facts) -> Option<WhyNotYet> {
             }
         } else {
             WhyNotYet::Scheduled {
-                at: facts.next_attempt_at,
+                at: next_attempt_at,
             }
         });
     }
@@ -253,7 +264,9 @@ async fn queued(
     .fetch_optional(conn)
     .await?;
     Ok(row.map(|row| WhyNotYet::Queued {
-        since: facts.next_attempt_at.max(facts.created_at),
+        since: facts
+            .next_attempt_at
+            .map_or(facts.created_at, |due| due.max(facts.created_at)),
         ahead: Capped::of(row.ahead, COUNTED),
         eta: (row.pace > 0)
             .then(|| facts.now + TimeDelta::milliseconds((row.ahead + 1) * 60_000 / row.pace)),
@@ -273,7 +286,7 @@ mod tests {
             now: at(0),
             attempts: 0,
             created_at: at(-12),
-            next_attempt_at: at(-12),
+            next_attempt_at: Some(at(-12)),
             expires_at: None,
             lease_until: None,
             lease_epoch: 0,
@@ -300,10 +313,11 @@ mod tests {
         let mut facts = due();
         assert_eq!(decide(&facts), None, "only its turn");
         type Add = fn(&mut Facts);
-        let steps: [(Add, &str); 8] = [
+        let steps: [(Add, &str); 9] = [
             (|f| f.predecessor = Some(7), "behind"),
-            (|f| f.next_attempt_at = at(60), "scheduled"),
+            (|f| f.next_attempt_at = Some(at(60)), "scheduled"),
             (|f| f.attempts = 2, "retry_at"),
+            (|f| f.next_attempt_at = None, "on_hold"),
             (
                 |f| {
                     f.lease_until = Some(at(-1));

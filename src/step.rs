@@ -1,0 +1,137 @@
+//! One row's whole way through the daemon: refuse or deliver, decide, seal if need be, hand over to the recorder.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+
+use crate::catalogue::{self, Entry};
+use crate::delivery::{self, Outcome, Phase, Sealed, Target, Unknown};
+use crate::metrics::Metrics;
+use crate::notification::{Claim, Status};
+use crate::outbox::record::Ending;
+use crate::policy::{self, Health, Policy, Transition};
+use crate::recorder::Recorder;
+
+/// What every step of a lane shares.
+pub struct Lane<T> {
+    pub app: String,
+    pub target: T,
+    pub policy: Policy,
+    pub recorder: Recorder,
+    pub metrics: Arc<Metrics>,
+}
+
+/// One row's whole way through the daemon. The span's fields stand in everything logged below it.
+pub async fn step<T: Target>(lane: Arc<Lane<T>>, claim: Claim) -> Stepped {
+    let started = Instant::now();
+    let (outcome, transition) = match lane.policy.refuse(&claim) {
+        Some(transition) => (None, transition),
+        None => {
+            // The target has deadlines of its own; this one only guards the lease against a target without.
+            let outcome =
+                match tokio::time::timeout(claim.time_left(), lane.target.deliver(&claim)).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => Outcome::Unknown(Unknown {
+                        phase: Phase::Sent,
+                        why: catalogue::local::TIMED_OUT,
+                        errcode: None,
+                        detail: None,
+                    }),
+                };
+            let transition = lane.policy.decide(&claim, &outcome, rand::rng().random());
+            (Some(outcome), transition)
+        }
+    };
+    let called_for = outcome.as_ref().map(|_| started.elapsed());
+    let transition = seal_before_dead(&lane, &claim, transition).await;
+
+    let stepped = Stepped {
+        health: outcome.as_ref().map_or(Health::Neutral, policy::health),
+        why: outcome
+            .as_ref()
+            .map(|outcome| (outcome.why(), outcome.errcode())),
+    };
+    lane.recorder
+        .record(ending(&claim, outcome, transition, called_for))
+        .await;
+    stepped
+}
+
+/// "Dead" must be the truth: a row that may have arrived is sealed at the receiver first.
+async fn seal_before_dead<T: Target>(
+    lane: &Lane<T>,
+    claim: &Claim,
+    transition: Transition,
+) -> Transition {
+    let Transition::Settle {
+        status,
+        reason,
+        may_have_arrived: true,
+    } = transition
+    else {
+        return transition;
+    };
+    if claim.time_left() < lane.policy.call_timeout {
+        return transition;
+    }
+    match lane.target.seal(claim).await {
+        Sealed::Delivered(_) => Transition::Settle {
+            status: Status::Delivered,
+            reason: catalogue::local::ACCEPTED_DUPLICATE,
+            may_have_arrived: false,
+        },
+        Sealed::NotSent => Transition::Settle {
+            status,
+            reason,
+            may_have_arrived: false,
+        },
+        Sealed::Unknown => Transition::Settle {
+            status,
+            reason,
+            may_have_arrived: true,
+        },
+    }
+}
+
+pub fn ending(
+    claim: &Claim,
+    outcome: Option<Outcome>,
+    transition: Transition,
+    latency: Option<Duration>,
+) -> Ending {
+    let msgid = match &outcome {
+        Some(Outcome::Delivered(receipt)) => receipt.msgid.clone(),
+        _ => None,
+    };
+    let (phase, word, why) = match (&outcome, &transition) {
+        (Some(outcome), _) => (outcome.phase(), outcome.word(), outcome.why()),
+        (None, Transition::Settle { reason, .. }) => (Phase::NotCalled, "released", *reason),
+        (None, Transition::Requeue { .. }) => {
+            (Phase::NotCalled, "released", catalogue::local::RELEASED)
+        }
+    };
+    Ending {
+        id: claim.id,
+        lease_token: claim.lease_token,
+        attempt: claim.attempt,
+        transition,
+        phase,
+        outcome: word,
+        why,
+        errcode: outcome.as_ref().and_then(Outcome::errcode),
+        detail: outcome
+            .as_ref()
+            .and_then(|outcome| outcome.detail().map(delivery::clean)),
+        msgid,
+        latency,
+        ended_at: Instant::now(),
+        lease_ends_at: claim.claimed_at + claim.lease,
+    }
+}
+
+/// What a finished step tells the loop about the target.
+pub struct Stepped {
+    pub health: Health,
+    pub why: Option<(&'static Entry, Option<i32>)>,
+}
