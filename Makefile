@@ -14,7 +14,7 @@ export SQLX_OFFLINE := true
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
 
-demo: toolchain ## a CRM, a simulated WeChat, outboxd and its page; Ctrl-C ends it; ONCE=1: one message, then exit
+demo: toolchain ## a CRM, a simulated WeChat, outboxd and its page; Ctrl-C ends it; ONCE=1: a scripted run, then exit
 	@cargo build --locked --bin outboxd --example demo
 	@.ci/postgres cargo run --quiet --locked --example demo -- $(if $(ONCE),--once)
 
