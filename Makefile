@@ -14,13 +14,13 @@ export SQLX_OFFLINE := true
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
 
-demo: toolchain ## a CRM, a simulated WeChat, outboxd and its page; Ctrl-C ends it; ONCE=1: a scripted run, then exit
+demo: toolchain ## a CRM, a simulated WeChat, outboxd and its page; Ctrl-C ends it; ONCE=1: the scripted run with faults, then exit
 	@cargo build --locked --bin outboxd --example demo
-	@.ci/postgres cargo run --quiet --locked --example demo -- $(if $(ONCE),--once)
+	@.ci/postgres cargo run --quiet --locked --example demo -- $(if $(ONCE),--once) $(if $(SEED),--seed $(SEED))
 
 test: export OUTBOXD_TEST_CLUSTER := fast
 test: toolchain ## every test, on a private PostgreSQL
-	@.ci/postgres cargo test --workspace --locked
+	@.ci/postgres cargo test --workspace --locked --no-fail-fast
 
 check: toolchain ## the everyday loop: format, lints, tests without a database
 	@cargo fmt --all --check

@@ -74,6 +74,9 @@ create index notification_outbox_collapse on outboxd.notification_outbox (app, c
     where collapse_key is not null;
 -- Rows that were in flight at two lapsed claims: they run alone, and the third lapse convicts.
 create index notification_outbox_suspect on outboxd.notification_outbox (app, id) where lapses >= 2;
+-- A breaker's probe: rows whose last call stayed without an answer are asked about first.
+create index notification_outbox_unknown on outboxd.notification_outbox (app, next_attempt_at, id)
+    where may_have_arrived;
 -- `outboxd why CUSTOMER`.
 create index notification_outbox_aggregate on outboxd.notification_outbox (aggregate_id, id);
 

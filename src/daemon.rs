@@ -4,14 +4,16 @@
 //! never migrated unless asked), then one relay per app. End: stop claiming, finish what is under way, write it
 //! down, close. A task that ends by itself ends the process, so that a supervisor sees it.
 
+mod ready;
+
 use std::future::Future;
 use std::io::IsTerminal as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
@@ -20,12 +22,12 @@ use tracing::{info, warn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::config::{AppConfig, Config, LogConfig, LogFormat, Pooler};
+use crate::config::{AppConfig, Config, LogConfig, LogFormat};
 use crate::health::{self, Health};
 use crate::metrics::Metrics;
 use crate::outbox::claim::Claimer;
-use crate::outbox::line::{Database, Line, answered, behind_transaction_pooler, jittered};
-use crate::outbox::{schema, state};
+use crate::outbox::line::{Database, Line, jittered};
+use crate::outbox::state;
 use crate::policy::{Policy, RetrySchedule};
 use crate::recorder::Recorder;
 use crate::relay::{Relay, Until};
@@ -51,10 +53,17 @@ pub async fn run(
             .context("read DATABASE_URL")?,
         config.database.pooler,
     );
+    let mut targets = Vec::new();
+    for app in &config.apps {
+        let fence = Arc::new(FleetFence(Mutex::new(database.line())));
+        let target = WechatTarget::new(wechat_settings(app), fence)?;
+        targets.push((app.name.clone(), Arc::new(target)));
+    }
     let health = Arc::new(Health {
         metrics: metrics.clone(),
         line: Mutex::new(database.line()),
         apps: config.apps.iter().map(|app| app.name.clone()).collect(),
+        targets: targets.clone(),
         stopping: AtomicBool::new(false),
     });
     if let Some(listen) = config.http_listen {
@@ -62,22 +71,23 @@ pub async fn run(
         info!(%address, "health and metrics on http://{address}");
     }
 
-    let ready = prepare(&config, &database, migrate);
+    let ready = ready::ready(&config, &database, migrate);
     tokio::select! {
         ready = ready => ready?,
         _ = stop.wait_for(|stop| *stop) => return Ok(()),
     }
 
     let mut lanes = JoinSet::new();
-    for app in &config.apps {
+    for (app, (_, target)) in config.apps.iter().zip(targets) {
         lanes.spawn(lane(
             &config,
             app,
+            target,
             &database,
             metrics.clone(),
             until,
             stop.clone(),
-        )?);
+        ));
     }
     let mut upkeep = JoinSet::new();
     upkeep.spawn(keep_partitions(database.line()));
@@ -109,16 +119,13 @@ pub async fn run(
 fn lane(
     config: &Config,
     app: &AppConfig,
+    target: Arc<WechatTarget>,
     database: &Database,
     metrics: Arc<Metrics>,
     until: Until,
     stop: watch::Receiver<bool>,
-) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
+) -> impl Future<Output = Result<()>> + Send + use<> {
     let slots = app.slots as usize;
-    let target = WechatTarget::new(
-        wechat_settings(app),
-        Arc::new(FleetFence(Mutex::new(database.line()))),
-    )?;
     let (recorder, writer) = Recorder::start(
         database.line(),
         app.name.clone(),
@@ -149,128 +156,16 @@ fn lane(
             metrics,
         }),
     };
-    Ok(async move {
+    async move {
         relay.run(until, stop).await?;
         writer.await.context("the recorder broke off")
-    })
-}
-
-/// Everything that must hold before the first claim.
-async fn prepare(config: &Config, database: &Database, migrate: bool) -> Result<()> {
-    let mut connection = wait_for_database(database, config.database.wait_for).await?;
-    let pooled = behind_transaction_pooler(database)
-        .await
-        .context("ask whether a pooler stands before the database")?;
-    if pooled && config.database.pooler == Pooler::None {
-        bail!(
-            "a transaction pooler stands before the database: there, prepared statements reach other clients' sessions. \
-             Give outboxd a direct connection, or set OUTBOXD_POOLER=transaction"
-        );
-    }
-    check_durability(&mut connection, config.database.unsafe_durability).await?;
-    if migrate {
-        schema::migrate(&mut connection).await?;
-    }
-    wait_for_schema(&mut connection).await?;
-    schema_upkeep(&mut connection).await;
-    Ok(())
-}
-
-async fn wait_for_database(
-    database: &Database,
-    patience: Duration,
-) -> Result<sqlx::postgres::PgConnection> {
-    let since = Instant::now();
-    let mut told = false;
-    loop {
-        match database.connect().await {
-            Ok(connection) => return Ok(connection),
-            Err(cause) if since.elapsed() >= patience => {
-                return Err(cause).with_context(|| {
-                    format!(
-                        "the database did not answer within {} s",
-                        patience.as_secs()
-                    )
-                });
-            }
-            Err(cause) => {
-                if !told {
-                    warn!(error = format!("{cause:#}"), "waiting for the database");
-                    told = true;
-                }
-                sleep(jittered(Duration::from_millis(500))).await;
-            }
-        }
-    }
-}
-
-/// "Recorded" is a promise only if the server keeps what it has committed.
-async fn check_durability(
-    connection: &mut sqlx::postgres::PgConnection,
-    unsafe_is_allowed: bool,
-) -> Result<()> {
-    let (fsync, synchronous_commit): (String, String) = answered(
-        sqlx::query_as("select current_setting('fsync'), current_setting('synchronous_commit')")
-            .persistent(false)
-            .fetch_one(connection),
-    )
-    .await?;
-    ensure!(
-        unsafe_is_allowed || (fsync == "on" && synchronous_commit != "off"),
-        "the database may lose what it has committed: fsync = {fsync}, synchronous_commit = {synchronous_commit}. \
-         Turn both on, or set OUTBOXD_UNSAFE_DURABILITY=true for a test"
-    );
-    Ok(())
-}
-
-async fn wait_for_schema(connection: &mut sqlx::postgres::PgConnection) -> Result<()> {
-    let mut told: Option<Instant> = None;
-    loop {
-        let status = answered(async {
-            schema::status(connection)
-                .await
-                .map_err(|e| sqlx::Error::Protocol(format!("{e:#}")))
-        })
-        .await?;
-        if status.is_current() {
-            return Ok(());
-        }
-        if told.is_none_or(|at| at.elapsed() > Duration::from_secs(30)) {
-            warn!(
-                missing = status.missing.len(),
-                "waiting for the schema: run `outboxd migrate`, or start with `outboxd run --migrate`"
-            );
-            told = Some(Instant::now());
-        }
-        sleep(schema::WAIT).await;
     }
 }
 
 async fn keep_partitions(mut line: Line) {
     loop {
         sleep(jittered(PARTITIONS_EVERY)).await;
-        match line.take().await {
-            Ok(mut connection) => {
-                schema_upkeep(&mut connection).await;
-                let _ = line.back(connection).await;
-            }
-            Err(cause) => warn!(
-                error = format!("{cause:#}"),
-                "next month's partitions are left for later"
-            ),
-        }
-    }
-}
-
-/// A partition that cannot be made now never stops anything: the default partition takes its rows.
-async fn schema_upkeep(connection: &mut sqlx::postgres::PgConnection) {
-    match answered(schema::ensure_partitions(connection)).await {
-        Ok(made) if made.is_empty() => {}
-        Ok(made) => info!(partitions = made.join(", "), "made partitions"),
-        Err(cause) => warn!(
-            error = format!("{cause:#}"),
-            "next month's partitions are left for later"
-        ),
+        ready::make_partitions(&mut line).await;
     }
 }
 

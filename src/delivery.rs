@@ -4,6 +4,7 @@
 //! neither success nor failure. What the target answers is data; only what breaks in us is an error.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalogue::{self, Entry, Pause};
@@ -17,6 +18,17 @@ pub trait Target: Send + Sync + 'static {
 
     /// Asks the receiver to refuse this key from now on, so that "dead" is the truth.
     fn seal(&self, claim: &Claim) -> impl Future<Output = Sealed> + Send;
+}
+
+/// A shared target, so that the metrics can look at what the relay uses.
+impl<T: Target> Target for Arc<T> {
+    fn deliver(&self, claim: &Claim) -> impl Future<Output = Outcome> + Send {
+        T::deliver(self, claim)
+    }
+
+    fn seal(&self, claim: &Claim) -> impl Future<Output = Sealed> + Send {
+        T::seal(self, claim)
+    }
 }
 
 /// What we know after an attempt.

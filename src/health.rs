@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::outbox::backlog::backlog;
 use crate::outbox::line::{Line, answered};
 use crate::outbox::schema;
+use crate::wechat::WechatTarget;
 
 /// A loop that has not turned for this long is stuck: longer than any statement and any back-off of ours.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
@@ -29,6 +30,8 @@ pub struct Health {
     pub metrics: Arc<Metrics>,
     pub line: Mutex<Line>,
     pub apps: Vec<String>,
+    /// The targets of the apps, for what is known about their tokens.
+    pub targets: Vec<(String, Arc<WechatTarget>)>,
     pub stopping: AtomicBool,
 }
 
@@ -98,6 +101,9 @@ async fn metrics(State(health): State<Arc<Health>>) -> Response {
     // The numbers of the service are as of this scrape; without the database, this process's own still come.
     if let Err(cause) = read_backlog(&health).await {
         tracing::debug!(error = format!("{cause:#}"), "the backlog cannot be read");
+    }
+    for (app, target) in &health.targets {
+        health.metrics.token(app, target.token_figures());
     }
     match health.metrics.render() {
         Ok(page) => (

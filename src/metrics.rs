@@ -18,6 +18,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::outbox::backlog::Backlog;
 use crate::outbox::record::{Ending, Recorded};
 use crate::policy::Transition;
+use crate::wechat::TokenFigures;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct App {
@@ -49,7 +50,9 @@ pub struct Metrics {
     lease_lost: Family<App, Counter>,
     unrecorded: Family<App, Counter>,
     poll_last_success: Family<App, Gauge<f64, AtomicU64>>,
-    token_refreshes: Family<App, Counter>,
+    token_fetches: Family<App, Counter>,
+    token_failures: Family<App, Counter>,
+    token_expiry: Family<App, Gauge<f64, AtomicU64>>,
     due: Family<App, Gauge>,
     oldest_due_age: Family<App, Gauge<f64, AtomicU64>>,
     in_flight: Family<App, Gauge>,
@@ -84,7 +87,9 @@ impl Metrics {
             lease_lost: Family::default(),
             unrecorded: Family::default(),
             poll_last_success: Family::default(),
-            token_refreshes: Family::default(),
+            token_fetches: Family::default(),
+            token_failures: Family::default(),
+            token_expiry: Family::default(),
             due: Family::default(),
             oldest_due_age: Family::default(),
             in_flight: Family::default(),
@@ -137,9 +142,20 @@ impl Metrics {
             metrics.poll_last_success.clone(),
         );
         r.register(
-            "access_token_refreshes",
-            "Access tokens fetched by this daemon",
-            metrics.token_refreshes.clone(),
+            "access_token_fetches",
+            "Access tokens asked for by this daemon",
+            metrics.token_fetches.clone(),
+        );
+        r.register(
+            "access_token_failures",
+            "Access tokens this daemon did not get",
+            metrics.token_failures.clone(),
+        );
+        r.register_with_unit(
+            "access_token_expiry_timestamp",
+            "When the token at hand ends; 0 without one",
+            Unit::Seconds,
+            metrics.token_expiry.clone(),
         );
         r.register(
             "due",
@@ -232,12 +248,21 @@ impl Metrics {
             .inc();
     }
 
-    pub fn token_refreshed(&self, app: &str) {
-        self.token_refreshes
-            .get_or_create(&App {
-                app: app.to_owned(),
-            })
-            .inc();
+    /// What is known about an app's access token, at a scrape.
+    pub fn token(&self, app: &str, figures: TokenFigures) {
+        let app = App {
+            app: app.to_owned(),
+        };
+        let fetches = self.token_fetches.get_or_create(&app);
+        fetches.inc_by(figures.fetches.saturating_sub(fetches.get()));
+        let failures = self.token_failures.get_or_create(&app);
+        failures.inc_by(figures.failures.saturating_sub(failures.get()));
+        let left = figures
+            .expires_at
+            .map(|end| end.saturating_duration_since(Instant::now()));
+        self.token_expiry
+            .get_or_create(&app)
+            .set(left.map_or(0.0, |left| unix_now() + left.as_secs_f64()));
     }
 
     /// The loop of this app turned.

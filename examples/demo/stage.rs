@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
+use sqlx::{Connection, PgConnection, PgPool};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -41,11 +41,15 @@ impl Stage {
     pub(crate) async fn put_up(args: &Args) -> Result<Stage> {
         let program = the_daemons_program(args.outboxd.as_deref())?;
         let log = std::env::temp_dir().join(format!("outboxd-demo-{}.log", std::process::id()));
+        // One connection first: a pool would try for half a minute and then not say why.
+        let connection = PgConnection::connect(&args.database_url)
+            .await
+            .context("DATABASE_URL: the database cannot be reached")?;
+        connection.close().await?;
         let pool = PgPoolOptions::new()
             .max_connections(8)
             .connect(&args.database_url)
-            .await
-            .context("DATABASE_URL: the database cannot be reached")?;
+            .await?;
 
         let wechat = WechatSim::start(wechat_sim::Settings::default()).await?;
         let http = http_client()?;

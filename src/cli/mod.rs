@@ -51,7 +51,7 @@ Examples:
 
 Exit codes:
   0 ok   1 failed, or a check found something   2 usage   3 not found
-  4 bad configuration   5 database or WeChat unreachable   130/143 ended by a signal
+  4 bad configuration   5 database or WeChat unreachable   130/143 ended at once by a second signal
 
 On a terminal the output is for people; in a pipe it is tab-separated lines without a header, in a
 stable order of columns (each verb's --help names them); with --json it is one object.";

@@ -84,7 +84,7 @@ impl Claimer {
             Reach::Due(slots) => {
                 answered(self.due(&mut connection, token, slots, false, from)).await
             }
-            Reach::Probe => answered(self.due(&mut connection, token, 1, true, from)).await,
+            Reach::Probe => answered(self.probe(&mut connection, token, from)).await,
             Reach::Suspect => answered(self.suspect(&mut connection, token)).await,
         }
         .context("claim due notifications")?;
@@ -233,6 +233,45 @@ impl Claimer {
         )
         .fetch_all(connection)
         .await
+    }
+
+    /// The best probe is a row whose last call stayed without an answer: it is asked about, not sent, so no other
+    /// row is put at risk to learn whether anybody answers. Without one, any due row.
+    async fn probe(
+        &self,
+        connection: &mut PgConnection,
+        token: LeaseToken,
+        from: [Position; 3],
+    ) -> sqlx::Result<Vec<Row>> {
+        let lease_ms = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
+        let unknown = take!(
+            r#"-- outboxd claim probe
+            with due as materialized (
+                select c.id, c.attempts, c.lease_token, c.leased_by, c.lease_epoch
+                  from outboxd.notification_outbox c
+                 where c.app = $1 and c.may_have_arrived
+                   and c.next_attempt_at <= statement_timestamp()
+                   and (c.lease_until is null or c.lease_until < statement_timestamp())
+                   and c.format_version <= 1
+                   and c.lapses < 2
+                   and (c.order_key is null or not exists (
+                       select from outboxd.notification_outbox p
+                        where p.app = c.app and p.order_key = c.order_key and p.id < c.id))
+                 order by c.next_attempt_at, c.id
+                 limit 1
+                   for no key update skip locked
+            )"#,
+            self.app,
+            token.0,
+            self.daemon,
+            lease_ms,
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        if !unknown.is_empty() {
+            return Ok(unknown);
+        }
+        self.due(connection, token, 1, true, from).await
     }
 
     async fn suspect(

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rand::RngExt;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Connection, Executor};
+use sqlx::{ConnectOptions, Connection, Executor, Row as _};
 use tokio::time::timeout;
 
 use crate::config::Pooler;
@@ -56,17 +56,14 @@ impl Database {
             .await
             .context("connect to the database: no answer in 5 s")?
             .context("connect to the database")?;
-        let (read_only, encoding): (bool, String) = timeout(
-            ANSWER_TIMEOUT,
-            sqlx::query_as(
-                "-- outboxd connect
-                 select pg_is_in_recovery() or current_setting('transaction_read_only')::bool,
-                        current_setting('server_encoding')",
-            )
-            .persistent(false)
-            .fetch_one(&mut connection),
-        )
-        .await??;
+        // In the simple protocol, one message: safe behind a transaction pooler, too.
+        let row = answered(connection.fetch_one(sqlx::raw_sql(
+            "-- outboxd connect
+             select pg_is_in_recovery() or current_setting('transaction_read_only')::bool,
+                    current_setting('server_encoding')",
+        )))
+        .await?;
+        let (read_only, encoding): (bool, String) = (row.try_get(0)?, row.try_get(1)?);
         ensure!(
             !read_only,
             "the database is read-only (a standby, or a demoted primary)"

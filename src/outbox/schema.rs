@@ -35,7 +35,7 @@ impl SchemaStatus {
 }
 
 /// Reads the migration table; an absent one means that nothing is applied.
-pub async fn status(connection: &mut PgConnection) -> Result<SchemaStatus> {
+pub async fn status(connection: &mut PgConnection) -> sqlx::Result<SchemaStatus> {
     let present: bool =
         sqlx::query_scalar("select to_regclass('outboxd._sqlx_migrations') is not null")
             .persistent(false)
@@ -80,7 +80,7 @@ pub async fn migrate(connection: &mut PgConnection) -> Result<SchemaStatus> {
         .run_direct(None, connection, false)
         .await
         .context("apply the migrations")?;
-    status(connection).await
+    Ok(status(connection).await?)
 }
 
 /// The SQL of all migrations, for those who run it with Flyway, TypeORM or Prisma. It also writes the

@@ -79,7 +79,7 @@ pub async fn open_breaker(
         Pause::UntilTomorrow => (0, true),
     };
     let mut connection = line.take().await?;
-    // A probe that fails doubles the pause, up to 60 times it and 15 minutes (or the pause itself, if longer).
+    // A probe that fails doubles the pause, up to 30 times it and 15 minutes (or the pause itself, if longer).
     let done = answered(
         sqlx::query!(
             r#"-- outboxd open breaker
@@ -93,7 +93,7 @@ pub async fn open_breaker(
             on conflict (app) do update
                set breaker = 'open',
                    breaker_until = case when $3 then excluded.breaker_until
-                       else clock_timestamp() + greatest($2::bigint, least($2::bigint * 2 ^ least(s.breaker_strikes, 20), $2::bigint * 60, 900000)) * interval '1 millisecond' end,
+                       else clock_timestamp() + greatest($2::bigint, least($2::bigint * 2 ^ least(s.breaker_strikes, 20), $2::bigint * 30, 900000)) * interval '1 millisecond' end,
                    breaker_reason = excluded.breaker_reason, breaker_errcode = excluded.breaker_errcode,
                    breaker_strikes = s.breaker_strikes + 1,
                    breaker_since = coalesce(s.breaker_since, excluded.breaker_since)

@@ -39,7 +39,8 @@ pub(crate) fn target(server: &Server) -> WechatTarget {
 
 /// One that does not wait long, for servers that never come to an end.
 fn hasty(server: &Server) -> WechatTarget {
-    let call_timeout = Duration::from_millis(600);
+    // Long enough for a token on a busy machine; the answers below take longer still.
+    let call_timeout = Duration::from_millis(1500);
     let settings = WechatSettings {
         call_timeout,
         ..settings(server.url())
@@ -157,19 +158,19 @@ async fn whatever_happens_after_the_call_is_unknown() {
             let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n\r\n");
         }),
         ("silence", "timed_out", |_, _| {
-            thread::sleep(Duration::from_secs(2))
+            thread::sleep(Duration::from_secs(5))
         }),
         ("dribbled head", "timed_out", |_, stream| {
             for byte in b"HTTP/1.1 200 OK\r\nX-Slow: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa".iter() {
                 let _ = stream.write_all(&[*byte]);
-                thread::sleep(Duration::from_millis(30));
+                thread::sleep(Duration::from_millis(100));
             }
         }),
         ("dribbled body", "timed_out", |_, stream| {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n");
             for _ in 0..60 {
                 let _ = stream.write_all(b" ");
-                thread::sleep(Duration::from_millis(30));
+                thread::sleep(Duration::from_millis(100));
             }
         }),
     ];
@@ -181,7 +182,7 @@ async fn whatever_happens_after_the_call_is_unknown() {
             let started = Instant::now();
             let outcome = target.deliver(&claim("{}")).await;
             assert!(
-                started.elapsed() < Duration::from_millis(1500),
+                started.elapsed() < Duration::from_secs(4),
                 "{name} took {:?}",
                 started.elapsed()
             );

@@ -208,7 +208,7 @@ fn what_waits_says_why_whose_turn_and_until_when() {
                 errcode: Some(40125),
                 probing: false,
             },
-            "Held back with all of its app: The AppSecret is wrong; sending is paused, nothing is lost \
+            "Held back with all of its app: The AppSecret is wrong; nothing is lost \
              [40125]. One row tries again at 10:09:00 (in 4 min).",
             Who::Operator,
             Some(until),

@@ -177,6 +177,29 @@ async fn an_outage_burns_no_attempts_and_everything_arrives_after_it(pool: PgPoo
     fleet.assert_invariants().await;
 }
 
+/// A whole series of people whose first call stays without an answer: the probes ask about those already called
+/// instead of risking one more each, so the breaker closes as soon as somebody answers.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_probe_asks_about_an_unknown_row_before_it_risks_another(pool: PgPool) {
+    let fleet = Fleet::new(&pool).await;
+    for n in 0..40 {
+        enqueue(&pool, &format!("once-lost-reply.{n}"), &format!("c{n}")).await;
+    }
+    let daemon = fleet.start();
+    fleet.settled().await;
+    daemon.stop().await;
+    let strikes = number(
+        &pool,
+        "select coalesce(max(breaker_strikes), 0)::bigint from outboxd.app_state",
+    )
+    .await;
+    assert_eq!(strikes, 0, "closed in the end");
+    assert_eq!(fleet.sim.ledger().messages().len(), 40);
+    let calls = fleet.sim.ledger().calls().len();
+    assert_eq!(calls, 80, "each was called once and asked about once");
+    fleet.assert_invariants().await;
+}
+
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn a_revoked_token_is_replaced_within_the_attempt(pool: PgPool) {
     let mut fleet = Fleet::new(&pool).await;

@@ -2,7 +2,7 @@
 // Rows change in place and keep their height; new ones wait while a hand is on the list.
 
 import { underHand } from './app.js';
-import { named, sentence, span, t } from './words.js';
+import { language, named, sentence, span, t } from './words.js';
 
 const byId = (id) => document.getElementById(id);
 const box = byId('rows-box');
@@ -108,6 +108,8 @@ function write(element, selector, text) {
   if (part.textContent !== text) part.textContent = text;
 }
 
+const join = (...sentences) => sentences.filter(Boolean).join(language === 'zh' ? '' : ' ');
+
 /** The state in the page's words, how far along the track, and one sentence. */
 function fateOf(row, daemon, app) {
   const says = t('says');
@@ -124,12 +126,12 @@ function fateOf(row, daemon, app) {
       return { state: 'held', step: row.attempts > 0 ? 2 : 1, says: says.held };
     case 'retrying': {
       const next = row.nextMs > 0 ? says.retry(span(row.nextMs)) : says.retryNow;
-      return { state: 'retrying', step: 2, says: why ? `${next} ${why}` : next };
+      return { state: 'retrying', step: 2, says: join(next, why) };
     }
     case 'delivered':
       return { state: 'delivered', step: 3, says: says.delivered(span(row.tookMs)) };
     case 'superseded':
-      return { state: 'superseded', step: 3, says: says.superseded };
+      return { state: 'superseded', step: 3, says: join(says.superseded, row.mayHaveArrived && says.mayHaveArrived) };
     case 'dead':
     case 'expired':
     case 'cancelled':

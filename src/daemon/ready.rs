@@ -1,0 +1,132 @@
+//! Everything that must hold before the first claim: a database that answers, keeps what it commits and is reached
+//! without a pooler we were not told of, and the schema this daemon needs.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use sqlx::Row as _;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use crate::config::{Config, Pooler};
+use crate::outbox::line::{Database, Line, answered, behind_transaction_pooler, jittered};
+use crate::outbox::schema;
+
+/// Waits and checks; returns when claiming may begin.
+pub(super) async fn ready(config: &Config, database: &Database, migrate: bool) -> Result<()> {
+    wait_for_database(database, config.database.wait_for).await?;
+    let pooled = behind_transaction_pooler(database)
+        .await
+        .context("ask whether a pooler stands before the database")?;
+    if pooled && config.database.pooler == Pooler::None {
+        bail!(
+            "a transaction pooler stands before the database: there, prepared statements reach other clients' \
+             sessions. Give outboxd a direct connection, or set OUTBOXD_POOLER=transaction"
+        );
+    }
+    let mut line = database.line();
+    check_durability(&mut line, config.database.unsafe_durability).await?;
+    if migrate {
+        schema::migrate(&mut database.connect().await?).await?;
+    }
+    wait_for_schema(&mut line).await;
+    make_partitions(&mut line).await;
+    line.close().await;
+    Ok(())
+}
+
+async fn wait_for_database(database: &Database, patience: Duration) -> Result<()> {
+    let since = Instant::now();
+    let mut told = false;
+    loop {
+        match database.connect().await {
+            Ok(_) => return Ok(()),
+            Err(cause) if since.elapsed() >= patience => {
+                return Err(cause).with_context(|| {
+                    format!(
+                        "the database did not answer within {} s",
+                        patience.as_secs()
+                    )
+                });
+            }
+            Err(cause) if !told => {
+                warn!(error = format!("{cause:#}"), "waiting for the database");
+                told = true;
+            }
+            Err(_) => {}
+        }
+        sleep(jittered(Duration::from_millis(500))).await;
+    }
+}
+
+/// "Recorded" is a promise only if the server keeps what it has committed.
+async fn check_durability(line: &mut Line, unsafe_is_allowed: bool) -> Result<()> {
+    let mut connection = line.take().await?;
+    let row = answered(
+        sqlx::query("select current_setting('fsync'), current_setting('synchronous_commit')")
+            .fetch_one(&mut connection),
+    )
+    .await?;
+    line.back(connection).await?;
+    let (fsync, synchronous_commit): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+    ensure!(
+        unsafe_is_allowed || (fsync == "on" && synchronous_commit != "off"),
+        "the database may lose what it has committed: fsync = {fsync}, synchronous_commit = {synchronous_commit}. \
+         Turn both on, or set OUTBOXD_UNSAFE_DURABILITY=true for a test"
+    );
+    Ok(())
+}
+
+/// Waits as long as it takes, and says so: a daemon never migrates by itself.
+async fn wait_for_schema(line: &mut Line) {
+    let mut told: Option<Instant> = None;
+    loop {
+        let waiting_for = match schema_status(line).await {
+            Ok(status) if status.is_current() => return,
+            Ok(status) => {
+                let missing: Vec<&str> = status
+                    .missing
+                    .iter()
+                    .map(|(_, name)| name.as_str())
+                    .collect();
+                format!("missing: {}", missing.join(", "))
+            }
+            Err(cause) => format!("{cause:#}"),
+        };
+        if told.is_none_or(|at| at.elapsed() > Duration::from_secs(30)) {
+            warn!(
+                waiting_for,
+                "waiting for the schema: run `outboxd migrate`, or start with `outboxd run --migrate`"
+            );
+            told = Some(Instant::now());
+        }
+        sleep(schema::WAIT).await;
+    }
+}
+
+async fn schema_status(line: &mut Line) -> Result<schema::SchemaStatus> {
+    let mut connection = line.take().await?;
+    let status = answered(schema::status(&mut connection)).await?;
+    line.back(connection).await?;
+    Ok(status)
+}
+
+/// A partition that cannot be made now never stops anything: the default partition takes its rows.
+pub(super) async fn make_partitions(line: &mut Line) {
+    let made = async {
+        let mut connection = line.take().await?;
+        let made = answered(schema::ensure_partitions(&mut connection)).await?;
+        line.back(connection).await?;
+        anyhow::Ok(made)
+    };
+    match made.await {
+        Ok(made) if made.is_empty() => {}
+        Ok(made) => info!(partitions = made.join(", "), "made partitions"),
+        Err(cause) => {
+            warn!(
+                error = format!("{cause:#}"),
+                "next month's partitions are left for later"
+            );
+        }
+    }
+}
