@@ -12,11 +12,7 @@ use super::Cli;
 use crate::config::settings::ALL;
 
 /// Pages that exist in one language only.
-const ENGLISH_ONLY: [&str; 3] = [
-    "CHANGELOG.md",
-    "docs/architecture.md",
-    "examples/demo/README.md",
-];
+const ENGLISH_ONLY: [&str; 2] = ["CHANGELOG.md", "examples/demo/README.md"];
 
 /// Variables of other parts that pages may name.
 const OTHERS: [&str; 2] = ["OUTBOXD_CONFIG", "OUTBOXD_TEST_CLUSTER"];
