@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::PgConnection;
+use sqlx::PgExecutor;
 
 /// One app's backlog, over its 10,000 oldest due rows of each priority.
 #[derive(Clone, Debug)]
@@ -16,7 +16,10 @@ pub struct Backlog {
     pub breaker_open: bool,
 }
 
-pub async fn backlog(connection: &mut PgConnection, apps: &[String]) -> sqlx::Result<Vec<Backlog>> {
+pub async fn backlog(
+    connection: impl PgExecutor<'_>,
+    apps: &[String],
+) -> sqlx::Result<Vec<Backlog>> {
     let rows = sqlx::query!(
         r#"-- outboxd backlog
         select a.app as "app!",

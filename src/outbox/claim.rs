@@ -7,10 +7,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
-use super::line::{Line, answered};
+use super::line::{Held, Line, answered};
 use crate::notification::{AttemptNo, Claim, Key, LeaseToken, NotificationId};
 
 /// How long a position of the low-water mark is kept back. A row committed later than this after it
@@ -180,7 +179,7 @@ macro_rules! take {
 impl Claimer {
     async fn due(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Held,
         token: LeaseToken,
         slots: usize,
         through_the_gate: bool,
@@ -239,7 +238,7 @@ impl Claimer {
     /// row is put at risk to learn whether anybody answers. Without one, any due row.
     async fn probe(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Held,
         token: LeaseToken,
         from: [Position; 3],
     ) -> sqlx::Result<Vec<Row>> {
@@ -274,11 +273,7 @@ impl Claimer {
         self.due(connection, token, 1, true, from).await
     }
 
-    async fn suspect(
-        &self,
-        connection: &mut PgConnection,
-        token: LeaseToken,
-    ) -> sqlx::Result<Vec<Row>> {
+    async fn suspect(&self, connection: &mut Held, token: LeaseToken) -> sqlx::Result<Vec<Row>> {
         let lease_ms = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
         take!(
             r#"-- outboxd claim suspect

@@ -4,6 +4,8 @@
 //! half-read connection is never used again, and a read-only node is left at once. Under load this is
 //! also the fast way: a pool would ping before and after each statement.
 
+mod held;
+
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -12,11 +14,11 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection, Executor, Row as _};
 use tokio::time::timeout;
 
+pub use held::Held;
+
 use crate::config::Pooler;
 
-/// The server gives up a statement after this long …
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
-/// … and we give up the connection a little later, for a server that no longer answers at all.
+/// We give up the connection a little after the server has given up the statement, for a server that no longer answers.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -32,14 +34,9 @@ impl Database {
         let options = options
             .log_statements(tracing::log::LevelFilter::Off)
             .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1))
-            .application_name("outboxd");
-        let options = match pooler {
-            // A generic plan cached while the outbox was empty doubles PostgreSQL's work later.
-            Pooler::None => options.options(SESSION.map(|(name, value)| (name, value.to_owned()))),
-            // There sqlx would run other clients' statements: each of ours is wrapped in an explicit
-            // transaction, and none is prepared by name.
-            Pooler::Transaction => options.statement_cache_capacity(0),
-        };
+            .application_name("outboxd")
+            // A start-up parameter that PgBouncer refuses by default, before we could say what is wrong.
+            .extra_float_digits(None);
         Database { options, pooler }
     }
 
@@ -52,10 +49,7 @@ impl Database {
 
     /// A fresh connection, checked: it can write, and its text is UTF-8.
     pub async fn connect(&self) -> Result<PgConnection> {
-        let mut connection = timeout(CONNECT_TIMEOUT, self.options.connect())
-            .await
-            .context("connect to the database: no answer in 5 s")?
-            .context("connect to the database")?;
+        let mut connection = self.open().await?;
         // In the simple protocol, one message: safe behind a transaction pooler, too.
         let row = answered(connection.fetch_one(sqlx::raw_sql(
             "-- outboxd connect
@@ -72,21 +66,32 @@ impl Database {
             encoding == "UTF8",
             "the database's encoding is {encoding}; outboxd needs UTF8"
         );
+        match self.pooler {
+            // Not as start-up parameters, which poolers refuse before we can say why one is no good here.
+            Pooler::None => answered(connection.execute(SESSION)).await?,
+            // The session is not ours there: set for each transaction.
+            Pooler::Transaction => Default::default(),
+        };
         Ok(connection)
+    }
+
+    async fn open(&self) -> Result<PgConnection> {
+        timeout(CONNECT_TIMEOUT, self.options.connect())
+            .await
+            .context("connect to the database: no answer in 5 s")?
+            .context("connect to the database")
     }
 }
 
-/// Set on every session. The server's own limit is shorter than ours, so that a slow statement ends
-/// there instead of holding its connection after we have left.
-const SESSION: [(&str, &str); 4] = [
-    ("plan_cache_mode", "force_custom_plan"),
-    ("statement_timeout", "5000"),
-    ("lock_timeout", "4000"),
-    ("idle_in_transaction_session_timeout", "10000"),
-];
-const _: () = assert!(
-    STATEMENT_TIMEOUT.as_millis() == 5000 && STATEMENT_TIMEOUT.as_secs() < ANSWER_TIMEOUT.as_secs()
-);
+/// Set on every session. A generic plan cached while the outbox was empty would double PostgreSQL's work later. And the
+/// server's own limit is shorter than ours, so that a slow statement ends there instead of holding its connection
+/// after we have left.
+const SESSION: &str = "set plan_cache_mode = force_custom_plan; set statement_timeout = 5000; \
+                       set lock_timeout = 4000; set idle_in_transaction_session_timeout = 10000";
+/// The same for one transaction: behind a pooler each statement gets one of its own.
+const TRANSACTION: &str = "begin; set local plan_cache_mode = force_custom_plan; set local statement_timeout = 5000; \
+                           set local lock_timeout = 4000; set local idle_in_transaction_session_timeout = 10000";
+const _: () = assert!(ANSWER_TIMEOUT.as_millis() > 5000);
 
 /// One connection for one duty.
 #[derive(Debug)]
@@ -98,19 +103,27 @@ pub struct Line {
 impl Line {
     /// The connection, taken out of the line: give it [`back`](Line::back) when the statement has succeeded,
     /// drop it when it has not.
-    pub async fn take(&mut self) -> Result<PgConnection> {
+    pub async fn take(&mut self) -> Result<Held> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.database.connect().await?,
         };
-        if self.database.pooler == Pooler::Transaction {
-            answered(connection.execute("begin; set local plan_cache_mode = force_custom_plan; set local statement_timeout = 5000")).await?;
+        let unnamed = self.database.pooler == Pooler::Transaction;
+        if unnamed {
+            answered(connection.execute(TRANSACTION)).await?;
         }
-        Ok(connection)
+        Ok(Held {
+            connection,
+            unnamed,
+        })
     }
 
-    pub async fn back(&mut self, mut connection: PgConnection) -> Result<()> {
-        if self.database.pooler == Pooler::Transaction {
+    pub async fn back(&mut self, held: Held) -> Result<()> {
+        let Held {
+            mut connection,
+            unnamed,
+        } = held;
+        if unnamed {
             answered(connection.execute("commit")).await?;
         }
         self.connection = Some(connection);
@@ -137,9 +150,9 @@ pub async fn answered<T>(statement: impl Future<Output = sqlx::Result<T>>) -> Re
 /// Two clients take turns: while the first is between transactions the second opens one. A server
 /// connection of one's own stays the same throughout; one that is shared changes hands.
 pub async fn behind_transaction_pooler(database: &Database) -> Result<bool> {
-    let mut first = database.connect().await?;
-    let mut second = database.connect().await?;
-    let mut third = database.connect().await?;
+    let mut first = database.open().await?;
+    let mut second = database.open().await?;
+    let mut third = database.open().await?;
     let probe = async {
         first.execute("begin").await?;
         let before = backend(&mut first).await?;

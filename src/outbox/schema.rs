@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Executor};
+use sqlx::{Connection, Executor, PgExecutor};
 
 /// `migrations/`, embedded; its table is `outboxd._sqlx_migrations` (sqlx.toml).
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -35,7 +35,10 @@ impl SchemaStatus {
 }
 
 /// Reads the migration table; an absent one means that nothing is applied.
-pub async fn status(connection: &mut PgConnection) -> sqlx::Result<SchemaStatus> {
+pub async fn status<C>(connection: &mut C) -> sqlx::Result<SchemaStatus>
+where
+    for<'c> &'c mut C: PgExecutor<'c>,
+{
     let present: bool =
         sqlx::query_scalar("select to_regclass('outboxd._sqlx_migrations') is not null")
             .persistent(false)
@@ -120,7 +123,7 @@ pub async fn create_roles(connection: &mut PgConnection) -> Result<()> {
 }
 
 /// Makes the coming months' partitions; safe from any daemon at any time.
-pub async fn ensure_partitions(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+pub async fn ensure_partitions(connection: impl PgExecutor<'_>) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"-- outboxd ensure partitions
         select made as "made!" from outboxd.ensure_partitions(2) as made"#

@@ -36,11 +36,11 @@ async fn ten_migrations_starting_at_once_do_no_harm(pool: PgPool) {
 #[sqlx::test(migrations = false)]
 async fn status_says_what_is_missing_and_what_is_newer(pool: PgPool) {
     let mut connection = pool.acquire().await.unwrap();
-    let before = schema::status(&mut connection).await.unwrap();
+    let before = schema::status(&mut *connection).await.unwrap();
     assert!(!before.is_current() && before.applied.is_empty());
     schema::migrate(&mut connection).await.unwrap();
     run(&pool, "insert into outboxd._sqlx_migrations values (9999, 'of a newer outboxd', now(), true, '\\x00', 0)").await;
-    let after = schema::status(&mut connection).await.unwrap();
+    let after = schema::status(&mut *connection).await.unwrap();
     assert!(after.is_current());
     assert_eq!(after.newer, [9999]);
     assert!(
@@ -57,7 +57,7 @@ async fn the_printed_sql_makes_the_same_schema(pool: PgPool) {
         .execute(sqlx::AssertSqlSafe(schema::sql()))
         .await
         .unwrap();
-    assert!(schema::status(&mut connection).await.unwrap().is_current());
+    assert!(schema::status(&mut *connection).await.unwrap().is_current());
     schema::MIGRATOR.run(&pool).await.expect("checksums agree");
 }
 
