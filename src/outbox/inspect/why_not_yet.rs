@@ -3,12 +3,14 @@
 //! [`why_not_yet`] gathers the facts in one statement; which of them counts is decided in a pure function
 //! with one order, the order in which a claim would meet them: an attempt under way answers at once, a row
 //! that is too late is never called, a paused app or an open breaker holds every row of it, a row waits for
-//! its time, then for its predecessor, then for its turn.
+//! its time, then for its predecessor, then for its turn. And whatever a daemon should have moved on by now,
+//! but none has touched, waits for a daemon.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 use super::Capped;
+use super::service::{self, Nobody};
 use crate::notification::{Key, NotificationId};
 
 /// The one reason.
@@ -65,8 +67,14 @@ pub enum WhyNotYet {
     Queued {
         since: DateTime<Utc>,
         ahead: Capped,
-        /// At the pace of the last minute; nothing when nothing was attempted in it.
+        /// At the pace of the last seconds, when there is one and rows are ahead; never guessed.
         eta: Option<DateTime<Utc>>,
+    },
+    /// A daemon should have moved it on, and there is no sign of one that serves its app.
+    Unserved {
+        since: DateTime<Utc>,
+        /// Other apps that were served within the last hour.
+        others: Vec<String>,
     },
 }
 
@@ -84,6 +92,7 @@ impl WhyNotYet {
             WhyNotYet::Behind { .. } => "behind",
             WhyNotYet::TakeOver { .. } => "take_over",
             WhyNotYet::Queued { .. } => "queued",
+            WhyNotYet::Unserved { .. } => "unserved",
         }
     }
 
@@ -98,7 +107,8 @@ impl WhyNotYet {
             | WhyNotYet::OnHold
             | WhyNotYet::Expired { .. }
             | WhyNotYet::Behind { .. }
-            | WhyNotYet::TakeOver { .. } => None,
+            | WhyNotYet::TakeOver { .. }
+            | WhyNotYet::Unserved { .. } => None,
         }
     }
 }
@@ -107,6 +117,7 @@ impl WhyNotYet {
 #[derive(Clone, Debug)]
 struct Facts {
     now: DateTime<Utc>,
+    app: String,
     attempts: i32,
     created_at: DateTime<Utc>,
     /// `None`: on hold.
@@ -130,9 +141,10 @@ struct Facts {
     predecessor: Option<i64>,
 }
 
-/// How far ahead is counted, and how many attempts of the last minute are counted for the pace.
+/// How far ahead is counted; and the pace: how many settled in how many seconds, counted up to a limit.
 const COUNTED: i64 = 1000;
 const PACE: i64 = 10_000;
+const PACE_SECONDS: i64 = 10;
 
 /// The one reason why this notification has not been delivered, or `None` when it is settled or unknown.
 pub async fn why_not_yet(
@@ -143,7 +155,7 @@ pub async fn why_not_yet(
     let facts = sqlx::query_as!(
         Facts,
         r#"-- outboxd why_not_yet
-           select statement_timestamp() as "now!", o.attempts,
+           select statement_timestamp() as "now!", o.app, o.attempts,
                   greatest(least(o.created_at, '9999-12-31'), '0001-01-01') as "created_at!",
                   case when isfinite(o.next_attempt_at) then least(o.next_attempt_at, '9999-12-31') end as next_attempt_at,
                   greatest(least(o.expires_at, '9999-12-31'), '0001-01-01') as expires_at,
@@ -167,10 +179,39 @@ pub async fn why_not_yet(
     .fetch_optional(&mut *conn)
     .await?;
     let Some(facts) = facts else { return Ok(None) };
-    if let Some(reason) = decide(&facts) {
-        return Ok(Some(reason));
+    let reason = decide(&facts);
+    if let Some(since) = claimable_since(&facts, reason.as_ref())
+        && service::is_too_long(facts.now, since)
+        && let Some(Nobody { others }) = service::nobody_serves(&mut *conn, &facts.app).await?
+    {
+        return Ok(Some(WhyNotYet::Unserved { since, others }));
     }
-    queued(conn, id, &facts).await
+    match reason {
+        Some(reason) => Ok(Some(reason)),
+        None => queued(conn, id, &facts).await,
+    }
+}
+
+/// Since when a daemon could have claimed it, if nothing but the lack of one keeps it from being claimed.
+fn claimable_since(facts: &Facts, reason: Option<&WhyNotYet>) -> Option<DateTime<Utc>> {
+    let due = facts.next_attempt_at?.max(facts.created_at);
+    match reason {
+        None => Some(due),
+        Some(WhyNotYet::TakeOver { since: at, .. } | WhyNotYet::Expired { at }) => {
+            Some(due.max(*at))
+        }
+        Some(WhyNotYet::BreakerOpen { until, .. }) => Some(due.max(*until)),
+        Some(
+            WhyNotYet::InFlight { .. }
+            | WhyNotYet::Paused { .. }
+            | WhyNotYet::RetryAt { .. }
+            | WhyNotYet::OnHold
+            | WhyNotYet::Scheduled { .. }
+            | WhyNotYet::Behind { .. }
+            | WhyNotYet::Queued { .. }
+            | WhyNotYet::Unserved { .. },
+        ) => None,
+    }
 }
 
 /// The order of precedence; `None` means that nothing holds it but its turn.
@@ -253,13 +294,14 @@ async fn queued(
                           and (p.lease_until is null or p.lease_until <= statement_timestamp())
                         limit $2) counted) as "ahead!",
                   (select count(*) from (
-                       select 1 from outboxd.notification_attempt a
-                        where a.app = o.app and a.ended_at > statement_timestamp() - interval '1 minute'
+                       select 1 from outboxd.notification_delivery d
+                        where d.app = o.app and d.settled_at > statement_timestamp() - $4::bigint * interval '1 second'
                         limit $3) counted) as "pace!"
              from outboxd.notification_outbox o where o.id = $1 limit 1"#,
         id.0,
         COUNTED + 1,
-        PACE
+        PACE,
+        PACE_SECONDS
     )
     .fetch_optional(conn)
     .await?;
@@ -268,8 +310,9 @@ async fn queued(
             .next_attempt_at
             .map_or(facts.created_at, |due| due.max(facts.created_at)),
         ahead: Capped::of(row.ahead, COUNTED),
-        eta: (row.pace > 0)
-            .then(|| facts.now + TimeDelta::milliseconds((row.ahead + 1) * 60_000 / row.pace)),
+        eta: (row.pace > 0 && (1..=COUNTED).contains(&row.ahead)).then(|| {
+            facts.now + TimeDelta::milliseconds((row.ahead + 1) * PACE_SECONDS * 1000 / row.pace)
+        }),
     }))
 }
 
@@ -284,6 +327,7 @@ mod tests {
     fn due() -> Facts {
         Facts {
             now: at(0),
+            app: "default".to_owned(),
             attempts: 0,
             created_at: at(-12),
             next_attempt_at: Some(at(-12)),
@@ -347,6 +391,40 @@ mod tests {
             let reason = decide(&facts).map(|reason| reason.word());
             assert_eq!(reason, Some(expected));
         }
+    }
+
+    /// What a daemon could take is said to lack one; what waits for a person or a time is not.
+    #[test]
+    fn only_what_could_be_claimed_can_lack_a_daemon() {
+        let since = |facts: &Facts| claimable_since(facts, decide(facts).as_ref());
+        assert_eq!(since(&due()), Some(at(-12)));
+        let lapsed = Facts {
+            lease_until: Some(at(-5)),
+            leased_by: Some("a".to_owned()),
+            ..due()
+        };
+        assert_eq!(since(&lapsed), Some(at(-5)));
+        let late = Facts {
+            expires_at: Some(at(-100)),
+            ..due()
+        };
+        assert_eq!(since(&late), Some(at(-12)));
+        let open = Facts {
+            breaker: Some("open".to_owned()),
+            breaker_until: Some(at(300)),
+            ..due()
+        };
+        assert!(since(&open).is_some_and(|since| !service::is_too_long(at(0), since)));
+        let paused = Facts {
+            paused_at: Some(at(-100)),
+            paused_by: Some("wang".to_owned()),
+            ..due()
+        };
+        let behind = Facts {
+            predecessor: Some(7),
+            ..due()
+        };
+        assert_eq!((since(&paused), since(&behind)), (None, None));
     }
 
     #[test]
