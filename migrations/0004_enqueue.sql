@@ -22,21 +22,15 @@ declare
     new_id bigint;
     earlier_id bigint;
 begin
-    -- What cannot be carried is refused here, in a sentence, before it is stored.
-    if event_type is null or event_type = '' or recipient is null or recipient = ''
-       or aggregate_id is null or aggregate_id = '' or aggregate_type is null or aggregate_type = ''
-       or app is null or app = '' then
-        raise exception 'enqueue_notification: event_type, recipient, aggregate_type, aggregate_id and app must not be empty'
-            using errcode = 'invalid_parameter_value',
-                  hint = 'recipient is the CRM user to be told, aggregate_id the customer the news is about';
+    -- What cannot be carried is refused by the table's own sentences; only NULL, which would print the row, is caught here.
+    if event_type is null or recipient is null or aggregate_type is null or aggregate_id is null or app is null then
+        perform outboxd.refuse('event_type, recipient, aggregate_type, aggregate_id and app must not be null');
     end if;
-    if payload is null or jsonb_typeof(payload) <> 'object' then
-        raise exception 'enqueue_notification: payload must be a JSON object, not %', coalesce(jsonb_typeof(payload), 'null')
-            using errcode = 'invalid_parameter_value', hint = 'wrap the value: {"value": …}';
+    if payload is null then
+        perform outboxd.refuse('payload must be a JSON object, not null');
     end if;
-    if octet_length(payload::text) > 65536 then
-        raise exception 'enqueue_notification: payload is % bytes, at most 65536 (64 KiB) can be carried', octet_length(payload::text)
-            using errcode = 'program_limit_exceeded', hint = 'send ids and let the receiver look up the rest';
+    if priority not between 1 and 3 then
+        perform outboxd.refuse('priority must be 1 (first), 2 or 3 (last), not ' || priority);
     end if;
 
     -- Sequence order must be commit order within a key, or a later row could overtake an uncommitted one.
@@ -86,7 +80,7 @@ comment on function outboxd.enqueue_notification is
 create function outboxd.enqueue_notifications(notifications jsonb) returns setof bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-    item jsonb; n bigint; stranger text;
+    item jsonb; n bigint; stranger text; missing text;
 begin
     if notifications is null or jsonb_typeof(notifications) <> 'array' then
         raise exception 'enqueue_notifications: expected a JSON array of objects, not %', coalesce(jsonb_typeof(notifications), 'null')
@@ -103,6 +97,10 @@ begin
         if stranger is not null then
             raise exception 'enqueue_notifications: element % has the unknown key "%"', n, stranger
                 using errcode = 'invalid_parameter_value', hint = 'the keys are the parameters of enqueue_notification';
+        end if;
+        select k into missing from unnest(array['event_type', 'recipient', 'aggregate_id']) k where item ->> k is null limit 1;
+        if missing is not null then
+            raise exception 'enqueue_notifications: element % has no "%"', n, missing using errcode = 'invalid_parameter_value';
         end if;
     end loop;
     -- All order locks in one fixed order, so that two batches cannot wait for each other.
@@ -122,3 +120,5 @@ begin
          order by element.position;
 end $$;
 revoke all on function outboxd.enqueue_notifications from public;
+comment on function outboxd.enqueue_notifications is
+    'Writes many notifications: an array of objects whose keys are the parameters of enqueue_notification. Ids come back in order.';

@@ -25,3 +25,5 @@ select d.id, d.key, d.app, d.event_type, d.aggregate_type, d.aggregate_id, d.rec
   left join lateral (
        select a.ended_at, a.outcome from outboxd.notification_attempt a
         where a.notification_id = d.id order by a.attempt desc limit 1) last on d.attempts > 0;
+comment on view outboxd.notification_delivery_status is
+    'One row per notification, waiting or settled, without payload. For support and the CRM''s own screens; columns are only ever added.';

@@ -15,8 +15,18 @@ grant usage on schema outboxd to outboxd_daemon, outboxd_crm, outboxd_support, o
 -- The CRM may enqueue, and nothing else: the functions run with their owner's rights.
 grant execute on function outboxd.enqueue_notification, outboxd.enqueue_notifications to outboxd_crm;
 
--- Support reads the view: no payload, no phone number.
-grant select on outboxd.notification_delivery_status to outboxd_support;
+-- Support reads everything but the payload, where the phone numbers are. (One column list for both tables.)
+do $$
+declare tab text; columns text;
+begin
+    foreach tab in array array['notification_outbox', 'notification_delivery'] loop
+        select string_agg(quote_ident(attname), ', ') into columns from pg_attribute
+         where attrelid = ('outboxd.' || tab)::regclass and attnum > 0 and not attisdropped and attname <> 'payload';
+        execute format('grant select (%s) on outboxd.%I to outboxd_support', columns, tab);
+    end loop;
+end $$;
+grant select on outboxd.notification_delivery_status, outboxd.notification_attempt, outboxd.app_state, outboxd.audit_log,
+    outboxd._sqlx_migrations to outboxd_support;
 
 -- The daemon moves rows; it cannot enqueue, and it cannot change a key or a payload.
 grant select, delete on outboxd.notification_outbox to outboxd_daemon;
@@ -24,6 +34,7 @@ grant update (next_attempt_at, attempts, spared, lapses, may_have_arrived, lease
     on outboxd.notification_outbox to outboxd_daemon;
 grant select, insert on outboxd.notification_attempt, outboxd.notification_delivery, outboxd.audit_log to outboxd_daemon;
 grant select, insert, update on outboxd.app_state to outboxd_daemon;
+grant select on outboxd.notification_delivery_status to outboxd_daemon;
 grant execute on function outboxd.ensure_partitions to outboxd_daemon;
 grant select on outboxd._sqlx_migrations to outboxd_daemon, outboxd_admin;
 

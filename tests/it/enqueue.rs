@@ -126,11 +126,15 @@ async fn what_cannot_be_carried_is_refused_in_a_sentence(pool: PgPool) {
         ),
         (
             "select outboxd.enqueue_notification('e', '', 'c')",
-            "recipient",
+            "recipient (the CRM user to be told) must have 1 to 255 characters",
+        ),
+        (
+            "insert into outboxd.notification_outbox (event_type, aggregate_id, recipient) values ('e', 'c', repeat('u', 256))",
+            "recipient (the CRM user to be told) must have 1 to 255 characters",
         ),
         (
             "select outboxd.enqueue_notification('e', 'u', 'c', priority => 9)",
-            "priority_is_1_2_or_3",
+            "priority must be 1 (first), 2 or 3 (last), not 9",
         ),
         (
             "select outboxd.enqueue_notifications('{}')",
@@ -141,16 +145,20 @@ async fn what_cannot_be_carried_is_refused_in_a_sentence(pool: PgPool) {
             "element 1 is not an object",
         ),
         (
+            r#"select outboxd.enqueue_notifications('[{"event_type": "e", "recipient": "u"}]')"#,
+            r#"element 1 has no "aggregate_id""#,
+        ),
+        (
             r#"select outboxd.enqueue_notifications('[{"event_typ": "e"}]')"#,
             r#"element 1 has the unknown key "event_typ""#,
         ),
         (
             "insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, payload) values ('e', 'c', 'u', '[]')",
-            "payload_is_an_object",
+            "payload must be a JSON object, not array",
         ),
         (
             "insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, lease_token) values ('e', 'c', 'u', gen_random_uuid())",
-            "lease_columns_together",
+            "are set together, by the claim",
         ),
     ] {
         let said = refusal(&pool, sql).await;
@@ -160,6 +168,22 @@ async fn what_cannot_be_carried_is_refused_in_a_sentence(pool: PgPool) {
         number(&pool, "select count(*) from outboxd.notification_outbox").await,
         0
     );
+}
+
+/// PostgreSQL prints a refused row into the error and the server's log; ours never gets that far.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_refusal_does_not_print_the_payload(pool: PgPool) {
+    for sql in [
+        r#"select outboxd.enqueue_notification('e', 'u', 'c', '{"phone": "13812345678"}', priority => 9)"#,
+        r#"select outboxd.enqueue_notification('e', repeat('u', 256), 'c', '{"phone": "13812345678"}')"#,
+        r#"select outboxd.enqueue_notification('e', null, 'c', '{"phone": "13812345678"}')"#,
+        r#"insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, payload, priority)
+           values ('e', 'c', 'u', '{"phone": "13812345678"}', 0)"#,
+    ] {
+        let error = sqlx::query(sql).execute(&pool).await.expect_err(sql);
+        let everything = format!("{error:?}");
+        assert!(!everything.contains("13812345678"), "{everything}");
+    }
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
@@ -246,6 +270,11 @@ async fn each_role_can_do_its_duty_and_nothing_else(pool: PgPool) {
             "outboxd_support",
             "select payload from outboxd.notification_delivery",
             false,
+        ),
+        (
+            "outboxd_support",
+            "select id, recipient, next_attempt_at from outboxd.notification_outbox",
+            true,
         ),
         (
             "outboxd_support",
