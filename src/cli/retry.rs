@@ -32,13 +32,18 @@ pub(super) struct RetryArgs {
     #[arg(long, value_delimiter = ',', value_name = "STATUS", conflicts_with = "ids", value_parser = ended)]
     status: Vec<Standing>,
     /// With --status: only with this cause; `outboxd errors` names them.
-    #[arg(long, requires = "status", value_name = "CAUSE")]
+    #[arg(long, conflicts_with = "ids", value_name = "CAUSE")]
     cause: Option<String>,
     /// With --status: only of this app.
-    #[arg(long, requires = "status")]
+    #[arg(long, conflicts_with = "ids")]
     app: Option<String>,
     /// With --status: settled since when: 24h, 7d, or a date.
-    #[arg(long, requires = "status", default_value = "24h", value_name = "TIME")]
+    #[arg(
+        long,
+        conflicts_with = "ids",
+        default_value = "24h",
+        value_name = "TIME"
+    )]
     since: Since,
     /// Only say what would be sent again.
     #[arg(long)]
