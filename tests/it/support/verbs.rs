@@ -11,7 +11,7 @@ use crate::fleet::Fleet;
 use crate::harness::{enqueue, number, run};
 use outboxd::outbox::inspect;
 
-async fn ask(fleet: &Fleet, arguments: &[&str]) -> Said {
+pub(super) async fn ask(fleet: &Fleet, arguments: &[&str]) -> Said {
     let output = fleet
         .command(arguments)
         .stdin(Stdio::null())
@@ -21,10 +21,10 @@ async fn ask(fleet: &Fleet, arguments: &[&str]) -> Said {
     Said::from(output)
 }
 
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
+pub(super) struct Said {
+    pub(super) code: i32,
+    pub(super) out: String,
+    pub(super) err: String,
 }
 
 impl From<Output> for Said {
@@ -38,12 +38,12 @@ impl From<Output> for Said {
 }
 
 impl Said {
-    fn ends_with(self, code: i32) -> Said {
+    pub(super) fn ends_with(self, code: i32) -> Said {
         assert_eq!(self.code, code, "{}{}", self.out, self.err);
         self
     }
 
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{}{}", self.out, self.err))
     }
 }
