@@ -1,7 +1,7 @@
 //! The verbs under the roles that `outboxd migrate roles` makes: support asks everything without ever reading a
 //! payload, an admin acts, and whoever may not is told who may.
 
-use sqlx::PgPool;
+use sqlx::{ConnectOptions, PgPool};
 
 use super::verbs::ask;
 use super::{SETTLED, UNSETTLED, connection};
@@ -10,10 +10,7 @@ use crate::harness::run;
 
 /// The same login in a role's shoes.
 fn with_role(fleet: &mut Fleet, role: &str) {
-    let mut url = fleet.env()["DATABASE_URL"].clone();
-    if let Some(at) = url.find("options=") {
-        url.truncate(at - 1);
-    }
+    let url = fleet.pool.connect_options().to_url_lossy().to_string();
     let sign = if url.contains('?') { '&' } else { '?' };
     fleet.set(
         "DATABASE_URL",

@@ -4,7 +4,7 @@
 use std::process::{Output, Stdio};
 
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{ConnectOptions, PgPool};
 
 use super::{SETTLED, connection, one};
 use crate::fleet::Fleet;
@@ -348,7 +348,7 @@ async fn a_script_gets_its_object_and_a_typo_its_refusal(pool: PgPool) {
 #[sqlx::test(migrations = false)]
 async fn what_is_missing_is_named_with_its_place(pool: PgPool) {
     let mut fleet = Fleet::new(&pool).await;
-    let url = fleet.env()["DATABASE_URL"].clone();
+    let url = pool.connect_options().to_url_lossy().to_string();
     let database: String = sqlx::query_scalar("select current_database()")
         .fetch_one(&pool)
         .await
