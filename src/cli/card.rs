@@ -8,7 +8,7 @@ use super::json;
 use super::out::{Form, Out, Tone, safe};
 use crate::catalogue::Who;
 use crate::notification::Status;
-use crate::outbox::inspect::{self, Act, Match, Notification, Standing, WhyNotYet};
+use crate::outbox::inspect::{self, Act, Match, Notification, Signs, Standing, WhyNotYet};
 use crate::words::cause::role;
 use crate::words::verdict::Verdict;
 use crate::words::{Voice, say};
@@ -32,10 +32,11 @@ pub(super) async fn cards(
     found: Vec<Notification>,
 ) -> Result<Vec<Card>> {
     let mut cards = Vec::new();
+    let mut signs = Signs::default();
     for it in found {
         let why = match it.standing {
             Standing::Settled(_) => None,
-            _ => inspect::why_not_yet(conn, it.id, it.key).await?,
+            _ => inspect::why_not_yet(conn, it.id, it.key, &mut signs).await?,
         };
         let cancelled = match it.standing {
             Standing::Settled(Status::Cancelled) => cancelled(conn, &it).await?,

@@ -63,10 +63,6 @@ impl Fleet {
         self
     }
 
-    pub(crate) fn env(&self) -> &BTreeMap<String, String> {
-        &self.env
-    }
-
     fn config(&self) -> Config {
         let mut sources = Sources::from_system(BTreeMap::new());
         sources.env = self.env.clone();

@@ -4,6 +4,8 @@
 //! lease, or an attempt that ended within the last minute. Rows that could have been claimed for a minute
 //! without either are rows nobody serves: no daemon is up, or none knows an app of that name.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
@@ -22,6 +24,10 @@ pub(super) fn is_too_long(now: DateTime<Utc>, claimable_since: DateTime<Utc>) ->
     now - claimable_since >= PATIENCE
 }
 
+/// The pace is how many settled in the last ten seconds, counted up to a limit.
+pub(super) const PACE_SECONDS: i64 = 10;
+const PACE: i64 = 10_000;
+
 /// Nobody serves the app.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Nobody {
@@ -29,11 +35,52 @@ pub(super) struct Nobody {
     pub(super) others: Vec<String>,
 }
 
-/// `None` while there is a sign of a daemon that serves this app.
-pub(super) async fn nobody_serves(
-    conn: &mut PgConnection,
-    app: &str,
-) -> sqlx::Result<Option<Nobody>> {
+/// What was seen of each app while one question is answered: a customer's hundred rows are of one app, and
+/// the signs are looked for once.
+#[derive(Debug, Default)]
+pub struct Signs {
+    unserved: HashMap<String, Option<Nobody>>,
+    paces: HashMap<String, i64>,
+}
+
+impl Signs {
+    /// `None` while there is a sign of a daemon that serves this app.
+    pub(super) async fn nobody_serves(
+        &mut self,
+        conn: &mut PgConnection,
+        app: &str,
+    ) -> sqlx::Result<Option<Nobody>> {
+        if let Some(seen) = self.unserved.get(app) {
+            return Ok(seen.clone());
+        }
+        let seen = nobody_serves(conn, app).await?;
+        self.unserved.insert(app.to_owned(), seen.clone());
+        Ok(seen)
+    }
+
+    /// How many of this app settled in the last [`PACE_SECONDS`].
+    pub(super) async fn pace(&mut self, conn: &mut PgConnection, app: &str) -> sqlx::Result<i64> {
+        if let Some(pace) = self.paces.get(app) {
+            return Ok(*pace);
+        }
+        let pace = sqlx::query_scalar!(
+            r#"-- outboxd pace
+               select count(*) as "pace!" from (
+                      select 1 from outboxd.notification_delivery d
+                       where d.app = $1 and d.settled_at > statement_timestamp() - $2::bigint * interval '1 second'
+                       limit $3) counted"#,
+            app,
+            PACE_SECONDS,
+            PACE
+        )
+        .fetch_one(conn)
+        .await?;
+        self.paces.insert(app.to_owned(), pace);
+        Ok(pace)
+    }
+}
+
+async fn nobody_serves(conn: &mut PgConnection, app: &str) -> sqlx::Result<Option<Nobody>> {
     let served = sqlx::query_scalar!(
         r#"-- outboxd served
            select exists (

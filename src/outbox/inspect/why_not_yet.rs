@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 use super::Capped;
-use super::service::{self, Nobody};
+use super::service::{self, Nobody, PACE_SECONDS, Signs};
 use crate::notification::{Key, NotificationId};
 
 /// The one reason.
@@ -141,16 +141,15 @@ struct Facts {
     predecessor: Option<i64>,
 }
 
-/// How far ahead is counted; and the pace: how many settled in how many seconds, counted up to a limit.
+/// How far ahead is counted.
 const COUNTED: i64 = 1000;
-const PACE: i64 = 10_000;
-const PACE_SECONDS: i64 = 10;
 
 /// The one reason why this notification has not been delivered, or `None` when it is settled or unknown.
 pub async fn why_not_yet(
     conn: &mut PgConnection,
     id: NotificationId,
     key: Key,
+    signs: &mut Signs,
 ) -> sqlx::Result<Option<WhyNotYet>> {
     let facts = sqlx::query_as!(
         Facts,
@@ -182,13 +181,13 @@ pub async fn why_not_yet(
     let reason = decide(&facts);
     if let Some(since) = claimable_since(&facts, reason.as_ref())
         && service::is_too_long(facts.now, since)
-        && let Some(Nobody { others }) = service::nobody_serves(&mut *conn, &facts.app).await?
+        && let Some(Nobody { others }) = signs.nobody_serves(&mut *conn, &facts.app).await?
     {
         return Ok(Some(WhyNotYet::Unserved { since, others }));
     }
     match reason {
         Some(reason) => Ok(Some(reason)),
-        None => queued(conn, id, &facts).await,
+        None => queued(conn, id, &facts, signs).await,
     }
 }
 
@@ -284,6 +283,7 @@ async fn queued(
     conn: &mut PgConnection,
     id: NotificationId,
     facts: &Facts,
+    signs: &mut Signs,
 ) -> sqlx::Result<Option<WhyNotYet>> {
     let row = sqlx::query!(
         r#"-- outboxd queued
@@ -292,26 +292,24 @@ async fn queued(
                         where p.app = o.app and p.next_attempt_at <= statement_timestamp()
                           and (p.priority, p.next_attempt_at, p.id) < (o.priority, o.next_attempt_at, o.id)
                           and (p.lease_until is null or p.lease_until <= statement_timestamp())
-                        limit $2) counted) as "ahead!",
-                  (select count(*) from (
-                       select 1 from outboxd.notification_delivery d
-                        where d.app = o.app and d.settled_at > statement_timestamp() - $4::bigint * interval '1 second'
-                        limit $3) counted) as "pace!"
+                        limit $2) counted) as "ahead!"
              from outboxd.notification_outbox o where o.id = $1 limit 1"#,
         id.0,
-        COUNTED + 1,
-        PACE,
-        PACE_SECONDS
+        COUNTED + 1
     )
-    .fetch_optional(conn)
+    .fetch_optional(&mut *conn)
     .await?;
+    let pace = match &row {
+        Some(row) if (1..=COUNTED).contains(&row.ahead) => signs.pace(conn, &facts.app).await?,
+        Some(_) | None => 0,
+    };
     Ok(row.map(|row| WhyNotYet::Queued {
         since: facts
             .next_attempt_at
             .map_or(facts.created_at, |due| due.max(facts.created_at)),
         ahead: Capped::of(row.ahead, COUNTED),
-        eta: (row.pace > 0 && (1..=COUNTED).contains(&row.ahead)).then(|| {
-            facts.now + TimeDelta::milliseconds((row.ahead + 1) * PACE_SECONDS * 1000 / row.pace)
+        eta: (pace > 0).then(|| {
+            facts.now + TimeDelta::milliseconds((row.ahead + 1) * PACE_SECONDS * 1000 / pace)
         }),
     }))
 }

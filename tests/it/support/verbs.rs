@@ -89,6 +89,7 @@ async fn kind(pool: &PgPool, customer: &str) -> String {
         &mut conn,
         outboxd::notification::NotificationId(hits[0].id),
         outboxd::notification::Key(hits[0].key),
+        &mut inspect::Signs::default(),
     )
     .await
     .unwrap();
