@@ -20,7 +20,7 @@ demo: toolchain ## a CRM, a simulated WeChat, outboxd and its page; Ctrl-C ends 
 
 test: export OUTBOXD_TEST_CLUSTER := fast
 test: toolchain ## every test, on a private PostgreSQL
-	@.ci/postgres cargo test --workspace --locked --no-fail-fast
+	@.ci/postgres .ci/canary cargo test --workspace --locked --no-fail-fast
 
 check: toolchain ## the everyday loop: format, lints, tests without a database
 	@cargo fmt --all --check

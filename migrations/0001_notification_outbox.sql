@@ -69,7 +69,10 @@ create table outboxd.notification_outbox (
     -- 'infinity' is a row on hold; its negative has no meaning.
     constraint next_attempt_at_has_a_beginning check (next_attempt_at > '-infinity'
         or outboxd.refuse('next_attempt_at must not be -infinity')),
-    constraint spared_attempts_were_made check (attempts >= 0 and spared between 0 and attempts),
+    constraint keys_are_not_empty check (coalesce(dedupe_key <> '', true) and coalesce(order_key <> '', true) and coalesce(collapse_key <> '', true)
+        or outboxd.refuse('dedupe_key, order_key and collapse_key must not be empty; leave them out')),
+    constraint spared_attempts_were_made check (attempts between 0 and 1000000 and spared between 0 and attempts),
+    constraint lease_counters_are_possible check (lapses between 0 and 100 and lease_epoch between 0 and 100000000000000),
     constraint lease_columns_together check (num_nulls(lease_token, lease_until, leased_by) in (0, 3)
         or outboxd.refuse('lease_token, lease_until and leased_by are set together, by the claim'))
 ) with (
@@ -91,8 +94,8 @@ create index notification_outbox_order on outboxd.notification_outbox (app, orde
     where order_key is not null;
 create index notification_outbox_collapse on outboxd.notification_outbox (app, collapse_key, id)
     where collapse_key is not null;
--- Rows that were in flight at two lapsed claims: they run alone, and the third lapse convicts.
-create index notification_outbox_suspect on outboxd.notification_outbox (app, id) where lapses >= 2;
+-- Rows that were in flight at a lapsed claim: after the second one they run alone, and the third convicts.
+create index notification_outbox_lapsed on outboxd.notification_outbox (app, id) where lapses >= 1;
 -- A breaker's probe: rows whose last call stayed without an answer are asked about first.
 create index notification_outbox_unknown on outboxd.notification_outbox (app, next_attempt_at, id)
     where may_have_arrived;

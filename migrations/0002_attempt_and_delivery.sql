@@ -75,6 +75,16 @@ create index notification_delivery_trouble on outboxd.notification_delivery (set
 create index notification_delivery_settled_at on outboxd.notification_delivery using brin (settled_at) with (autosummarize = on);
 create index notification_attempt_ended_at on outboxd.notification_attempt using brin (ended_at) with (autosummarize = on);
 
+-- The claim asks this for rows with a collapse_key. A function with a plan of its own: planned once per session, where
+-- the claim, planned each time, would pay for every month that is kept.
+create function outboxd.newest_settled(the_app text, the_collapse_key text, after_id bigint) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan as $$
+begin
+    return (select max(d.id) from outboxd.notification_delivery d
+             where d.app = the_app and d.collapse_key = the_collapse_key and d.id > after_id and d.status <> 'cancelled');
+end $$;
+revoke all on function outboxd.newest_settled from public;
+
 -- A missing month never stops settling: its rows land here and move when the month's partition is made.
 create table outboxd.notification_attempt_default  partition of outboxd.notification_attempt  default;
 create table outboxd.notification_delivery_default partition of outboxd.notification_delivery default;
@@ -83,7 +93,7 @@ create table outboxd.notification_delivery_default partition of outboxd.notifica
 -- lock that is tried, never waited for, and idempotent. Returns the partitions it made.
 create function outboxd.ensure_partitions(months_ahead integer default 2) returns setof text
 language plpgsql security definer
-set search_path = pg_catalog, pg_temp set lock_timeout = '2s' set timezone = 'UTC' as $$
+set search_path = pg_catalog, pg_temp set lock_timeout = '200ms' set timezone = 'UTC' as $$
 declare
     parent text; stamp text; name text; month timestamptz;
 begin
@@ -106,8 +116,10 @@ begin
                                parent, name, month, month + interval '1 month');
                 return next name;
             exception when lock_not_available or check_violation or duplicate_table then
-                -- Somebody is busy there; the default partition keeps the rows until the next try.
+                -- Somebody is busy there; the default partition keeps the rows until the next try. Not one more
+                -- lock is asked for: the CRM's statements would queue behind it.
                 raise notice 'outboxd: partition % is left for later: %', name, sqlerrm;
+                return;
             end;
         end loop;
     end loop;

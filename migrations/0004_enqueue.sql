@@ -1,3 +1,9 @@
+-- The advisory lock of a key: one of 1024 buckets of its kind.
+create function outboxd.key_lock(kind text, app text, key text) returns bigint
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+    select hashtextextended('outboxd.' || kind, 0) & ~1023::bigint | hashtextextended(app || ':' || key, 0) & 1023
+$$;
+
 -- The first door: one call inside the transaction that makes the assignment. SECURITY DEFINER, so that a
 -- CRM's role needs EXECUTE on this function and not one right on a table.
 create function outboxd.enqueue_notification(
@@ -33,9 +39,20 @@ begin
         perform outboxd.refuse('priority must be 1 (first), 2 or 3 (last), not ' || priority);
     end if;
 
-    -- Sequence order must be commit order within a key, or a later row could overtake an uncommitted one.
+    -- An empty key is none; as a key it would swallow every later notification.
+    dedupe_key := nullif(dedupe_key, '');
+    order_key := nullif(order_key, '');
+    collapse_key := nullif(collapse_key, '');
+    if dedupe_key is not null and current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+        raise exception 'outboxd: a dedupe_key needs READ COMMITTED; under % a notification that settled meanwhile would not be seen',
+            upper(current_setting('transaction_isolation'))
+            using errcode = 'invalid_transaction_state', hint = 'leave the dedupe_key out, or set the isolation level of this transaction';
+    end if;
+
+    -- Sequence order must be commit order within a key, or a later row could overtake an uncommitted one. The locks
+    -- are buckets, so that a transaction of thousands of keys holds a thousand at most.
     if order_key is not null then
-        perform pg_advisory_xact_lock(hashtextextended('outboxd.order:' || app || ':' || order_key, 0));
+        perform pg_advisory_xact_lock(outboxd.key_lock('order', app, order_key));
     end if;
 
     loop
@@ -103,11 +120,12 @@ begin
             raise exception 'enqueue_notifications: element % has no "%"', n, missing using errcode = 'invalid_parameter_value';
         end if;
     end loop;
-    -- All order locks in one fixed order, so that two batches cannot wait for each other.
-    perform pg_advisory_xact_lock(hash) from (
-        select distinct hashtextextended('outboxd.order:' || coalesce(e ->> 'app', 'default') || ':' || (e ->> 'order_key'), 0) as hash
-          from jsonb_array_elements(notifications) e where e ->> 'order_key' is not null
-         order by hash) locks;
+    -- All locks in one fixed order, so that two batches cannot wait for each other.
+    perform pg_advisory_xact_lock(bucket) from (
+        select distinct outboxd.key_lock(kind, coalesce(e ->> 'app', 'default'), e ->> (kind || '_key')) as bucket
+          from jsonb_array_elements(notifications) e, unnest(array['order', 'dedupe']) kind
+         where nullif(e ->> (kind || '_key'), '') is not null
+         order by bucket) locks;
     return query
         select outboxd.enqueue_notification(
                    event_type => e ->> 'event_type', recipient => e ->> 'recipient', aggregate_id => e ->> 'aggregate_id',

@@ -35,7 +35,7 @@ grant update (next_attempt_at, attempts, spared, lapses, may_have_arrived, lease
 grant select, insert on outboxd.notification_attempt, outboxd.notification_delivery, outboxd.audit_log to outboxd_daemon;
 grant select, insert, update on outboxd.app_state to outboxd_daemon;
 grant select on outboxd.notification_delivery_status to outboxd_daemon;
-grant execute on function outboxd.ensure_partitions to outboxd_daemon;
+grant execute on function outboxd.ensure_partitions, outboxd.newest_settled to outboxd_daemon;
 grant select on outboxd._sqlx_migrations to outboxd_daemon, outboxd_admin;
 
 -- An admin reads everything and acts: retry, cancel, pause. The audit log takes rows and gives none back.

@@ -30,10 +30,12 @@ use crate::outbox::line::{Database, Line, jittered};
 use crate::outbox::state;
 use crate::policy::{Policy, RetrySchedule};
 use crate::recorder::Recorder;
-use crate::relay::{Relay, Until};
+use crate::relay::{Ended, Relay, Until};
 use crate::step::Lane;
 use crate::wechat::{ForcedRefresh, WechatSettings, WechatTarget};
 
+/// After the drain time, for what has been answered to be written.
+const LAST_WRITES: Duration = Duration::from_secs(3);
 const PARTITIONS_EVERY: Duration = Duration::from_secs(3600);
 
 /// Runs until `stop` turns true, or until nothing is due.
@@ -98,8 +100,14 @@ pub async fn run(
     loop {
         tokio::select! {
             lane = lanes.join_next() => match lane {
-                Some(Ok(Ok(()))) if until == Until::Drained || *stop.borrow() => {}
-                Some(Ok(Ok(()))) => { ended = Err(anyhow::anyhow!("a relay ended by itself")); break }
+                Some(Ok(Ok(Ended::Held))) => {
+                    ended = Err(anyhow::anyhow!(
+                        "an app is held (paused, or its breaker is open), and what is due there was left; `outboxd stats` says why"
+                    ));
+                }
+                Some(Ok(Ok(Ended::Drained))) => {}
+                Some(Ok(Ok(Ended::Stopped))) if *stop.borrow() => {}
+                Some(Ok(Ok(Ended::Stopped))) => { ended = Err(anyhow::anyhow!("a relay ended by itself")); break }
                 Some(Ok(Err(cause))) => { ended = Err(cause); break }
                 Some(Err(cause)) => { ended = Err(cause).context("a relay broke off"); break }
                 None => break,
@@ -124,9 +132,9 @@ fn lane(
     metrics: Arc<Metrics>,
     until: Until,
     stop: watch::Receiver<bool>,
-) -> impl Future<Output = Result<()>> + Send + use<> {
+) -> impl Future<Output = Result<Ended>> + Send + use<> {
     let slots = app.slots as usize;
-    let (recorder, writer) = Recorder::start(
+    let (recorder, mut writer) = Recorder::start(
         database.line(),
         app.name.clone(),
         config.instance.to_string(),
@@ -156,9 +164,25 @@ fn lane(
             metrics,
         }),
     };
+    let app = app.name.clone();
     async move {
-        relay.run(until, stop).await?;
-        writer.await.context("the recorder broke off")
+        tokio::select! {
+            ended = relay.run(until, stop) => {
+                // The relay is gone, so the recorder ends when all is written; what cannot be, the leases bring back.
+                match tokio::time::timeout(LAST_WRITES, &mut writer).await {
+                    Ok(written) => written.context("the recorder broke off")?,
+                    Err(_) => {
+                        writer.abort();
+                        warn!(app, "outcomes were left unwritten; their rows come back when the leases lapse");
+                    }
+                }
+                ended
+            }
+            gone = &mut writer => {
+                gone.context("the recorder broke off")?;
+                anyhow::bail!("the recorder ended before the relay")
+            }
+        }
     }
 }
 

@@ -202,6 +202,7 @@ impl Metrics {
                 .observe(latency.as_secs_f64());
         }
         match recorded {
+            Recorded::Locked => {}
             Recorded::LeaseLost => {
                 self.lease_lost.get_or_create(&app).inc();
             }

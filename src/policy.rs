@@ -126,7 +126,7 @@ impl Policy {
             },
             // The receiver itself cannot tell and never will: asking again is no use, and it must not be sent again.
             Outcome::Unknown(unknown)
-                if std::ptr::eq(unknown.why, catalogue::local::RECEIVER_UNKNOWN) =>
+                if unknown.why.key == catalogue::local::RECEIVER_UNKNOWN.key =>
             {
                 Transition::Settle {
                     status: Status::Dead,

@@ -13,9 +13,13 @@ use tracing::{debug, error, info, warn};
 
 use crate::delivery::Phase;
 use crate::metrics::Metrics;
+use crate::notification::Status;
 use crate::outbox::line::{Line, jittered};
 use crate::outbox::record::{Ending, Recorded, keep_evidence, record};
 use crate::policy::Transition;
+
+/// How often endings put aside are tried again.
+const ASIDE_EVERY: Duration = Duration::from_millis(500);
 
 /// The most endings in one statement.
 const BATCH: usize = 512;
@@ -48,6 +52,8 @@ impl Recorder {
             daemon,
             metrics,
             away_since: None,
+            aside: Vec::new(),
+            aside_at: Instant::now(),
         };
         (Recorder { endings }, tokio::spawn(writer.run(inbox)))
     }
@@ -81,12 +87,23 @@ struct Writer {
     daemon: String,
     metrics: Arc<Metrics>,
     away_since: Option<Instant>,
+    /// Endings to be written later, each by itself.
+    aside: Vec<Ending>,
+    aside_at: Instant,
 }
 
 impl Writer {
     async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
         let mut messages = Vec::with_capacity(BATCH);
-        while inbox.recv_many(&mut messages, BATCH).await > 0 {
+        loop {
+            let received = if self.aside.is_empty() {
+                inbox.recv_many(&mut messages, BATCH).await
+            } else {
+                let inbox = inbox.recv_many(&mut messages, BATCH);
+                tokio::time::timeout(ASIDE_EVERY, inbox)
+                    .await
+                    .unwrap_or(usize::MAX)
+            };
             let mut endings = Vec::with_capacity(messages.len());
             let mut waiting = Vec::new();
             for message in messages.drain(..) {
@@ -96,14 +113,30 @@ impl Writer {
                 }
             }
             self.write(endings).await;
+            if self.aside_at.elapsed() >= ASIDE_EVERY || !waiting.is_empty() || received == 0 {
+                // One by one: what was refused once must not take its neighbours along.
+                let mut aside = std::mem::take(&mut self.aside);
+                self.give_up_on_ended_leases(&mut aside);
+                for ending in aside {
+                    self.write(vec![ending]).await;
+                }
+                self.aside_at = Instant::now();
+            }
             for done in waiting {
                 let _ = done.send(());
+            }
+            if received == 0 && self.aside.is_empty() {
+                break;
+            }
+            if received == 0 {
+                tokio::time::sleep(ASIDE_EVERY).await;
             }
         }
         self.line.close().await;
     }
 
-    /// Writes the endings, however often it takes while their leases last.
+    /// Writes the endings, however often it takes while their leases last. One that the server refuses, or whose row
+    /// is locked, is put aside for later, so that nothing waits behind it.
     async fn write(&mut self, endings: Vec<Ending>) {
         let mut batches = vec![endings];
         let mut wait = Duration::from_millis(50);
@@ -116,20 +149,34 @@ impl Writer {
                     if let Some(since) = self.away_since.take() {
                         info!(
                             app = self.app,
-                            away_ms = since.elapsed().as_millis(),
+                            away_ms = millis(since.elapsed()),
                             "the database takes outcomes again"
                         );
                     }
-                    for (ending, recorded) in batch.iter().zip(recorded) {
-                        self.report(ending, recorded).await;
+                    for (ending, recorded) in batch.into_iter().zip(recorded) {
+                        match recorded {
+                            Recorded::Locked => self.aside.push(ending),
+                            Recorded::Done | Recorded::LeaseLost => {
+                                self.report(&ending, recorded).await;
+                            }
+                        }
                     }
                 }
                 // The statement itself is refused: one ending is the cause, and its neighbours go on without it.
-                Err(cause) if is_refusal(&cause) && batch.len() > 1 => {
-                    let half = batch.split_off(batch.len() / 2);
-                    batches.push(half);
-                    batches.push(batch);
-                }
+                Err(cause) if is_refusal(&cause) => match batch.len() {
+                    1 => {
+                        warn!(
+                            app = self.app,
+                            error = format!("{cause:#}"),
+                            "an outcome is refused by the database; trying again later"
+                        );
+                        self.aside.append(&mut batch);
+                    }
+                    many => {
+                        batches.push(batch.split_off(many / 2));
+                        batches.push(batch);
+                    }
+                },
                 Err(cause) => {
                     if self.away_since.is_none() {
                         warn!(
@@ -141,19 +188,31 @@ impl Writer {
                     }
                     tokio::time::sleep(jittered(wait)).await;
                     wait = (wait * 2).min(Duration::from_secs(2));
-                    batch.retain(|ending| {
-                        let keep = Instant::now() < ending.lease_ends_at;
-                        if !keep {
-                            self.metrics.unrecorded(&self.app);
-                            error!(notification.id = %ending.id, attempt = %ending.attempt, outcome = ending.outcome,
-                                   "notification {}: its outcome could not be recorded before the lease ended; it will be asked about or called again with the same key", ending.id);
-                        }
-                        keep
-                    });
+                    self.give_up_on_ended_leases(&mut batch);
                     batches.push(batch);
                 }
             }
         }
+    }
+
+    /// After a try that failed: once the lease is over, somebody else may have the row.
+    fn give_up_on_ended_leases(&mut self, batch: &mut Vec<Ending>) {
+        let now = Instant::now();
+        batch.retain(|ending| {
+            let keep = now < ending.lease_ends_at;
+            if !keep {
+                self.metrics.unrecorded(&self.app);
+                error!(
+                    notification.id = ending.id.0,
+                    attempt = ending.attempt.0,
+                    outcome = ending.outcome,
+                    "notification {}: its outcome could not be recorded before the lease ended; it will be asked \
+                     about or called again with the same key",
+                    ending.id
+                );
+            }
+            keep
+        });
     }
 
     /// After the write: a line in the log means that it is written.
@@ -161,10 +220,17 @@ impl Writer {
         self.metrics.attempt(&self.app, ending, recorded);
         match recorded {
             Recorded::Done => log(&self.app, ending),
+            Recorded::Locked => {}
             Recorded::LeaseLost => {
-                warn!(app = self.app, notification.id = %ending.id, attempt = %ending.attempt, outcome = ending.outcome,
-                      "notification {}: the answer of attempt {} came after its lease was taken over; kept as evidence",
-                      ending.id, ending.attempt);
+                warn!(
+                    app = self.app,
+                    notification.id = ending.id.0,
+                    attempt = ending.attempt.0,
+                    outcome = ending.outcome,
+                    "notification {}: the answer of attempt {} came after its lease was taken over; kept as evidence",
+                    ending.id,
+                    ending.attempt
+                );
                 if let Err(cause) =
                     keep_evidence(&mut self.line, &self.app, &self.daemon, ending).await
                 {
@@ -179,24 +245,70 @@ impl Writer {
 }
 
 fn log(app: &str, ending: &Ending) {
-    let latency_ms = ending
-        .latency
-        .map(|l| u64::try_from(l.as_millis()).unwrap_or(u64::MAX));
-    let (id, attempt) = (ending.id, ending.attempt);
+    let latency_ms = ending.latency.map(millis);
+    let (id, attempt) = (ending.id.0, ending.attempt.0);
     match &ending.transition {
+        Transition::Settle {
+            status: Status::Dead,
+            reason,
+            ..
+        } => {
+            warn!(
+                app,
+                notification.id = id,
+                attempt,
+                status = "dead",
+                reason = reason.key,
+                errcode = ending.errcode,
+                latency_ms,
+                "notification {id}: dead ({})",
+                reason.key
+            );
+        }
         Transition::Settle { status, reason, .. } => {
-            info!(app, notification.id = %id, %attempt, status = status.word(), reason = reason.key, errcode = ending.errcode, latency_ms,
-                  "notification {id}: {} ({})", status.word(), reason.key);
+            info!(
+                app,
+                notification.id = id,
+                attempt,
+                status = status.word(),
+                reason = reason.key,
+                errcode = ending.errcode,
+                latency_ms,
+                "notification {id}: {} ({})",
+                status.word(),
+                reason.key
+            );
         }
         Transition::Requeue { after, .. } if ending.phase == Phase::NotCalled => {
-            debug!(app, notification.id = %id, %attempt, retry_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX), "notification {id}: released");
+            let retry_ms = millis(*after);
+            debug!(
+                app,
+                notification.id = id,
+                attempt,
+                retry_ms,
+                "notification {id}: released"
+            );
         }
         Transition::Requeue { after, .. } => {
-            info!(app, notification.id = %id, %attempt, outcome = ending.outcome, reason = ending.why.key, errcode = ending.errcode, latency_ms,
-                  retry_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
-                  "notification {id}: attempt {attempt} {} ({}), next try in {:.0?}", ending.outcome, ending.why.key, after);
+            info!(
+                app,
+                notification.id = id,
+                attempt,
+                outcome = ending.outcome,
+                reason = ending.why.key,
+                errcode = ending.errcode,
+                latency_ms,
+                retry_ms = millis(*after),
+                "notification {id}: attempt {attempt} {} ({}), next try in {after:.0?}",
+                ending.outcome,
+                ending.why.key
+            );
         }
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// True when the server read the statement and refused it, so that another try would be refused, too.
@@ -208,6 +320,6 @@ fn is_refusal(cause: &anyhow::Error) -> bool {
             e.code()
                 .map(|code| code.get(..2).unwrap_or_default().to_owned())
         });
-    // Data exceptions and violated constraints; not connection loss, shutdown or a full disk.
-    matches!(class.as_deref(), Some("22" | "23"))
+    // Data exceptions, violated constraints, deadlocks, locks and time-outs; not connection loss or a full disk.
+    matches!(class.as_deref(), Some("22" | "23" | "40" | "55"))
 }

@@ -16,11 +16,15 @@ use tracing::{Instrument, error, info, info_span, warn};
 use crate::catalogue::{Entry, Pause};
 use crate::delivery::Target;
 use crate::notification::Claim;
+use crate::outbox::backlog::backlog;
 use crate::outbox::claim::{Claimer, Reach};
-use crate::outbox::line::jittered;
+use crate::outbox::line::{answered, jittered};
 use crate::outbox::state::{self, Gate};
 use crate::policy::{self, Health, Transition};
 use crate::step::{Lane, Stepped, ending, step};
+
+/// A loop that waits for long calls turns at least this often.
+const BEAT_EVERY: Duration = Duration::from_secs(10);
 
 /// The poll after one that found something, but less than there was room for.
 const POLL_AFTER_HIT: Duration = Duration::from_millis(50);
@@ -44,6 +48,16 @@ pub enum Until {
     Drained,
 }
 
+/// How a relay ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Stopped,
+    /// Nothing is due any more.
+    Drained,
+    /// The app is paused or its breaker open: what is due was left.
+    Held,
+}
+
 /// The loop's memory between two turns.
 struct Pace {
     /// The last claim was full: there is more.
@@ -56,10 +70,14 @@ struct Pace {
     silent: u32,
     /// The last answer but nothing good since spoke against the whole app.
     doubtful: bool,
-    /// A probe of ours is under way.
+    /// The claim just made is the breaker's probe.
     probing: bool,
-    /// A suspect waits to run alone.
-    isolate: bool,
+    /// Since when the lane waits for, or runs, one suspect alone; and whether it has run.
+    isolating: Option<Instant>,
+    suspect_ran: bool,
+    isolate_again: Instant,
+    /// The gate was shut at the last look.
+    shut: bool,
     away_since: Option<Instant>,
     empty_sweeps: u32,
 }
@@ -67,7 +85,7 @@ struct Pace {
 impl<T: Target> Relay<T> {
     /// Runs until stopped (or drained), then finishes what is under way. No future of the database is ever
     /// dropped half-way: the only things raced are the stop, a finished call and the clock.
-    pub async fn run(mut self, until: Until, mut stop: watch::Receiver<bool>) -> Result<()> {
+    pub async fn run(mut self, until: Until, mut stop: watch::Receiver<bool>) -> Result<Ended> {
         let mut calls = JoinSet::new();
         let mut pace = Pace {
             hungry: true,
@@ -77,11 +95,16 @@ impl<T: Target> Relay<T> {
             silent: 0,
             doubtful: false,
             probing: false,
-            isolate: false,
+            isolating: None,
+            suspect_ran: false,
+            isolate_again: Instant::now(),
+            shut: false,
             away_since: None,
             empty_sweeps: 0,
         };
+        let mut ended = Ended::Stopped;
         while !*stop.borrow() {
+            self.lane.metrics.beat(&self.app);
             while let Some(done) = calls.try_join_next() {
                 self.learn(&mut pace, done).await;
             }
@@ -93,15 +116,26 @@ impl<T: Target> Relay<T> {
                     && calls.is_empty()
                     && self.drained(&mut pace).await
                 {
+                    ended = if pace.shut && self.something_is_due().await {
+                        Ended::Held
+                    } else {
+                        Ended::Drained
+                    };
                     break;
                 }
                 if *stop.borrow() {
                     self.release(claims).await;
                     break;
                 }
+                let probe = std::mem::take(&mut pace.probing);
                 for claim in claims {
-                    let span = info_span!("attempt", notification.id = %claim.id, attempt = %claim.attempt);
-                    calls.spawn(step(self.lane.clone(), claim).instrument(span));
+                    let span = info_span!(
+                        "attempt",
+                        notification.id = claim.id.0,
+                        attempt = claim.attempt.0
+                    );
+                    let call = step(self.lane.clone(), claim).instrument(span);
+                    calls.spawn(async move { (probe, call.await) });
                 }
                 continue;
             }
@@ -110,10 +144,12 @@ impl<T: Target> Relay<T> {
                 _ = stop.changed() => {}
                 Some(done) = calls.join_next() => self.learn(&mut pace, done).await,
                 () = tokio::time::sleep_until(pace.next_claim.into()), if may_claim => {}
+                // However long the calls take, the loop shows that it lives.
+                () = tokio::time::sleep(BEAT_EVERY) => {}
             }
         }
         self.finish(calls).await;
-        Ok(())
+        Ok(ended)
     }
 
     /// One poll. Never fails: a database that is away is waited for.
@@ -129,7 +165,7 @@ impl<T: Target> Relay<T> {
                 if let Some(since) = pace.away_since.take() {
                     info!(
                         app = self.app,
-                        away_ms = since.elapsed().as_millis(),
+                        away_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
                         "the database is back"
                     );
                 }
@@ -138,7 +174,7 @@ impl<T: Target> Relay<T> {
                 } else {
                     0
                 };
-                pace.hungry = claims.len() >= free && !pace.probing && !pace.isolate;
+                pace.hungry = claims.len() >= free && !pace.probing && pace.isolating.is_none();
                 pace.idle = if claims.is_empty() {
                     (pace.idle * 2).min(self.poll_idle)
                 } else {
@@ -172,32 +208,46 @@ impl<T: Target> Relay<T> {
         in_flight: usize,
         sweep: bool,
     ) -> Result<Vec<Claim>> {
-        if sweep && !pace.isolate && self.claimer.suspect_is_due().await? {
-            pace.isolate = true;
+        if sweep
+            && pace.isolating.is_none()
+            && Instant::now() >= pace.isolate_again
+            && self.claimer.suspect_is_due().await?
+        {
+            pace.isolating = Some(Instant::now());
         }
-        if pace.isolate {
+        if let Some(since) = pace.isolating {
             // A suspect runs alone, so that the third lapse convicts nobody else.
             if in_flight > 0 {
                 return Ok(Vec::new());
             }
-            pace.isolate = false;
-            let claims = self.claimer.claim(Reach::Suspect).await?;
-            if !claims.is_empty() {
-                pace.isolate = true;
-                return Ok(claims);
+            if !pace.suspect_ran {
+                let claims = self.claimer.claim(Reach::Suspect).await?;
+                if !claims.is_empty() {
+                    pace.suspect_ran = true;
+                    return Ok(claims);
+                }
             }
+            // However many suspects there are, nine tenths of the time belong to the other rows.
+            pace.isolating = None;
+            pace.suspect_ran = false;
+            pace.isolate_again = Instant::now() + since.elapsed() * 9;
         }
         let claims = self.claimer.claim(Reach::Due(free)).await?;
         if !claims.is_empty() {
             return Ok(claims);
         }
         match state::gate(self.claimer.line(), &self.app, self.lease).await? {
-            Gate::Open => Ok(Vec::new()),
+            Gate::Open => {
+                self.tell_gate(pace, false);
+                Ok(Vec::new())
+            }
             Gate::Shut => {
+                self.tell_gate(pace, true);
                 pace.width = 1;
                 Ok(Vec::new())
             }
             Gate::Probe => {
+                self.tell_gate(pace, true);
                 pace.width = 1;
                 let claims = self.claimer.claim(Reach::Probe).await?;
                 if claims.is_empty() {
@@ -209,23 +259,39 @@ impl<T: Target> Relay<T> {
         }
     }
 
+    /// Says in the log that the gate was shut or opened, by whomever.
+    fn tell_gate(&self, pace: &mut Pace, shut: bool) {
+        if shut != pace.shut {
+            pace.shut = shut;
+            if shut {
+                info!(
+                    app = self.app,
+                    "{} is held: paused, or its breaker is open; `outboxd stats` says why, `outboxd resume {} --now` tries at once",
+                    self.app,
+                    self.app
+                );
+            } else {
+                info!(app = self.app, "{} is claimed again", self.app);
+            }
+        }
+    }
+
     /// What a finished call teaches about the target.
-    async fn learn(&mut self, pace: &mut Pace, done: Result<Stepped, JoinError>) {
-        let Stepped { health, why } = match done {
-            Ok(stepped) => stepped,
+    async fn learn(&mut self, pace: &mut Pace, done: Result<(bool, Stepped), JoinError>) {
+        let (probe, Stepped { health, why }) = match done {
+            Ok(done) => done,
             Err(cause) => {
                 // Its lease lapses, and the row comes back with one lapse more.
                 error!(app = self.app, error = %cause, "an attempt broke off");
                 return;
             }
         };
-        let probing = std::mem::take(&mut pace.probing);
         let said = match (health, why) {
             (Health::Good, _) => {
                 pace.silent = 0;
                 pace.doubtful = false;
                 pace.width = (pace.width * 2).min(self.slots);
-                if !probing {
+                if !probe {
                     return;
                 }
                 pace.hungry = true;
@@ -242,14 +308,14 @@ impl<T: Target> Relay<T> {
             }
             (Health::Silent, Some((why, errcode))) => {
                 pace.silent += 1;
-                if !probing && pace.silent < policy::BREAKER_AFTER {
+                if !probe && pace.silent < policy::BREAKER_AFTER {
                     return;
                 }
                 self.open(pace, Pause::For(policy::BREAKER_PAUSE), why, errcode)
                     .await
             }
             (Health::Doubtful(_), Some(_))
-                if !probing && !std::mem::replace(&mut pace.doubtful, true) =>
+                if !probe && !std::mem::replace(&mut pace.doubtful, true) =>
             {
                 return;
             }
@@ -257,7 +323,7 @@ impl<T: Target> Relay<T> {
                 self.open(pace, pause, why, errcode).await
             }
             (Health::Neutral | Health::Silent | Health::Broken(_) | Health::Doubtful(_), _) => {
-                if !probing {
+                if !probe {
                     return;
                 }
                 state::return_probe(self.claimer.line(), &self.app).await
@@ -296,13 +362,27 @@ impl<T: Target> Relay<T> {
 
     /// For `--once`: everything is recorded, and a second sweep after that finds nothing either.
     async fn drained(&mut self, pace: &mut Pace) -> bool {
-        if pace.away_since.is_some() || pace.isolate {
+        if pace.away_since.is_some() || pace.isolating.is_some() {
+            return false;
+        }
+        if !pace.shut && self.claimer.suspect_is_due().await.unwrap_or(true) {
             return false;
         }
         self.lane.recorder.flushed().await;
         self.claimer.sweep_next();
         pace.hungry = true;
         pace.empty_sweeps >= 2
+    }
+
+    async fn something_is_due(&mut self) -> bool {
+        let apps = [self.app.clone()];
+        let due = async {
+            let mut connection = self.claimer.line().take().await?;
+            let backlogs = answered(backlog(&mut connection, &apps)).await?;
+            self.claimer.line().back(connection).await?;
+            anyhow::Ok(backlogs.iter().any(|backlog| backlog.due > 0))
+        };
+        due.await.unwrap_or(true)
     }
 
     /// Puts claims back that were not started.
@@ -321,7 +401,7 @@ impl<T: Target> Relay<T> {
     }
 
     /// Waits for the calls under way, then lets go. What is cut off here comes back when its lease lapses.
-    async fn finish(self, mut calls: JoinSet<Stepped>) {
+    async fn finish(self, mut calls: JoinSet<(bool, Stepped)>) {
         let in_flight = calls.len();
         let ended = tokio::time::timeout(self.drain_timeout, async {
             while calls.join_next().await.is_some() {}
@@ -335,7 +415,6 @@ impl<T: Target> Relay<T> {
             );
         }
         calls.shutdown().await;
-        self.lane.recorder.flushed().await;
         self.claimer.close().await;
     }
 }

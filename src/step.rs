@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 
 use crate::catalogue::{self, Entry};
-use crate::delivery::{self, Outcome, Phase, Sealed, Target, Unknown};
+use crate::delivery::{self, Outcome, Phase, Receipt, Sealed, Target, Unknown};
 use crate::metrics::Metrics;
 use crate::notification::{Claim, Status};
 use crate::outbox::record::Ending;
@@ -44,7 +44,8 @@ pub async fn step<T: Target>(lane: Arc<Lane<T>>, claim: Claim) -> Stepped {
         }
     };
     let called_for = outcome.as_ref().map(|_| started.elapsed());
-    let transition = seal_before_dead(&lane, &claim, transition).await;
+    let (transition, proof) = seal_before_dead(&lane, &claim, transition).await;
+    let outcome = proof.map(Outcome::Delivered).or(outcome);
 
     let stepped = Stepped {
         health: outcome.as_ref().map_or(Health::Neutral, policy::health),
@@ -58,39 +59,45 @@ pub async fn step<T: Target>(lane: Arc<Lane<T>>, claim: Claim) -> Stepped {
     stepped
 }
 
-/// "Dead" must be the truth: a row that may have arrived is sealed at the receiver first.
+/// "Dead" must be the truth: a row that may have arrived is sealed at the receiver first. The receipt, if it turns
+/// out to have been sent.
 async fn seal_before_dead<T: Target>(
     lane: &Lane<T>,
     claim: &Claim,
     transition: Transition,
-) -> Transition {
+) -> (Transition, Option<Receipt>) {
     let Transition::Settle {
         status,
         reason,
         may_have_arrived: true,
     } = transition
     else {
-        return transition;
+        return (transition, None);
     };
-    if claim.time_left() < lane.policy.call_timeout {
-        return transition;
+    // A convict that lapses again was killed by being sealed: it is settled without.
+    let deadly = claim.lapses > policy::QUARANTINE_AFTER;
+    if deadly || claim.time_left() < lane.policy.call_timeout {
+        return (transition, None);
     }
+    let settle = |status, reason, may_have_arrived| Transition::Settle {
+        status,
+        reason,
+        may_have_arrived,
+    };
     match lane.target.seal(claim).await {
-        Sealed::Delivered(_) => Transition::Settle {
-            status: Status::Delivered,
-            reason: catalogue::local::ACCEPTED_DUPLICATE,
-            may_have_arrived: false,
-        },
-        Sealed::NotSent => Transition::Settle {
-            status,
-            reason,
-            may_have_arrived: false,
-        },
-        Sealed::Unknown => Transition::Settle {
-            status,
-            reason,
-            may_have_arrived: true,
-        },
+        Sealed::Delivered(receipt) => (
+            settle(
+                Status::Delivered,
+                catalogue::local::ACCEPTED_DUPLICATE,
+                false,
+            ),
+            Some(Receipt {
+                duplicate: true,
+                ..receipt
+            }),
+        ),
+        Sealed::NotSent => (settle(status, reason, false), None),
+        Sealed::Unknown => (settle(status, reason, true), None),
     }
 }
 

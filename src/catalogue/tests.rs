@@ -1,4 +1,6 @@
 use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use super::Kind::{Delivered, Outage, Permanent, Throttled, TokenRefused, Transient, Unknown};
@@ -212,5 +214,30 @@ fn the_markdown_has_one_line_per_entry() {
         assert_eq!(text.lines().count(), ENTRIES.len() + 2);
         assert!(text.lines().all(|line| line.matches('|').count() == 7));
         assert!(text.contains("| `not_subscribed` |"));
+    }
+}
+
+const BEGIN: &str = "<!-- catalogue: made from src/catalogue/table.rs, do not edit -->\n";
+const END: &str = "<!-- end of catalogue -->";
+
+#[test]
+fn the_documentation_holds_the_catalogue() {
+    for (file, lang) in [
+        ("docs/errors.md", Lang::En),
+        ("docs/errors.zh-CN.md", Lang::Zh),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        let (before, rest) = text.split_once(BEGIN).expect("the begin mark");
+        let (_, after) = rest.split_once(END).expect("the end mark");
+        let right = format!("{before}{BEGIN}\n{}\n{END}{after}", to_markdown(lang));
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            fs::write(&path, right).unwrap();
+        } else {
+            assert!(
+                text == right,
+                "{file} differs from the catalogue; run: UPDATE_DOCS=1 cargo test --lib catalogue"
+            );
+        }
     }
 }

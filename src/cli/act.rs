@@ -19,6 +19,7 @@ use crate::notification::Status;
 use crate::outbox::act::{By, Cancelled};
 use crate::outbox::inspect::{self, Notification, Standing};
 use crate::outbox::{act, session};
+use crate::words::mask::mask;
 use crate::words::{Voice, say};
 
 #[derive(Debug, clap::Args)]
@@ -106,7 +107,7 @@ pub(super) fn by(actor: Option<&str>, reason: Option<&str>) -> By {
     });
     By {
         actor: crate::delivery::clean(&actor),
-        reason: reason.map(crate::delivery::clean),
+        reason: reason.map(|text| mask(&crate::delivery::clean(text))),
     }
 }
 

@@ -8,6 +8,8 @@ mod act;
 mod card;
 mod config;
 mod database;
+#[cfg(test)]
+mod documents;
 mod errors;
 mod exit;
 mod gate;

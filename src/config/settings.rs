@@ -60,8 +60,8 @@ pub static POOLER: Setting<Choice<Pooler>> = Setting {
     needs: Needs::Database,
     absent: Absent::Default("none"),
     doc: Words::new(
-        "`transaction` if a pooler such as PgBouncer in transaction mode stands before the database; every statement then runs in a transaction of its own, and waking by notification is off.",
-        "数据库前面有事务模式的连接池（如 PgBouncer）时写 `transaction`：每条语句都放进单独的事务，并且不用通知唤醒。",
+        "`transaction` if a pooler such as PgBouncer in transaction mode stands before the database; every statement then runs in a transaction of its own.",
+        "数据库前面有事务模式的连接池（如 PgBouncer）时写 `transaction`：每条语句都放进单独的事务。",
     ),
     kind: Choice(&[("none", Pooler::None), ("transaction", Pooler::Transaction)]),
 };

@@ -13,9 +13,6 @@ use uuid::Uuid;
 use super::line::{Line, answered};
 use crate::notification::{AttemptNo, Claim, Key, LeaseToken, NotificationId};
 
-/// Claims in a row that ended without a word before a row is a suspect, to be run alone.
-pub const SUSPECT_AFTER: i16 = 2;
-
 /// How long a position of the low-water mark is kept back. A row committed later than this after it
 /// became due waits for the sweep, at most [`SWEEP_EVERY`].
 const MARK_TRAILS: Duration = Duration::from_millis(500);
@@ -39,7 +36,7 @@ pub enum Reach {
     Due(usize),
     /// One due row although the breaker is not closed: is the outage over?
     Probe,
-    /// One row that was in flight at two lapsed claims, alone.
+    /// One row that was in flight at two lapsed claims. It runs alone, so that a third lapse is its own.
     Suspect,
 }
 
@@ -93,9 +90,13 @@ impl Claimer {
         if sweep && reach != Reach::Suspect {
             self.swept_at = Some(claimed_at);
         }
-        for row in &rows {
-            self.mark
-                .advance(row.priority, Position(row.due_us, row.id));
+        let full = matches!(reach, Reach::Due(slots) if rows.len() >= slots);
+        for (level, rows) in by_priority(&rows) {
+            if sweep && full {
+                self.mark.rewind(level, rows);
+            } else {
+                self.mark.advance(level, rows);
+            }
         }
         Ok(rows
             .into_iter()
@@ -111,7 +112,8 @@ impl Claimer {
                 r#"-- outboxd suspect is due
                 select exists (
                     select from outboxd.notification_outbox
-                     where app = $1 and lapses >= 2 and next_attempt_at <= statement_timestamp()
+                     where app = $1 and lapses >= 1 and lapses + (lease_token is not null)::int >= 2
+                       and next_attempt_at <= statement_timestamp()
                        and (lease_until is null or lease_until < statement_timestamp())) as "due!""#,
                 self.app
             )
@@ -168,9 +170,7 @@ macro_rules! take {
                    case when o.collapse_key is not null then greatest(
                        (select max(n.id) from outboxd.notification_outbox n
                          where n.app = o.app and n.collapse_key = o.collapse_key and n.id > o.id),
-                       (select max(d.id) from outboxd.notification_delivery d
-                         where d.app = o.app and d.collapse_key = o.collapse_key and d.id > o.id
-                           and d.status <> 'cancelled'))
+                       outboxd.newest_settled(o.app, o.collapse_key, o.id))
                    end as superseded_by"#,
             $($argument),*
         )
@@ -208,7 +208,7 @@ impl Claimer {
                           and (c.lease_until is null or c.lease_until < statement_timestamp()
                                or c.lease_until > statement_timestamp() + interval '20 minutes')
                           and c.format_version <= 1
-                          and c.lapses < 2
+                          and c.lapses + (c.lease_token is not null)::int < 2
                           -- Rows with an order_key wait for their unsettled predecessor; a lock instead of
                           -- this question would let the successor of a locked row overtake it.
                           and (c.order_key is null or not exists (
@@ -253,7 +253,7 @@ impl Claimer {
                    and c.next_attempt_at <= statement_timestamp()
                    and (c.lease_until is null or c.lease_until < statement_timestamp())
                    and c.format_version <= 1
-                   and c.lapses < 2
+                   and c.lapses + (c.lease_token is not null)::int < 2
                    and (c.order_key is null or not exists (
                        select from outboxd.notification_outbox p
                         where p.app = c.app and p.order_key = c.order_key and p.id < c.id))
@@ -285,7 +285,7 @@ impl Claimer {
             with due as materialized (
                 select c.id, c.attempts, c.lease_token, c.leased_by, c.lease_epoch
                   from outboxd.notification_outbox c
-                 where c.app = $1 and c.lapses >= 2
+                 where c.app = $1 and c.lapses >= 1 and c.lapses + (c.lease_token is not null)::int >= 2
                    and c.next_attempt_at <= statement_timestamp()
                    and (c.lease_until is null or c.lease_until < statement_timestamp())
                    and c.format_version <= 1
@@ -401,10 +401,33 @@ impl LowWater {
         self.trailing
     }
 
-    fn advance(&mut self, priority: i16, position: Position) {
-        let Ok(level @ 0..=2) = usize::try_from(priority - 1) else {
-            return;
-        };
-        self.reached[level] = self.reached[level].max(position);
+    fn advance(&mut self, level: usize, taken: Position) {
+        self.reached[level] = self.reached[level].max(taken);
     }
+
+    /// A full sweep that ended behind the mark has left rows there: go on from where it ended, or they would wait
+    /// for one sweep each.
+    fn rewind(&mut self, level: usize, taken: Position) {
+        if taken < self.trailing[level] {
+            self.trailing[level] = taken;
+            self.kept[level] = taken;
+            self.reached[level] = taken;
+        } else {
+            self.advance(level, taken);
+        }
+    }
+}
+
+/// The furthest position taken, by level of priority.
+fn by_priority(rows: &[Row]) -> Vec<(usize, Position)> {
+    let mut furthest = [None; 3];
+    for row in rows {
+        if let Ok(level @ 0..=2) = usize::try_from(row.priority - 1) {
+            furthest[level] = furthest[level].max(Some(Position(row.due_us, row.id)));
+        }
+    }
+    let taken = furthest.into_iter().enumerate();
+    taken
+        .filter_map(|(level, position)| Some((level, position?)))
+        .collect()
 }

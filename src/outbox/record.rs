@@ -4,10 +4,12 @@
 //! statement, with the attempt's own row. Each ending names `id` and `lease_token`; where that pair is gone,
 //! somebody else holds the row now, and the answer is kept as evidence, never forced.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::line::{Line, answered};
 use crate::catalogue::Entry;
@@ -40,6 +42,8 @@ pub struct Ending {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recorded {
     Done,
+    /// Somebody holds the row locked: write it again later.
+    Locked,
     /// Another daemon had taken the row over; this answer was kept in the audit log.
     LeaseLost,
 }
@@ -54,7 +58,7 @@ pub async fn record(
     let column = Columns::of(endings);
     let mut connection = line.take().await?;
     let written = answered(
-        sqlx::query_scalar!(
+        sqlx::query!(
             r#"-- outboxd record
             with ending as (
                 select * from unnest(
@@ -63,11 +67,18 @@ pub async fn record(
                   as e (id, lease_token, attempt, status, reason, why, may_have_arrived, spared, retry_ms,
                         phase, outcome, errcode, detail, msgid, latency_ms, age_ms)
             ),
+            -- Rows somebody else holds locked are left for the next write; nobody waits for them.
+            held as materialized (
+                select o.id from outboxd.notification_outbox o
+                 where o.app = $1 and o.id = any ($2) and o.lease_token = any ($3)
+                   for update skip locked
+            ),
             settled as (
                 delete from outboxd.notification_outbox o using ending e
                  where o.app = $1 and o.id = e.id and o.lease_token = e.lease_token
+                   and o.id = any (array(select id from held))
                    and (e.status is not null or o.cancel_requested_by is not null)
-                returning o.id, o.key, o.event_type, o.aggregate_type, o.aggregate_id, o.recipient, o.payload, o.dedupe_key,
+                returning o.id, o.lease_token, o.key, o.event_type, o.aggregate_type, o.aggregate_id, o.recipient, o.payload, o.dedupe_key,
                           o.order_key, o.collapse_key, o.priority, o.expires_at, o.attempts, o.lease_epoch, o.traceparent,
                           o.format_version, o.created_at, o.created_by,
                           coalesce(e.status, 'cancelled') as status, coalesce(e.reason, 'cancelled') as reason,
@@ -75,15 +86,18 @@ pub async fn record(
             ),
             requeued as (
                 update outboxd.notification_outbox o
-                   set lease_token = null, lease_until = null, leased_by = null, lapses = 0,
+                   set lease_token = null, lease_until = null, leased_by = null,
+                       -- A release proves nothing about the row.
+                       lapses = case when e.phase = 'not_called' then o.lapses else 0 end,
                        next_attempt_at = case when e.retry_ms > 0 then clock_timestamp() + e.retry_ms * interval '1 millisecond'
                                               else o.next_attempt_at end,
                        spared = o.spared + e.spared::int,
                        may_have_arrived = e.may_have_arrived
                   from ending e
                  where o.app = $1 and o.id = e.id and o.lease_token = e.lease_token
+                   and o.id = any (array(select id from held))
                    and e.status is null and o.cancel_requested_by is null
-                returning o.id
+                returning o.id, e.lease_token
             ),
             moved as (
                 insert into outboxd.notification_delivery
@@ -96,7 +110,7 @@ pub async fn record(
                   from settled
             ),
             written as (
-                select id from settled union all select id from requeued
+                select id, lease_token from settled union all select id, lease_token from requeued
             ),
             attempts as (
                 insert into outboxd.notification_attempt
@@ -106,9 +120,9 @@ pub async fn record(
                        clock_timestamp() - (e.age_ms + coalesce(e.latency_ms, 0)) * interval '1 millisecond',
                        clock_timestamp() - e.age_ms * interval '1 millisecond',
                        e.phase, e.outcome, e.errcode, e.why, e.detail, e.latency_ms
-                  from ending e where e.id in (select id from written)
+                  from ending e join written w on w.id = e.id and w.lease_token = e.lease_token
             )
-            select id as "id!" from written"#,
+            select id as "id!", lease_token as "lease_token!" from written"#,
             app,
             &column.id,
             &column.lease_token,
@@ -134,16 +148,63 @@ pub async fn record(
     .context("record outcomes")?;
     line.back(connection).await?;
 
-    // Within one batch an id stands once: a claim ends once.
-    let written: std::collections::HashSet<i64> = written.into_iter().collect();
+    let written: HashSet<(i64, Uuid)> = written
+        .into_iter()
+        .map(|row| (row.id, row.lease_token))
+        .collect();
+    let is_written = |ending: &Ending| written.contains(&(ending.id.0, ending.lease_token.0));
+    let unwritten: Vec<&Ending> = endings
+        .iter()
+        .filter(|ending| !is_written(ending))
+        .collect();
+    let mut why_not = if unwritten.is_empty() {
+        Vec::new()
+    } else {
+        why_not(line, app, &unwritten).await?
+    }
+    .into_iter();
     Ok(endings
         .iter()
-        .map(|ending| {
-            if written.contains(&ending.id.0) {
-                Recorded::Done
-            } else {
-                Recorded::LeaseLost
-            }
+        .map(|ending| match is_written(ending) {
+            true => Recorded::Done,
+            false => why_not.next().unwrap_or(Recorded::Locked),
+        })
+        .collect())
+}
+
+/// Why these were not written: somebody holds the row locked, an earlier write of the same ending went through
+/// although its answer was lost, or the lease is somebody else's now.
+async fn why_not(line: &mut Line, app: &str, endings: &[&Ending]) -> Result<Vec<Recorded>> {
+    let ids: Vec<i64> = endings.iter().map(|ending| ending.id.0).collect();
+    let tokens: Vec<Uuid> = endings.iter().map(|ending| ending.lease_token.0).collect();
+    let attempts: Vec<i32> = endings.iter().map(|ending| ending.attempt.0).collect();
+    let mut connection = line.take().await?;
+    let rows = answered(
+        sqlx::query!(
+            r#"-- outboxd why not recorded
+            select exists (select from outboxd.notification_outbox o
+                            where o.app = $1 and o.id = e.id and o.lease_token = e.lease_token) as "held!",
+                   exists (select from outboxd.notification_attempt a
+                            where a.notification_id = e.id and a.attempt = e.attempt and a.lease_token = e.lease_token
+                              and a.phase <> 'lapsed') as "written!"
+              from unnest($2::bigint[], $3::uuid[], $4::int[]) with ordinality as e (id, lease_token, attempt, n)
+             order by e.n"#,
+            app,
+            &ids,
+            &tokens,
+            &attempts
+        )
+        .fetch_all(&mut connection),
+    )
+    .await
+    .context("ask why outcomes were not recorded")?;
+    line.back(connection).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| match (row.written, row.held) {
+            (true, _) => Recorded::Done,
+            (false, true) => Recorded::Locked,
+            (false, false) => Recorded::LeaseLost,
         })
         .collect())
 }
@@ -184,7 +245,7 @@ pub async fn keep_evidence(
 #[derive(Default)]
 struct Columns<'a> {
     id: Vec<i64>,
-    lease_token: Vec<uuid::Uuid>,
+    lease_token: Vec<Uuid>,
     attempt: Vec<i32>,
     status: Vec<Option<&'a str>>,
     reason: Vec<Option<&'a str>>,

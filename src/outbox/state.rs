@@ -92,7 +92,9 @@ pub async fn open_breaker(
                     $4, $5, 1, clock_timestamp())
             on conflict (app) do update
                set breaker = 'open',
-                   breaker_until = case when $3 then excluded.breaker_until
+                   -- A quota whose probe is refused was renewed late: again in a while, not in a day.
+                   breaker_until = case when $3 and s.breaker = 'closed' then excluded.breaker_until
+                       when $3 then clock_timestamp() + least(10 * 2 ^ least(s.breaker_strikes - 1, 10), 240) * interval '1 minute'
                        else clock_timestamp() + greatest($2::bigint, least($2::bigint * 2 ^ least(s.breaker_strikes, 20), $2::bigint * 30, 900000)) * interval '1 millisecond' end,
                    breaker_reason = excluded.breaker_reason, breaker_errcode = excluded.breaker_errcode,
                    breaker_strikes = s.breaker_strikes + 1,

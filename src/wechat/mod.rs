@@ -30,7 +30,7 @@ use event::Verb;
 use function::{Inquired, inquired, notified, sealed};
 use http::{Trouble, Wire};
 use reply::{CONFIG, Heard, Unfit};
-use scrub::scrub;
+use scrub::{private, scrub};
 use trace::Trace;
 
 use crate::catalogue::{Entry, local};
@@ -276,7 +276,7 @@ impl<'a> Attempt<'a> {
         // Here, where the token is known: an error page may quote the URL it was asked for.
         let mut secrets = vec![token, &settings.appsecret];
         secrets.extend(secret);
-        let heard = without(heard, &secrets);
+        let heard = without(heard, &secrets, &self.claim.payload);
         self.trace.heard(&heard);
         heard
     }
@@ -318,8 +318,8 @@ fn unanswered(trouble: Trouble) -> Outcome {
     })
 }
 
-/// The same without our secrets in any text of the other side.
-fn without(mut heard: Heard, secrets: &[&Secret]) -> Heard {
+/// The same without our secrets, and without what the payload tells of persons, in any text of the other side.
+fn without(mut heard: Heard, secrets: &[&Secret], payload: &str) -> Heard {
     let detail = match &mut heard {
         Heard::TokenRefused(unfit) => &mut unfit.detail,
         Heard::Stopped(Outcome::Failed(failure)) => &mut failure.detail,
@@ -327,7 +327,11 @@ fn without(mut heard: Heard, secrets: &[&Secret]) -> Heard {
         Heard::Word(word) => &mut word.detail,
         Heard::Stopped(Outcome::Delivered(_)) | Heard::Undefined => return heard,
     };
-    *detail = detail.take().and_then(|text| scrub(&text, secrets));
+    *detail = detail.take().and_then(|text| {
+        let private = private(payload);
+        let hidden: Vec<&Secret> = secrets.iter().copied().chain(&private).collect();
+        scrub(&text, &hidden)
+    });
     heard
 }
 

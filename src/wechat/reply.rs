@@ -243,10 +243,10 @@ pub(crate) fn number(object: &Map<String, Value>, names: &[&str]) -> Option<i64>
     })
 }
 
-/// The beginning of a body that could not be read, for people.
+/// A body that could not be read, for people. It is cut when our secrets are out of it, not here: half a
+/// token at the end would no longer be recognised.
 pub(crate) fn excerpt(body: &[u8]) -> String {
-    let start = &body[..body.len().min(2048)];
-    String::from_utf8_lossy(start).into_owned()
+    String::from_utf8_lossy(body).into_owned()
 }
 
 /// The header `Retry-After`: seconds or a date; at most a day, for it is only a wish.

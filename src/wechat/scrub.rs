@@ -1,6 +1,8 @@
 //! The last filter for foreign text: what the other side says is stored and shown to people, and an error page may
 //! well quote the URL it was asked for.
 
+use serde_json::Value;
+
 use crate::delivery::clean;
 use crate::secret::Secret;
 
@@ -15,6 +17,28 @@ pub(crate) fn scrub(text: &str, secrets: &[&Secret]) -> Option<String> {
     let cleaned = clean(&mask_persons(&hidden));
     let trimmed = cleaned.trim();
     (!trimmed.is_empty()).then(|| trimmed.to_owned())
+}
+
+/// The texts of a payload that may name a person, the longest first: whatever is more than one plain ASCII word,
+/// for those are the names of fields and kinds, which an error message needs.
+pub(crate) fn private(payload: &str) -> Vec<Secret> {
+    fn collect(value: &Value, into: &mut Vec<String>) {
+        match value {
+            Value::String(text) if text.contains(|c: char| !c.is_ascii() || c == ' ') => {
+                into.push(text.clone());
+            }
+            Value::Array(items) => items.iter().for_each(|item| collect(item, into)),
+            Value::Object(fields) => fields.values().for_each(|field| collect(field, into)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let mut texts = Vec::new();
+    if let Ok(value) = serde_json::from_str(payload) {
+        collect(&value, &mut texts);
+    }
+    texts.retain(|text| text.trim().chars().nth(1).is_some());
+    texts.sort_unstable_by_key(|text| std::cmp::Reverse(text.len()));
+    texts.into_iter().map(Secret::new).collect()
 }
 
 /// Masks runs that look like an openid (28 word characters starting with `o`) or a mobile number (11
@@ -65,7 +89,7 @@ fn is_word(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::scrub;
+    use super::{private, scrub};
     use crate::secret::Secret;
 
     #[test]
@@ -74,6 +98,17 @@ mod tests {
         assert_eq!(
             format!("{secret} {secret:?} {:?}", Some(&secret)),
             "*** *** Some(***)"
+        );
+    }
+
+    #[test]
+    fn a_quoted_payload_loses_its_persons_and_keeps_its_words() {
+        let payload = r#"{"name":"王女士","to":["Ann Lee"],"kind":"thing1","n":7,"x":"中"}"#;
+        let private = private(payload);
+        let hidden: Vec<&Secret> = private.iter().collect();
+        assert_eq!(
+            scrub("王女士 and Ann Lee: data.thing1.value 中 7", &hidden).as_deref(),
+            Some("*** and ***: data.thing1.value 中 7")
         );
     }
 

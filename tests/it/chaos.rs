@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 
 use crate::fleet::{Fleet, signal};
-use crate::harness::{enqueue, number, run};
+use crate::harness::{appears, enqueue, number, run};
 
 /// 10,000 notifications, 5 % of them with faults, four daemons, one of them killed in the middle.
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
@@ -76,15 +76,11 @@ async fn a_frozen_daemon_that_wakes_after_its_lease_is_refused(pool: PgPool) {
         ("delivered".into(), "accepted_duplicate".into())
     );
     signal(&frozen, "CONT");
-    while number(
+    appears(
         &pool,
         "select count(*) from outboxd.audit_log where action = 'late_answer'",
     )
-    .await
-        == 0
-    {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    .await;
     let metrics = reqwest::get(format!("http://127.0.0.1:{port}/metrics"))
         .await
         .unwrap()
@@ -275,4 +271,119 @@ async fn an_outcome_outlives_a_database_that_is_away_for_a_moment(pool: PgPool) 
         10
     );
     fleet.assert_invariants().await;
+}
+
+/// Somebody holds one row locked in a forgotten session: its outcome waits, its neighbours' are written.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_row_locked_by_somebody_holds_up_nobody_else(pool: PgPool) {
+    let fleet = Fleet::new(&pool).await;
+    let locked = enqueue(&pool, "slow-800ms", "locked").await;
+    for n in 0..30 {
+        enqueue(&pool, "li", &format!("c{n}")).await;
+    }
+    let daemon = fleet.start();
+    appears(&pool, "select count(*) from outboxd.notification_outbox where aggregate_id = 'locked' and lease_token is not null").await;
+    let mut forgotten = pool.begin().await.unwrap();
+    sqlx::query("select from outboxd.notification_outbox where id = $1 for update")
+        .bind(locked)
+        .execute(&mut *forgotten)
+        .await
+        .unwrap();
+    fleet
+        .sim
+        .wait_for(|ledger| ledger.messages().len() == 31)
+        .await
+        .unwrap();
+    let started = std::time::Instant::now();
+    while number(&pool, "select count(*) from outboxd.notification_delivery").await < 30 {
+        assert!(
+            started.elapsed() < Duration::from_secs(3),
+            "the neighbours wait for the lock"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    forgotten.rollback().await.unwrap();
+    fleet.settled().await;
+    daemon.stop().await;
+    assert_eq!(
+        fleet.sim.ledger().calls().len(),
+        31,
+        "nobody was called again"
+    );
+    assert_eq!(
+        number(&pool, "select count(*) from outboxd.audit_log").await,
+        0
+    );
+    fleet.assert_invariants().await;
+}
+
+/// A record whose answer is lost was written all the same: it is not taken for somebody else's.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn an_ending_written_twice_is_one_and_no_late_answer(pool: PgPool) {
+    use outboxd::catalogue::local;
+    use outboxd::delivery::Phase;
+    use outboxd::notification::Status;
+    use outboxd::outbox::record::{Ending, Recorded, record};
+    use outboxd::policy::Transition;
+
+    enqueue(&pool, "li", "c").await;
+    let mut claimer = crate::harness::claimer(&pool, "d");
+    let claim = claimer
+        .claim(outboxd::outbox::claim::Reach::Due(1))
+        .await
+        .unwrap()
+        .remove(0);
+    let ending = Ending {
+        id: claim.id,
+        lease_token: claim.lease_token,
+        attempt: claim.attempt,
+        transition: Transition::Settle {
+            status: Status::Delivered,
+            reason: local::ACCEPTED,
+            may_have_arrived: false,
+        },
+        phase: Phase::Answered,
+        outcome: "delivered",
+        why: local::ACCEPTED,
+        errcode: None,
+        detail: None,
+        msgid: None,
+        latency: Some(Duration::from_millis(5)),
+        ended_at: std::time::Instant::now(),
+        lease_ends_at: claim.claimed_at + claim.lease,
+    };
+    let mut foreign = ending.clone();
+    foreign.lease_token = outboxd::notification::LeaseToken(uuid::Uuid::new_v4());
+    let mut line = crate::harness::database(&pool).line();
+    // Two endings of one row in one batch: only the holder's counts.
+    let said = record(
+        &mut line,
+        "default",
+        "d",
+        &[foreign.clone(), ending.clone()],
+    )
+    .await
+    .unwrap();
+    assert_eq!(said, [Recorded::LeaseLost, Recorded::Done]);
+    let said = record(&mut line, "default", "d", &[ending, foreign])
+        .await
+        .unwrap();
+    assert_eq!(said, [Recorded::Done, Recorded::LeaseLost]);
+    assert_eq!(
+        number(&pool, "select count(*) from outboxd.notification_attempt").await,
+        1
+    );
+}
+
+/// `--once` leaves what is held, and says so by its exit code.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn once_does_not_call_a_held_app_drained(pool: PgPool) {
+    let fleet = Fleet::new(&pool).await;
+    run(&pool, "insert into outboxd.app_state (app, paused_at, paused_by) values ('default', now(), 'wang')").await;
+    let empty = fleet.process(&["run", "--once"]).wait().await.unwrap();
+    assert!(empty.success(), "nothing was due");
+    enqueue(&pool, "li", "c").await;
+    let held = fleet.process(&["run", "--once"]).wait().await.unwrap();
+    assert_eq!(held.code(), Some(1));
+    assert_eq!(fleet.verdict("c").await.0, "held");
 }

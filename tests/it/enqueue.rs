@@ -331,3 +331,50 @@ async fn each_role_can_do_its_duty_and_nothing_else(pool: PgPool) {
         tx.rollback().await.unwrap();
     }
 }
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn an_empty_key_is_no_key(pool: PgPool) {
+    let enqueue = "select outboxd.enqueue_notification('e', 'u', 'c', dedupe_key => '', order_key => '', collapse_key => '')";
+    assert_ne!(number(&pool, enqueue).await, number(&pool, enqueue).await);
+}
+
+/// Under an older snapshot the history cannot be looked up: refused instead of sent twice.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_dedupe_key_is_refused_where_it_could_not_be_kept(pool: PgPool) {
+    let mut tx = pool
+        .begin_with("begin isolation level repeatable read")
+        .await
+        .unwrap();
+    let said = sqlx::query("select outboxd.enqueue_notification('e', 'u', 'c', dedupe_key => 'k')")
+        .execute(&mut *tx)
+        .await
+        .expect_err("refused")
+        .to_string();
+    assert!(
+        said.contains("needs READ COMMITTED; under REPEATABLE READ"),
+        "{said}"
+    );
+}
+
+/// Two batches of the same keys in opposite order wait for each other one way only.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn batches_of_the_same_keys_do_not_deadlock(pool: PgPool) {
+    let batch = |order: &str| {
+        let sql = format!(
+            "select count(*) from outboxd.enqueue_notifications((select jsonb_agg(jsonb_build_object('event_type', 'e',
+                'recipient', 'u', 'aggregate_id', 'c', 'dedupe_key', 'k' || n, 'order_key', 'o' || n) order by n {order})
+               from generate_series(1, 500) n))"
+        );
+        let pool = pool.clone();
+        async move { sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&pool).await }
+    };
+    for _ in 0..5 {
+        let (up, down) = tokio::join!(batch("asc"), batch("desc"));
+        up.unwrap();
+        down.unwrap();
+        sqlx::query("delete from outboxd.notification_outbox")
+            .execute(&pool)
+            .await
+            .unwrap();
+    }
+}

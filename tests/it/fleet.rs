@@ -2,10 +2,12 @@
 //! production, or as processes of their own, to be stopped, paused and killed.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use outboxd::config::{Config, Needs, Sources};
+use outboxd::config::{Config, FileText, Needs, Sources};
 use outboxd::relay::Until;
 use sqlx::{ConnectOptions, PgPool};
 use tokio::process::{Child, Command};
@@ -17,6 +19,10 @@ pub(crate) struct Fleet {
     pub(crate) pool: PgPool,
     pub(crate) sim: WechatSim,
     env: BTreeMap<String, String>,
+    /// The configuration file, for daemons in this process.
+    file: Option<String>,
+    /// What the processes print.
+    log: PathBuf,
 }
 
 impl Fleet {
@@ -55,6 +61,8 @@ impl Fleet {
             pool: pool.clone(),
             sim,
             env,
+            file: None,
+            log: std::env::temp_dir().join(format!("outboxd-it-{}.log", uuid::Uuid::new_v4())),
         }
     }
 
@@ -63,9 +71,28 @@ impl Fleet {
         self
     }
 
+    pub(crate) fn unset(&mut self, name: &str) -> &mut Fleet {
+        self.env.remove(name);
+        self
+    }
+
+    /// Gives the daemons in this process a configuration file that stands on no disk.
+    pub(crate) fn set_file(&mut self, text: String) {
+        self.set("OUTBOXD_CONFIG", "outboxd.toml");
+        self.file = Some(text);
+    }
+
     fn config(&self) -> Config {
         let mut sources = Sources::from_system(BTreeMap::new());
         sources.env = self.env.clone();
+        let file = self.file.clone();
+        sources.read_file = Box::new(move |path| match &file {
+            Some(text) if path.ends_with("outboxd.toml") => Ok(FileText {
+                text: text.clone(),
+                open_to_all: false,
+            }),
+            _ => Err(std::io::ErrorKind::NotFound.into()),
+        });
         Config::load(&sources, Needs::Everything).unwrap_or_else(|refused| panic!("{refused:?}"))
     }
 
@@ -93,11 +120,19 @@ impl Fleet {
         Daemon { stop, task }
     }
 
-    /// A daemon that is a process of its own. It dies with this value.
+    /// A daemon that is a process of its own. It dies with this value; what it prints is searched for secrets
+    /// when the fleet ends.
     pub(crate) fn process(&self, arguments: &[&str]) -> Child {
+        let log = || {
+            File::options()
+                .append(true)
+                .create(true)
+                .open(&self.log)
+                .unwrap()
+        };
         self.command(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stdout(log())
+            .stderr(log())
             .spawn()
             .unwrap()
     }
@@ -110,6 +145,18 @@ impl Fleet {
             .envs(&self.env)
             .kill_on_drop(true);
         command
+    }
+
+    /// Runs the program to its end.
+    pub(crate) async fn ask(&self, arguments: &[&str]) -> Said {
+        self.ask_as(&[], arguments).await
+    }
+
+    /// The same, with some variables different.
+    pub(crate) async fn ask_as(&self, env: &[(&str, &str)], arguments: &[&str]) -> Said {
+        let mut command = self.command(arguments);
+        command.envs(env.iter().copied()).stdin(Stdio::null());
+        Said::by(command).await
     }
 
     /// Waits until no row is left in the outbox; polled, because only the database knows.
@@ -166,6 +213,15 @@ impl Fleet {
                 _ => assert_eq!(messages, 0, "{key} is {status}, said to be certain"),
             }
         }
+        let leaks: i64 = sqlx::query_scalar(
+            "select count(*) from outboxd.notification_attempt where position($1 in detail) + position($2 in detail) > 0",
+        )
+        .bind(TOKEN)
+        .bind(&self.sim.settings().secret)
+        .fetch_one(&self.pool)
+        .await
+        .unwrap();
+        assert_eq!(leaks, 0, "a secret was stored");
         let broken: Vec<(i64, i32, i64, i32)> = sqlx::query_as(
             "select s.id, s.attempts, count(a.attempt), coalesce(max(a.attempt), 0)
                from outboxd.notification_delivery s left join outboxd.notification_attempt a on a.notification_id = s.id
@@ -190,6 +246,60 @@ impl Fleet {
             .fetch_one(&self.pool)
             .await
             .unwrap()
+    }
+}
+
+/// How a token of the simulated WeChat begins.
+const TOKEN: &str = "80_canary_token_";
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        let _ = std::fs::remove_file(&self.log);
+        let log = String::from_utf8_lossy(&log);
+        if std::thread::panicking() {
+            let skipped = log.lines().count().saturating_sub(30);
+            let last: Vec<&str> = log.lines().skip(skipped).collect();
+            println!("the processes' last words:\n{}", last.join("\n"));
+            return;
+        }
+        let secret = self.sim.settings().secret.as_str();
+        let leak = log
+            .lines()
+            .find(|line| [TOKEN, secret].iter().any(|it| line.contains(it)));
+        assert_eq!(leak, None, "a secret was printed");
+    }
+}
+
+/// What a program that ended has said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    /// None: a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Said {
+    pub(crate) async fn by(mut command: Command) -> Said {
+        let ended = tokio::time::timeout(Duration::from_secs(60), command.output());
+        let output = ended.await.expect("it ends within a minute").unwrap();
+        Said {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn ends_with(self, code: i32) -> Said {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }
 }
 

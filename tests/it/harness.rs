@@ -7,6 +7,7 @@ use outboxd::outbox::claim::{Claimer, Reach};
 use outboxd::outbox::line::Database;
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
@@ -58,4 +59,27 @@ pub(crate) async fn ids_of(claimer: &mut Claimer, slots: usize) -> Vec<i64> {
         .collect();
     ids.sort_unstable();
     ids
+}
+
+/// Waits until the count is no longer zero; polled, because only the database knows.
+pub(crate) async fn appears(pool: &PgPool, count: &'static str) {
+    let give_up = tokio::time::Instant::now() + Duration::from_secs(60);
+    while number(pool, count).await == 0 {
+        assert!(
+            tokio::time::Instant::now() < give_up,
+            "not within a minute: {count}"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Status and body of a path of a health port.
+pub(crate) async fn got(address: &str, path: &str) -> (u16, String) {
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), body.to_owned())
 }

@@ -5,9 +5,12 @@
 mod fleet;
 mod harness;
 
+mod canary;
 mod chaos;
 mod claim;
+mod cli;
 mod enqueue;
+mod errcodes;
 mod plan;
 mod relay;
 mod schema;

@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use wechat_sim::TokenAnswer;
 
 use crate::fleet::Fleet;
-use crate::harness::{enqueue, number, run};
+use crate::harness::{appears, enqueue, number, run};
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn an_assignment_becomes_a_message(pool: PgPool) {
@@ -106,15 +106,11 @@ async fn a_broken_app_pauses_costs_its_rows_nothing_and_comes_back_through_one_p
     }
     fleet.sim.switches().set(|s| s.wrong_secret = true);
     let daemon = fleet.start();
-    while number(
+    appears(
         &pool,
         "select count(*) from outboxd.app_state where breaker = 'open'",
     )
-    .await
-        == 0
-    {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    .await;
     let calls = fleet.sim.ledger().token_calls().len();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(
@@ -148,15 +144,11 @@ async fn an_outage_burns_no_attempts_and_everything_arrives_after_it(pool: PgPoo
     }
     fleet.sim.stop().await;
     let daemon = fleet.start();
-    while number(
+    appears(
         &pool,
         "select count(*) from outboxd.app_state where breaker <> 'closed'",
     )
-    .await
-        == 0
-    {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    .await;
     fleet.sim.restart().await;
     run(
         &pool,
@@ -275,9 +267,7 @@ async fn a_throttled_token_endpoint_is_waited_for(pool: PgPool) {
         .set(|s| s.next_token_answers.push_back(TokenAnswer::Code(-1)));
     enqueue(&pool, "li", "c").await;
     let daemon = fleet.start();
-    while number(&pool, "select count(*) from outboxd.notification_attempt").await == 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    appears(&pool, "select count(*) from outboxd.notification_attempt").await;
     run(
         &pool,
         "update outboxd.notification_outbox set next_attempt_at = now() where lease_until is null",

@@ -100,6 +100,14 @@ impl Kind for BaseUrl {
             "`https://` 地址；只有本机回环地址可用 `http://`",
         )
     }
+
+    /// A user name or a password is refused, and not shown while that is said.
+    fn show(&self, text: &str) -> String {
+        match text.contains('@') {
+            true => MASK.to_owned(),
+            false => text.to_owned(),
+        }
+    }
 }
 
 impl Read for BaseUrl {

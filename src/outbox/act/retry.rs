@@ -69,10 +69,16 @@ pub async fn retry(
             .map(|((_, key), _)| *key)
             .collect(),
     };
+    // A row that was settled when we looked is not brought forward: if it waits by now, another retry did that.
+    let waiting: Vec<i64> = found
+        .iter()
+        .filter(|(_, retried)| **retried == Retried::BroughtForward)
+        .map(|((id, _), _)| *id)
+        .collect();
     let done: Vec<i64> = if chosen.ids.is_empty() {
         Vec::new()
     } else {
-        change(conn, &chosen, by).await?
+        change(conn, &chosen, &waiting, by).await?
     };
     // What another retry moved while we looked is in the outbox now.
     let moved = if done.len() < chosen.ids.len() {
@@ -174,7 +180,12 @@ async fn unsettled(conn: &mut PgConnection, rows: &Rows) -> sqlx::Result<Fates> 
 }
 
 /// The one statement that changes, with its audit line. The rows are locked.
-async fn change(conn: &mut PgConnection, chosen: &Rows, by: &By) -> sqlx::Result<Vec<i64>> {
+async fn change(
+    conn: &mut PgConnection,
+    chosen: &Rows,
+    waiting: &[i64],
+    by: &By,
+) -> sqlx::Result<Vec<i64>> {
     sqlx::query_scalar!(
         r#"-- outboxd retry
            with moved as (
@@ -198,7 +209,7 @@ async fn change(conn: &mut PgConnection, chosen: &Rows, by: &By) -> sqlx::Result
            ),
            forward as (
                update outboxd.notification_outbox o set next_attempt_at = statement_timestamp()
-                where o.id = any($1) and o.key = any($2)
+                where o.id = any($5) and o.key = any($2)
                returning o.id, o.app
            ),
            touched as (select * from back union all select * from forward),
@@ -213,7 +224,8 @@ async fn change(conn: &mut PgConnection, chosen: &Rows, by: &By) -> sqlx::Result
         &chosen.ids,
         &chosen.keys,
         by.actor,
-        by.reason
+        by.reason,
+        waiting
     )
     .fetch_all(conn)
     .await

@@ -29,6 +29,7 @@
 //! | `reset-unsent` | the same, nothing sent | unsent |
 //! | `fin-after-body` `lost-reply` | FIN instead of the reply | sent |
 //! | `html` `empty` `garbage` `half-json` `cut-body` `huge` | the reply is a web page; nothing; bytes; half the JSON; half the announced body; endless | sent |
+//! | `quote-page` `quote-502` `quote-errmsg` `quote-message` | the reply quotes the request, its URL and the openid: over and over on a web page; on a gateway's page; as an errmsg; as the function's message | unsent |
 //! | `dribble` `dribble-head` | the true reply, one byte a second; from the status line on | sent |
 //! | `http-500` `http-503` `http-412` `http-418` … | this status, a web page | unsent |
 //! | `http-503-retry-after-7` | the same with `Retry-After: 7` | unsent |
@@ -99,6 +100,7 @@ pub enum Wire {
     HalfJson,
     CutBody,
     Huge,
+    Quote(Quote),
     Dribble {
         head_too: bool,
     },
@@ -107,6 +109,15 @@ pub enum Wire {
         retry_after: Option<u32>,
     },
     Redirect(u16),
+}
+
+/// Where a reply quotes what it was asked, secrets and all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quote {
+    Page,
+    GatewayPage,
+    Errmsg,
+    Message,
 }
 
 /// What happens to the function's answer.
@@ -203,6 +214,10 @@ fn what(name: &str) -> Option<(Point, What)> {
         "half-json" => wire(Sent, Wire::HalfJson),
         "cut-body" => wire(Sent, Wire::CutBody),
         "huge" => wire(Sent, Wire::Huge),
+        "quote-page" => wire(Unsent, Wire::Quote(Quote::Page)),
+        "quote-502" => wire(Unsent, Wire::Quote(Quote::GatewayPage)),
+        "quote-errmsg" => wire(Unsent, Wire::Quote(Quote::Errmsg)),
+        "quote-message" => wire(Unsent, Wire::Quote(Quote::Message)),
         "dribble" => wire(Sent, Wire::Dribble { head_too: false }),
         "dribble-head" => wire(Sent, Wire::Dribble { head_too: true }),
         "wrong-key" => shape(Shape::WrongKey),

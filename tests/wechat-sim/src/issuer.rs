@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use crate::settings::Settings;
 use crate::switches::Switches;
 
+/// How every token begins.
+const MARK: &str = "80_canary_token_";
 /// Forced refreshes a day and app.
 const FORCED_A_DAY: u32 = 20;
 /// Tokens remembered after their end, so that "expired" and "never existed" get their own codes.
@@ -170,9 +172,10 @@ impl Slot {
     }
 
     fn issue(&mut self, lifetime: Duration, now: Instant) -> (String, Duration) {
-        // 512 characters, the most that WeChat tells us to keep room for.
-        let text: String = (0..32)
-            .map(|_| format!("{:016x}", rand::random::<u64>()))
+        // 512 characters, the most that WeChat tells us to keep room for; the first of them betray a token that
+        // got where it must not be.
+        let text: String = std::iter::once(MARK.to_owned())
+            .chain((0..31).map(|_| format!("{:016x}", rand::random::<u64>())))
             .collect();
         if self.tokens.len() >= REMEMBERED {
             self.tokens.remove(0);

@@ -5,11 +5,11 @@
 
 use serde_json::{Value, json};
 
-use crate::World;
 use crate::errors;
-use crate::faults::{Shape, Wire};
+use crate::faults::{Quote, Shape, Wire};
 use crate::switches::{ErrorForm, UndefinedForm};
 use crate::wire::{Reply, Request, Response};
+use crate::{World, held};
 
 /// Another key than anybody asked about.
 const FOREIGN_KEY: &str = "00000000-0000-4000-8000-000000000000";
@@ -150,6 +150,7 @@ pub(crate) fn broken(world: &World, request: &Request, wire: Wire, body: Option<
         }
         Wire::CutBody => Reply::Half(truth),
         Wire::Huge => Reply::Endless,
+        Wire::Quote(quote) => quoting(world, request, quote),
         Wire::Dribble { head_too } => Reply::Dribble {
             response: truth,
             head_too,
@@ -177,6 +178,34 @@ pub(crate) fn broken(world: &World, request: &Request, wire: Wire, body: Option<
     }
 }
 
+/// A reply that gives back what must not be repeated: the token of the URL, the body, the person's openid.
+fn quoting(world: &World, request: &Request, quote: Quote) -> Reply {
+    let body = String::from_utf8_lossy(&request.body);
+    let event: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let recipient = event["recipient"].as_str().unwrap_or("");
+    let openid = held(&world.staff).openid_of(recipient).unwrap_or_default();
+    let target = &request.target;
+    let all = format!("no luck with {body} for openid {openid} at http://sim{target}");
+    match quote {
+        Quote::Page => {
+            let links = format!("<a href=\"http://sim{target}\">again</a> ").repeat(9);
+            let page = format!("<html><body>{links}{all}</body></html>");
+            Reply::Whole(Response::new(200, "text/html", page))
+        }
+        Quote::GatewayPage => Reply::Whole(Response::new(
+            502,
+            "text/html",
+            format!("<html>{all}</html>"),
+        )),
+        Quote::Errmsg => Reply::json(&errors::body_with(-1, &all)),
+        Quote::Message => {
+            let refused = json!({"ok": false, "state": "refused", "key": event["key"], "code": 47003,
+                "message": all, "step": "send"});
+            plain(&enveloped(&refused))
+        }
+    }
+}
+
 /// A wire fault in the ledger's words.
 pub(crate) fn name(wire: Wire) -> String {
     match wire {
@@ -190,6 +219,7 @@ pub(crate) fn name(wire: Wire) -> String {
         Wire::HalfJson => "half-json".to_owned(),
         Wire::CutBody => "cut-body".to_owned(),
         Wire::Huge => "huge".to_owned(),
+        Wire::Quote(_) => "quote".to_owned(),
         Wire::Dribble { .. } => "dribble".to_owned(),
     }
 }

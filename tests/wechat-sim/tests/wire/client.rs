@@ -90,6 +90,26 @@ pub(crate) async fn raw(address: SocketAddr, request: &[u8], patience: Duration)
     })
 }
 
+/// Posts, and reads until this many bytes have come, however long that takes on a busy machine. What came.
+pub(crate) async fn post_and_read(
+    sim: &WechatSim,
+    target: &str,
+    body: impl ToString,
+    at_least: usize,
+) -> Vec<u8> {
+    let mut stream = TcpStream::connect(sim.address()).await.unwrap();
+    let request = request(target, body);
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    let read = tokio::time::timeout(wechat_sim::PATIENCE, async {
+        while bytes.len() < at_least {
+            assert!(stream.read_buf(&mut bytes).await.unwrap() > 0, "it ended");
+        }
+    });
+    assert!(read.await.is_ok(), "only {} bytes came", bytes.len());
+    bytes
+}
+
 fn whole(bytes: &[u8]) -> Option<Got> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
@@ -118,12 +138,15 @@ pub(crate) async fn post_within(
     target: &str,
     body: impl ToString,
 ) -> Got {
+    raw(sim.address(), request(target, body).as_bytes(), patience).await
+}
+
+fn request(target: &str, body: impl ToString) -> String {
     let body = body.to_string();
-    let request = format!(
+    format!(
         "POST {target} HTTP/1.1\r\nHost: sim\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
-    );
-    raw(sim.address(), request.as_bytes(), patience).await
+    )
 }
 
 /// A simulator and a token that holds.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use wechat_sim::{ErrorForm, UndefinedForm};
 
-use crate::client::{Got, Stage, event, post_within};
+use crate::client::{Got, Stage, event, post_and_read};
 
 /// The outer object of a reply.
 async fn outer(stage: &Stage, recipient: &str) -> Value {
@@ -139,23 +139,14 @@ async fn a_reply_can_break_at_any_byte() {
         );
         assert_eq!(stage.messages(recipient), 1, "{recipient}");
     }
-    let Got::Nothing { so_far } = stage.notify("k1", "huge").await else {
-        panic!("huge")
-    };
-    assert!(so_far > 1 << 20);
-    let patience = Duration::from_millis(1_500);
     let path = stage.invoke_path();
-    let Got::Nothing { so_far } = post_within(
-        patience,
-        &stage.sim,
-        &path,
-        event("notify", "k2", 1, "dribble"),
-    )
-    .await
-    else {
-        panic!("dribble")
-    };
-    assert!(so_far > 50, "the head comes at once");
+    let endless = event("notify", "k1", 1, "huge");
+    let body = post_and_read(&stage.sim, &path, endless, (1 << 20) + 1).await;
+    assert!(body.iter().filter(|byte| **byte == b'a').count() > 1_000_000);
+    // The head at once, the body byte by byte.
+    let slow = event("notify", "k2", 1, "dribble");
+    let head = post_and_read(&stage.sim, &path, slow, 51).await;
+    assert!(head.starts_with(b"HTTP/1.1 200") && !head.ends_with(b"}"));
 }
 
 #[tokio::test]
@@ -267,4 +258,21 @@ async fn a_fault_may_pass() {
         "not_seen",
         "inquiries are spared"
     );
+}
+
+/// What a careless gateway gives back is what it got, openid included.
+#[tokio::test]
+async fn a_reply_may_quote_what_must_stay_secret() {
+    let stage = Stage::new().await;
+    for fault in ["quote-page", "quote-502", "quote-errmsg", "quote-message"] {
+        let Got::Reply { status, body, .. } = stage.notify(fault, fault).await else {
+            panic!("{fault}")
+        };
+        assert_eq!(status, if fault == "quote-502" { 502 } else { 200 });
+        let text = String::from_utf8(body).unwrap();
+        for secret in [&stage.token, &format!("o-{fault}"), "王女士"] {
+            assert!(text.contains(secret), "{fault} keeps {secret} to itself");
+        }
+        assert_eq!(stage.messages(fault), 0);
+    }
 }
