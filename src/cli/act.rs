@@ -1,7 +1,7 @@
-//! `retry` and `cancel`: acts on notifications named by id or key.
+//! What acts on notifications have in common, and `cancel`.
 //!
-//! Either all that were named are found, or nothing is done. More than one needs a yes, on the terminal or by
-//! `--yes`; without a terminal nobody is asked.
+//! They are named by id or key. Either all that were named are found, or nothing is done. More than one needs a
+//! yes, on the terminal or by `--yes`; without a terminal nobody is asked.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,37 +16,11 @@ use super::json::VERSION;
 use super::out::{Form, safe};
 use super::{Desk, Exit};
 use crate::notification::Status;
-use crate::outbox::act::{By, Cancelled, Doubt, Retried};
+use crate::outbox::act::{By, Cancelled};
 use crate::outbox::inspect::{self, Notification, Standing};
 use crate::outbox::{act, session};
 use crate::words::mask::mask;
 use crate::words::{Voice, say};
-
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  outboxd retry 4711
-  outboxd retry 4711 4712 4713 --yes --reason 'template fixed'
-  outboxd list --status dead --reason template_wrong | cut -f1 | xargs outboxd retry --yes
-
-A notification keeps its id and its key, so a receiver that still has its receipt does not
-send twice. One that WeChat accepted is never sent again; one that may have arrived, only
-with --yes.
-Columns in a pipe: id, result, sentence. Exit code 1 when any was refused.")]
-pub(super) struct RetryArgs {
-    /// Ids or keys.
-    #[arg(required = true, num_args = 1..=1000)]
-    ids: Vec<Name>,
-    /// Why; kept in the audit log.
-    #[arg(long)]
-    reason: Option<String>,
-    /// Do not ask, and accept that what may have arrived may arrive twice.
-    #[arg(long)]
-    yes: bool,
-    /// Who acts; else the user who typed this.
-    #[arg(long)]
-    actor: Option<String>,
-}
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -137,17 +111,36 @@ pub(super) fn by(actor: Option<&str>, reason: Option<&str>) -> By {
     }
 }
 
-/// What cron and service managers leave of a user's name.
+/// The user's name where cron, a service manager or a container left no variable: as `/etc/passwd` has it, else
+/// the number.
 fn uid() -> String {
     use std::os::unix::fs::MetadataExt;
-    std::fs::metadata("/proc/self").map_or_else(
-        |_| "unknown".to_owned(),
-        |process| format!("uid{}", process.uid()),
-    )
+    let Ok(process) = std::fs::metadata("/proc/self") else {
+        return "unknown".to_owned();
+    };
+    let uid = process.uid();
+    std::fs::read_to_string("/etc/passwd")
+        .ok()
+        .and_then(|users| named(&users, uid))
+        .unwrap_or_else(|| format!("uid{uid}"))
+}
+
+/// The name of a user in the lines of `/etc/passwd`.
+fn named(users: &str, uid: u32) -> Option<String> {
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        let number = fields.nth(1)?.parse::<u32>().ok()?;
+        (number == uid).then(|| name.to_owned())
+    })
 }
 
 /// The notifications with these names, all of them, in the order named.
-async fn all(conn: &mut PgConnection, names: &[Name], voice: &Voice) -> Result<Vec<Notification>> {
+pub(super) async fn all(
+    conn: &mut PgConnection,
+    names: &[Name],
+    voice: &Voice,
+) -> Result<Vec<Notification>> {
     // The ids in one question: there may be a thousand of them.
     let ids: Vec<i64> = names
         .iter()
@@ -181,7 +174,13 @@ async fn all(conn: &mut PgConnection, names: &[Name], voice: &Voice) -> Result<V
 }
 
 /// Asks when there is more than one and nobody said yes.
-fn consent(desk: &Desk, question: String, count: usize, yes: bool, voice: &Voice) -> Result<()> {
+pub(super) fn consent(
+    desk: &Desk,
+    question: String,
+    count: usize,
+    yes: bool,
+    voice: &Voice,
+) -> Result<()> {
     if yes || count <= 1 {
         return Ok(());
     }
@@ -193,14 +192,14 @@ fn consent(desk: &Desk, question: String, count: usize, yes: bool, voice: &Voice
 }
 
 /// What became of one row, to print: a stable word, a sentence, and whether it counts as a refusal.
-struct Told {
-    id: String,
-    word: &'static str,
-    sentence: String,
-    refused: bool,
+pub(super) struct Told {
+    pub(super) id: String,
+    pub(super) word: &'static str,
+    pub(super) sentence: String,
+    pub(super) refused: bool,
 }
 
-fn tell(desk: &Desk, told: &[Told]) -> Result<Exit> {
+pub(super) fn tell(desk: &Desk, told: &[Told]) -> Result<Exit> {
     match desk.out.form {
         Form::Json => {
             let rows: Vec<Value> = told
@@ -227,59 +226,6 @@ fn tell(desk: &Desk, told: &[Told]) -> Result<Exit> {
     } else {
         Exit::Ok
     })
-}
-
-pub(super) async fn retry(desk: &Desk, args: &RetryArgs) -> Result<Exit> {
-    let mut conn = desk.connect().await?;
-    let mut tx = session::acting(&mut conn).await?;
-    let voice = desk.voice(&mut tx).await?;
-    let chosen = all(&mut tx, &args.ids, &voice).await?;
-    let n = chosen.len();
-    consent(
-        desk,
-        say!(voice, "act.ask_retry", n = n),
-        n,
-        args.yes,
-        &voice,
-    )?;
-    let doubt = if args.yes {
-        Doubt::Accept
-    } else {
-        Doubt::Refuse
-    };
-    let by = by(args.actor.as_deref(), args.reason.as_deref());
-    let results = act::retry(&mut tx, &chosen, &by, doubt).await?;
-    tx.commit().await?;
-    let told: Vec<Told> = chosen
-        .iter()
-        .zip(results)
-        .map(|(it, result)| retried(it, result, &voice))
-        .collect();
-    tell(desk, &told)
-}
-
-fn retried(it: &Notification, result: Retried, voice: &Voice) -> Told {
-    let (word, sentence, refused) = match result {
-        Retried::Revived if it.may_have_arrived => {
-            ("revived", say!(voice, "retry.revived_in_doubt"), false)
-        }
-        Retried::Revived => ("revived", say!(voice, "retry.revived"), false),
-        Retried::RevivedWithoutLimit => ("revived", say!(voice, "retry.without_limit"), false),
-        Retried::BroughtForward => ("brought_forward", say!(voice, "retry.forward"), false),
-        Retried::DueAlready => ("already_due", say!(voice, "retry.due", id = it.id), false),
-        Retried::InFlight => ("in_flight", say!(voice, "retry.in_flight"), true),
-        Retried::Delivered => ("delivered", say!(voice, "retry.delivered"), true),
-        Retried::Superseded => ("superseded", say!(voice, "retry.superseded"), true),
-        Retried::MayHaveArrived => ("may_have_arrived", say!(voice, "retry.in_doubt"), true),
-        Retried::DedupeTaken => ("dedupe_taken", say!(voice, "retry.dedupe_taken"), true),
-        Retried::Gone => ("moved", say!(voice, "act.moved", id = it.id), true),
-    };
-    Told {
-        id: it.id.to_string(),
-        word,
-        sentence,
-        refused,
-    }
 }
 
 pub(super) async fn cancel(desk: &Desk, args: &CancelArgs) -> Result<Exit> {
@@ -328,7 +274,11 @@ fn cancelled(it: &Notification, result: Cancelled, voice: &Voice) -> Told {
         }
         (Cancelled::TooLate, Standing::Settled(status)) => (
             status.word(),
-            say!(voice, "cancel.settled", status = it.standing),
+            say!(
+                voice,
+                "cancel.settled",
+                status = voice.standing(it.standing)
+            ),
             true,
         ),
         (Cancelled::TooLate, _) => ("moved", say!(voice, "act.moved", id = it.id), true),
@@ -360,5 +310,12 @@ mod tests {
     fn the_actor_is_whom_one_names_and_cannot_forge_a_line() {
         assert_eq!(by(Some("wang\x1b[2J\nroot"), None).actor, "wang[2J root");
         assert!(!by(None, None).actor.is_empty());
+    }
+
+    #[test]
+    fn a_user_without_variables_has_a_name_all_the_same() {
+        let users = "root:x:0:0:root:/root:/bin/sh\nbroken\ncrm:x:1001:1001::/home/crm:/bin/sh\n";
+        assert_eq!(named(users, 1001).as_deref(), Some("crm"));
+        assert_eq!(named(users, 7), None);
     }
 }

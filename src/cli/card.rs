@@ -8,7 +8,7 @@ use super::json;
 use super::out::{Form, Out, Tone, safe};
 use crate::catalogue::Who;
 use crate::notification::Status;
-use crate::outbox::inspect::{self, Act, Notification, Standing, WhyNotYet};
+use crate::outbox::inspect::{self, Act, Match, Notification, Signs, Standing, WhyNotYet};
 use crate::words::cause::role;
 use crate::words::verdict::Verdict;
 use crate::words::{Voice, say};
@@ -18,6 +18,8 @@ pub(super) struct Card {
     pub(super) it: Notification,
     pub(super) why: Option<WhyNotYet>,
     pub(super) verdict: Verdict,
+    /// Where a search found its text, and a glimpse of it.
+    pub(super) found: Option<(Match, String)>,
 }
 
 /// How many acts of a notification are read.
@@ -30,17 +32,23 @@ pub(super) async fn cards(
     found: Vec<Notification>,
 ) -> Result<Vec<Card>> {
     let mut cards = Vec::new();
+    let mut signs = Signs::default();
     for it in found {
         let why = match it.standing {
             Standing::Settled(_) => None,
-            _ => inspect::why_not_yet(conn, it.id, it.key).await?,
+            _ => inspect::why_not_yet(conn, it.id, it.key, &mut signs).await?,
         };
         let cancelled = match it.standing {
             Standing::Settled(Status::Cancelled) => cancelled(conn, &it).await?,
             _ => None,
         };
         let verdict = voice.verdict(&it, why.as_ref(), cancelled.as_ref());
-        cards.push(Card { it, why, verdict });
+        cards.push(Card {
+            it,
+            why,
+            verdict,
+            found: None,
+        });
     }
     Ok(cards)
 }
@@ -117,6 +125,16 @@ impl Card {
             at = voice.when(it.created_at)
         );
         out.line(&out.paint(Tone::Quiet, &about))?;
+        if let Some((found, glimpse)) = &self.found {
+            let field = voice.field(found);
+            let matched = say!(
+                voice,
+                "card.matched",
+                field = safe(&field),
+                text = safe(glimpse)
+            );
+            out.line(&out.paint(Tone::Quiet, &matched))?;
+        }
         Ok(())
     }
 
@@ -132,6 +150,9 @@ impl Card {
         let mut object = json::notification(&self.it, voice);
         object["verdict"] = json::verdict(&self.verdict, voice);
         object["why_not_yet"] = json::why_not_yet(self.why.as_ref(), voice);
+        if let Some((found, glimpse)) = &self.found {
+            object["matched"] = json::matched(found, glimpse);
+        }
         object
     }
 }

@@ -7,7 +7,10 @@ use super::Exit;
 use super::json::VERSION;
 use super::out::{Form, Out};
 use super::settings::Typed;
+use crate::config::setting::Absent;
+use crate::config::settings::ALL;
 use crate::config::{Config, Needs};
+use crate::secret::MASK;
 use crate::words::{Lang, say};
 
 #[derive(Debug, clap::Args)]
@@ -28,6 +31,17 @@ enum What {
     Template,
 }
 
+/// Whether the setting of this name holds nothing but a secret. (The database's address is shown without its
+/// password.)
+fn is_secret(name: &str) -> bool {
+    ALL.iter().any(|setting| {
+        let of_app = format!(".{}", setting.key);
+        setting.kind.secret()
+            && matches!(setting.absent, Absent::Means(_))
+            && (name == setting.env || name.ends_with(&of_app))
+    })
+}
+
 pub(super) fn config(typed: &Typed, args: &ConfigArgs, lang: Lang, out: Out) -> Result<Exit> {
     match args.what {
         What::Template => out.line(Config::template(lang).trim_end())?,
@@ -44,7 +58,11 @@ pub(super) fn config(typed: &Typed, args: &ConfigArgs, lang: Lang, out: Out) -> 
             if out.form == Form::Json {
                 let settings: Map<_, _> = settings
                     .into_iter()
-                    .map(|[name, value, origin]| (name, json!({"value": value, "origin": origin})))
+                    .map(|[name, value, origin]| {
+                        // A script asks whether it is there; the words for that it is not are for people.
+                        let value = (value == MASK || !is_secret(&name)).then_some(value);
+                        (name, json!({"value": value, "origin": origin}))
+                    })
                     .collect();
                 out.json(&json!({"version": VERSION, "settings": settings}))?;
             } else {

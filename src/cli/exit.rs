@@ -6,6 +6,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use super::database::At;
 use crate::config::Refused;
 use crate::delivery::clean;
 use crate::words::{Lang, say};
@@ -74,7 +75,7 @@ impl std::error::Error for Stop {}
 
 /// What an error ends the program with, and what is said about it. A reader who went away
 /// (`outboxd list | head`) is no error and hears nothing.
-pub(super) fn explain(error: &anyhow::Error, lang: Lang) -> (Exit, Option<String>) {
+pub(super) fn explain(error: &anyhow::Error, lang: Lang, at: &At) -> (Exit, Option<String>) {
     for cause in error.chain() {
         if let Some(stop) = cause.downcast_ref::<Stop>() {
             let lines: Vec<String> = stop.sentence.lines().map(clean).collect();
@@ -96,14 +97,15 @@ pub(super) fn explain(error: &anyhow::Error, lang: Lang) -> (Exit, Option<String
             return (Exit::Unreachable, Some(clean(&format!("{error:#}"))));
         }
         if let Some(sql) = cause.downcast_ref::<sqlx::Error>() {
-            let (exit, sentence) = database(sql, lang);
+            let (exit, sentence) = database(sql, lang, at);
             return (exit, Some(sentence));
         }
     }
     (Exit::Failed, Some(clean(&format!("{error:#}"))))
 }
 
-fn database(error: &sqlx::Error, lang: Lang) -> (Exit, String) {
+fn database(error: &sqlx::Error, lang: Lang, at: &At) -> (Exit, String) {
+    let (place, role) = (at.place(lang), at.role.as_str());
     // The message alone: the error's own text adds where in PostgreSQL's source it arose.
     let what = clean(&match error {
         sqlx::Error::Database(database) => database.message().to_owned(),
@@ -123,26 +125,62 @@ fn database(error: &sqlx::Error, lang: Lang) -> (Exit, String) {
         | sqlx::Error::PoolClosed => {
             return (
                 Exit::Unreachable,
-                say!(lang, "error.unreachable", what = what),
+                say!(lang, "error.unreachable", place = place, what = what),
             );
         }
         _ => String::new(),
     };
     match sqlstate.as_str() {
         // Undefined table, function or schema.
-        "42P01" | "42883" | "3F000" | "42703" => (Exit::Failed, say!(lang, "error.no_schema")),
-        "42501" => (Exit::Failed, say!(lang, "error.no_right", what = what)),
+        "42P01" | "42883" | "3F000" | "42703" => {
+            (Exit::Failed, say!(lang, "error.no_schema", place = place))
+        }
+        "42501" => (
+            Exit::Failed,
+            match at.needs {
+                Some(needs) => say!(
+                    lang,
+                    "error.no_right",
+                    role = role,
+                    place = place,
+                    what = what,
+                    needs = needs
+                ),
+                None => say!(
+                    lang,
+                    "error.no_right_owner",
+                    role = role,
+                    place = place,
+                    what = what
+                ),
+            },
+        ),
         "57014" => (Exit::Failed, say!(lang, "error.too_slow")),
         "55P03" | "40P01" => (Exit::Failed, say!(lang, "error.busy")),
-        "25006" => (Exit::Failed, say!(lang, "error.read_only")),
-        // Wrong password, unknown role or database: nothing here gets better by itself.
-        "28P01" | "28000" | "3D000" => (Exit::BadConfig, say!(lang, "error.login", what = what)),
+        "25006" => (Exit::Failed, say!(lang, "error.read_only", place = place)),
+        // Nothing of these gets better by itself: no such database, wrong password, unknown role.
+        "3D000" => (
+            Exit::BadConfig,
+            say!(
+                lang,
+                "error.no_database",
+                database = at.database,
+                server = at.server
+            ),
+        ),
+        "28P01" | "28000" => (
+            Exit::BadConfig,
+            say!(lang, "error.login", place = place, role = role, what = what),
+        ),
         // Shutting down, starting up, too many connections.
         code if code.starts_with("57P") || code.starts_with("08") || code.starts_with("53") => (
             Exit::Unreachable,
-            say!(lang, "error.unreachable", what = what),
+            say!(lang, "error.unreachable", place = place, what = what),
         ),
-        _ => (Exit::Failed, say!(lang, "error.database", what = what)),
+        _ => (
+            Exit::Failed,
+            say!(lang, "error.database", place = place, what = what),
+        ),
     }
 }
 
@@ -196,7 +234,7 @@ mod tests {
                 false,
             ),
         ] {
-            let (found, sentence) = explain(&error, Lang::En);
+            let (found, sentence) = explain(&error, Lang::En, &At::default());
             assert_eq!(found, exit, "{error:#}");
             assert_eq!(sentence.is_none(), silent, "{error:#}");
         }

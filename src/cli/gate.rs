@@ -4,9 +4,11 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::act::by;
+use super::exit::Stop;
 use super::json::{VERSION, stamp};
 use super::out::{Form, safe};
 use super::{Desk, Exit};
+use crate::config::{Config, Needs};
 use crate::outbox::act::{self, Breaker, Paused};
 use crate::outbox::session;
 use crate::words::say;
@@ -24,6 +26,9 @@ pub(super) struct PauseArgs {
     /// Why; support reads it.
     #[arg(long)]
     reason: String,
+    /// Also an app of which nothing is known here.
+    #[arg(long)]
+    yes: bool,
     /// Who acts; else the user who typed this.
     #[arg(long)]
     actor: Option<String>,
@@ -55,16 +60,16 @@ pub(super) async fn pause(desk: &Desk, args: &PauseArgs) -> Result<Exit> {
     let mut tx = session::acting(&mut conn).await?;
     let voice = desk.voice(&mut tx).await?;
     let by = by(args.actor.as_deref(), Some(&args.reason));
-    let done = act::pause(&mut tx, &args.app, &by).await?;
-    tx.commit().await?;
     let app = safe(&args.app);
+    let done = act::pause(&mut tx, &args.app, &by).await?;
+    // A mistyped name would pause nothing, and look as if it had.
+    if done == (Paused::Done { known: false }) && !args.yes && !configured(desk, &args.app) {
+        let sentence = say!(voice, "pause.unknown_app", app = app);
+        return Err(Stop::new(Exit::Usage, sentence).into());
+    }
+    tx.commit().await?;
     let (word, sentence) = match done {
-        Paused::Done { known } => {
-            if !known {
-                desk.out.note(&say!(voice, "pause.unknown_app", app = app));
-            }
-            ("paused", say!(voice, "pause.done", app = app))
-        }
+        Paused::Done { .. } => ("paused", say!(voice, "pause.done", app = app)),
         Paused::Already { by, since } => (
             "already_paused",
             say!(
@@ -77,6 +82,12 @@ pub(super) async fn pause(desk: &Desk, args: &PauseArgs) -> Result<Exit> {
         ),
     };
     tell(desk, &args.app, word, &sentence)
+}
+
+/// Whether the settings here name it. They may be those of another machine, so no is no proof.
+fn configured(desk: &Desk, app: &str) -> bool {
+    Config::load(&desk.typed.sources(), Needs::Everything)
+        .is_ok_and(|config| config.apps.iter().any(|it| it.name == app))
 }
 
 pub(super) async fn resume(desk: &Desk, args: &ResumeArgs) -> Result<Exit> {

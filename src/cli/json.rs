@@ -4,11 +4,24 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use crate::outbox::inspect::{Notification, WhyNotYet};
+use crate::outbox::inspect::{Match, Notification, WhyNotYet};
 use crate::words::Voice;
 use crate::words::cause::role;
 use crate::words::mask::mask;
 use crate::words::verdict::Verdict;
+
+/// Where a search found its text, by the column's name or the payload's field, and the text masked.
+pub(super) fn matched(found: &Match, glimpse: &str) -> Value {
+    let (column, field) = match found {
+        Match::Id => ("id", None),
+        Match::Key => ("key", None),
+        Match::Customer => ("aggregate_id", None),
+        Match::Recipient => ("recipient", None),
+        Match::DedupeKey => ("dedupe_key", None),
+        Match::Payload { field, .. } => ("payload", Some(mask(field))),
+    };
+    json!({"column": column, "field": field, "text": mask(glimpse)})
+}
 
 /// The version of every object printed.
 pub(super) const VERSION: i32 = 1;
@@ -106,6 +119,9 @@ pub(super) fn why_not_yet(why: Option<&WhyNotYet>, voice: &Voice) -> Value {
             attempt,
             since,
         } => json!({"daemon": daemon, "attempt": attempt, "since": stamp(*since, voice)}),
+        WhyNotYet::Unserved { since, others } => {
+            json!({"since": stamp(*since, voice), "others_served": others})
+        }
         WhyNotYet::Queued { since, ahead, eta } => {
             json!({"since": stamp(*since, voice), "ahead": ahead.n, "ahead_is_more": ahead.more,
                    "eta": stamps(*eta, voice)})

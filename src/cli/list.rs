@@ -1,13 +1,11 @@
 //! `list`: many notifications, newest first, page by page.
 
-use std::time::Duration;
-
 use anyhow::Result;
-use chrono::TimeDelta;
 use serde_json::json;
 
 use super::json::{self as objects, VERSION};
 use super::out::Form;
+use super::since::Since;
 use super::{Desk, Exit};
 use crate::notification::NotificationId;
 use crate::outbox::inspect::{self, Filter, Period, Standing};
@@ -20,6 +18,7 @@ Examples:
   outboxd list                                  what is unsettled, and a day of what is settled
   outboxd list --status dead,expired --since 7d
   outboxd list --status held --app default
+  outboxd list --since 2026-11-22
   outboxd list --reason not_subscribed --limit 200 --before 4711
 
 Columns in a pipe: id, status, customer, recipient, event type, app, attempts, reason, errcode,
@@ -28,9 +27,9 @@ pub(super) struct ListArgs {
     /// queued, scheduled, retrying, `in_flight`, held, delivered, dead, expired, superseded, cancelled.
     #[arg(long, value_delimiter = ',', value_name = "STATUS")]
     status: Vec<Standing>,
-    /// How long ago it was settled at most; what is unsettled is always listed.
-    #[arg(long, default_value = "24h", value_parser = humantime::parse_duration, value_name = "TIME")]
-    since: Duration,
+    /// Settled since when: 24h, 7d, or a date; what is unsettled is always listed.
+    #[arg(long, default_value = "24h", value_name = "TIME")]
+    since: Since,
     /// Only this app.
     #[arg(long)]
     app: Option<String>,
@@ -41,7 +40,7 @@ pub(super) struct ListArgs {
     #[arg(long, value_name = "TYPE")]
     event_type: Option<String>,
     /// Only with this cause; `outboxd errors` names them.
-    #[arg(long, value_name = "CAUSE")]
+    #[arg(long, visible_alias = "cause", value_name = "CAUSE")]
     reason: Option<String>,
     /// How many.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=1000))]
@@ -55,7 +54,6 @@ pub(super) async fn list(desk: &Desk, args: &ListArgs) -> Result<Exit> {
     let mut conn = desk.connect().await?;
     let mut tx = session::reading(&mut conn).await?;
     let voice = desk.voice(&mut tx).await?;
-    let since = TimeDelta::from_std(args.since).ok();
     let filter = Filter {
         standings: args.status.clone(),
         app: args.app.clone(),
@@ -63,7 +61,7 @@ pub(super) async fn list(desk: &Desk, args: &ListArgs) -> Result<Exit> {
         event_type: args.event_type.clone(),
         reason: args.reason.clone(),
         period: Period {
-            settled_since: since.and_then(|since| voice.now.checked_sub_signed(since)),
+            settled_since: args.since.instant(&voice),
         },
         before: args.before.map(NotificationId),
         limit: args.limit,
@@ -123,7 +121,7 @@ pub(super) async fn list(desk: &Desk, args: &ListArgs) -> Result<Exit> {
                         .map_or_else(String::new, |key| voice.cause(Some(key), it.errcode));
                     vec![
                         it.id.to_string(),
-                        format!("{}{doubt}", it.standing),
+                        format!("{}{doubt}", voice.standing(it.standing)),
                         it.aggregate_id.clone(),
                         it.recipient.clone(),
                         it.event_type.clone(),
@@ -138,10 +136,11 @@ pub(super) async fn list(desk: &Desk, args: &ListArgs) -> Result<Exit> {
             } else {
                 desk.out.table(&header, &rows)?;
             }
-            if let Some(last) = last {
-                desk.out.note(&say!(voice, "more.before", id = last));
-            }
         }
+    }
+    // In a pipe too: standard error does not disturb the lines, and nobody takes a page for the whole.
+    if let (Form::Terminal | Form::Lines, Some(last)) = (desk.out.form, last) {
+        desk.out.note(&say!(voice, "more.before", id = last));
     }
     Ok(Exit::Ok)
 }

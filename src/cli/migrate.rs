@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 
+use super::database::At;
 use super::json::VERSION;
 use super::out::{Form, Out};
 use super::settings::Typed;
@@ -57,18 +58,37 @@ pub(super) async fn migrate(
         Some(What::Status) => {
             let mut connection =
                 database::connect(&typed.load(Needs::Database, out)?.into(), lang).await?;
-            return report(&schema::status(&mut connection).await?, lang, out);
+            return report(&schema::status(&mut connection).await?, None, lang, out);
         }
         None => {
             let mut connection =
                 database::connect(&typed.load(Needs::Database, out)?.into(), lang).await?;
-            return report(&schema::migrate(&mut connection).await?, lang, out);
+            let before = schema::status(&mut connection).await?;
+            let after = schema::migrate(&mut connection).await?;
+            let made = Made {
+                missed: before.missing,
+                place: At::of(typed, None).place(lang),
+            };
+            return report(&after, Some(&made), lang, out);
         }
     }
     Ok(Exit::Ok)
 }
 
-fn report(status: &SchemaStatus, lang: Lang, out: Out) -> Result<Exit> {
+/// What a migration found missing, and where.
+struct Made {
+    missed: Vec<(i64, String)>,
+    place: String,
+}
+
+fn report(status: &SchemaStatus, made: Option<&Made>, lang: Lang, out: Out) -> Result<Exit> {
+    // Applied just now, by us or by another `migrate` that was faster.
+    let new: Vec<&(i64, String)> = made
+        .iter()
+        .flat_map(|made| &made.missed)
+        .filter(|(version, _)| status.applied.contains(version))
+        .collect();
+    let is_new = |version: i64| new.iter().any(|(it, _)| *it == version);
     let missing: Vec<String> = status
         .missing
         .iter()
@@ -76,22 +96,46 @@ fn report(status: &SchemaStatus, lang: Lang, out: Out) -> Result<Exit> {
         .collect();
     match out.form {
         Form::Json => out.json(&json!({
-            "version": VERSION, "current": status.is_current(), "applied": status.applied, "missing": missing, "newer": status.newer,
+            "version": VERSION, "current": status.is_current(), "applied": status.applied,
+            "applied_now": new.iter().map(|(version, _)| version).collect::<Vec<_>>(), "missing": missing, "newer": status.newer,
         }))?,
         Form::Lines => {
             for version in &status.applied {
-                out.row(&[format!("{version:04}"), "applied".to_owned()])?;
+                // After `migrate` the word tells what it did from what was there.
+                let word = match made {
+                    Some(_) if !is_new(*version) => "present",
+                    Some(_) | None => "applied",
+                };
+                out.row(&[format!("{version:04}"), word.to_owned()])?;
             }
             for (version, _) in &status.missing {
                 out.row(&[format!("{version:04}"), "missing".to_owned()])?;
             }
         }
         Form::Terminal => {
-            if status.is_current() {
-                out.line(&say!(lang, "migrate.current", n = status.applied.len()))?;
-            } else {
-                out.line(&say!(lang, "migrate.behind", missing = missing.join(", ")))?;
-            }
+            let n = status.applied.len();
+            out.line(&match made {
+                _ if !status.is_current() => {
+                    say!(lang, "migrate.behind", missing = missing.join(", "))
+                }
+                None => say!(lang, "migrate.current", n = n),
+                Some(made) if new.is_empty() => {
+                    say!(lang, "migrate.there", place = made.place, n = n)
+                }
+                Some(made) => {
+                    let applied: Vec<String> = new
+                        .iter()
+                        .map(|(version, name)| format!("{version:04} {name}"))
+                        .collect();
+                    say!(
+                        lang,
+                        "migrate.applied",
+                        place = made.place,
+                        applied = applied.join(", "),
+                        n = n
+                    )
+                }
+            })?;
             if !status.newer.is_empty() {
                 out.line(&say!(lang, "migrate.newer", n = status.newer.len()))?;
             }

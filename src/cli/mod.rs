@@ -18,9 +18,11 @@ mod list;
 mod migrate;
 mod out;
 mod rehearse;
+mod retry;
 mod run;
 mod settings;
 mod show;
+mod since;
 mod stats;
 mod why;
 
@@ -37,6 +39,7 @@ pub use exit::Exit;
 use crate::config::Needs;
 use crate::outbox::inspect;
 use crate::words::{Lang, Voice};
+use database::At;
 use out::{Colour, Out};
 use settings::{Settings, Typed};
 
@@ -104,7 +107,7 @@ enum Verb {
     /// Lists notifications, newest first.
     List(list::ListArgs),
     /// Sends notifications again.
-    Retry(act::RetryArgs),
+    Retry(retry::RetryArgs),
     /// Takes notifications back that have not been sent.
     Cancel(act::CancelArgs),
     /// Stops claiming for one app, on the whole fleet at once.
@@ -119,6 +122,30 @@ enum Verb {
     Config(config::ConfigArgs),
     /// Prints the catalogue of causes: what it means, who acts, what to do.
     Errors(errors::ErrorsArgs),
+}
+
+impl Verb {
+    /// The role whose rights it takes; `None` is the schema's owner.
+    fn needs(&self) -> Option<&'static str> {
+        match self {
+            Verb::Run(_) => Some("outboxd_daemon"),
+            // Payloads are for those who act.
+            Verb::Show(args) if args.payload => Some("outboxd_admin"),
+            Verb::Why(_)
+            | Verb::Find(_)
+            | Verb::Show(_)
+            | Verb::List(_)
+            | Verb::Stats(_)
+            | Verb::Config(_)
+            | Verb::Errors(_) => Some("outboxd_support"),
+            Verb::Retry(_)
+            | Verb::Cancel(_)
+            | Verb::Pause(_)
+            | Verb::Resume(_)
+            | Verb::SendTest(_) => Some("outboxd_admin"),
+            Verb::Migrate(_) => None,
+        }
+    }
 }
 
 /// What every verb for people has in hand.
@@ -159,13 +186,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let lang = Lang::pick(cli.lang, |name| std::env::var(name).ok());
     let out = Out::new(cli.json, cli.colour);
+    let (typed, needs) = (Typed::of(&cli), cli.verb.needs());
     let ended = tokio::runtime::Runtime::new()
         .map_err(anyhow::Error::from)
         .and_then(|runtime| runtime.block_on(answer(cli, lang, out)));
     match ended {
         Ok(exit) => exit.into(),
         Err(error) => {
-            let (exit, sentence) = exit::explain(&error, lang);
+            let at = At::of(&typed, needs);
+            let (exit, sentence) = exit::explain(&error, lang, &at);
             if let Some(sentence) = sentence {
                 out.note(&format!("outboxd: {sentence}"));
             }
@@ -175,11 +204,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 async fn answer(cli: Cli, lang: Lang, out: Out) -> Result<Exit> {
-    let typed = Typed {
-        config: cli.config,
-        database_url: cli.database_url,
-        lang: cli.lang,
-    };
+    let typed = Typed::of(&cli);
     let desk = || -> Result<Desk> {
         Ok(Desk {
             settings: typed.load(Needs::Database, out)?.into(),
@@ -195,7 +220,7 @@ async fn answer(cli: Cli, lang: Lang, out: Out) -> Result<Exit> {
         Verb::Find(args) => why::find(&desk()?, &args).await,
         Verb::Show(args) => show::show(&desk()?, &args).await,
         Verb::List(args) => list::list(&desk()?, &args).await,
-        Verb::Retry(args) => act::retry(&desk()?, &args).await,
+        Verb::Retry(args) => retry::retry(&desk()?, &args).await,
         Verb::Cancel(args) => act::cancel(&desk()?, &args).await,
         Verb::Pause(args) => gate::pause(&desk()?, &args).await,
         Verb::Resume(args) => gate::resume(&desk()?, &args).await,

@@ -43,6 +43,10 @@ pub(super) struct Out {
 const RULED: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
+/// No terminal for people is narrower than this; and how wide one is taken to be that does not say.
+const NARROWEST: u16 = 20;
+const WIDTH_UNKNOWN: u16 = 120;
+
 /// The colour of a mark, by meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tone {
@@ -92,6 +96,10 @@ impl Out {
             .load_style(RULED)
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_header(header.iter().map(Cell::new));
+        // A terminal that does not know its width says 0, and would get one letter a line.
+        if table.width().is_some_and(|width| width < NARROWEST) {
+            table.set_width(WIDTH_UNKNOWN);
+        }
         for row in rows {
             table.add_row(row.iter().map(|cell| Cell::new(safe(cell))));
         }

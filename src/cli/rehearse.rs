@@ -19,7 +19,7 @@ use crate::outbox::act::{self, Enqueue};
 use crate::outbox::session;
 use crate::wechat::{NeverForce, WechatTarget};
 use crate::words::cause::{cause, remedy};
-use crate::words::{Lang, say};
+use crate::words::{Lang, label, say};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -140,12 +140,14 @@ pub(super) async fn send_test(desk: &Desk, args: &SendTestArgs) -> Result<Exit> 
         }
         Form::Terminal => {
             for step in &rehearsal.steps {
-                desk.out.line(&format!(
-                    "  {:<8} {:>6} ms  {}",
-                    step.name,
+                let name = label::step(desk.lang, step.name);
+                let gap = " ".repeat(8_usize.saturating_sub(label::cells(&name)));
+                let (took, said) = (
                     step.took.as_millis(),
-                    safe(&step.said)
-                ))?;
+                    label::step_said(desk.lang, &step.said),
+                );
+                desk.out
+                    .line(&format!("  {name}{gap} {took:>6} ms  {}", safe(&said)))?;
             }
             let mark = desk.out.paint(tone, mark);
             desk.out.line(&format!("{mark} {sentence}"))?;

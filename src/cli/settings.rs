@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use chrono_tz::Tz;
 
+use super::Cli;
 use super::out::Out;
 use crate::config::{Config, Needs, Sources};
 use crate::lang::Lang;
@@ -20,6 +21,14 @@ pub(super) struct Typed {
 }
 
 impl Typed {
+    pub(super) fn of(cli: &Cli) -> Typed {
+        Typed {
+            config: cli.config.clone(),
+            database_url: cli.database_url.clone(),
+            lang: cli.lang,
+        }
+    }
+
     pub(super) fn sources(&self) -> Sources {
         let mut flags = BTreeMap::new();
         if let Some(file) = &self.config {

@@ -12,6 +12,7 @@ use super::out::{Form, safe};
 use super::{Desk, Exit};
 use crate::outbox::inspect::{self, Act, Attempt, Created, WhyNotYet};
 use crate::outbox::session;
+use crate::words::label::cells;
 use crate::words::mask::mask;
 use crate::words::{Voice, say};
 
@@ -29,7 +30,7 @@ pub(super) struct ShowArgs {
     id: Name,
     /// Print the payload too.
     #[arg(long)]
-    payload: bool,
+    pub(super) payload: bool,
 }
 
 /// The newest attempts shown of a row that has very many.
@@ -48,7 +49,14 @@ pub(super) async fn show(desk: &Desk, args: &ShowArgs) -> Result<Exit> {
     let read = args.id.read(&mut tx).await?;
     let cards = cards(&mut tx, &voice, read).await?;
     if cards.is_empty() {
-        desk.out.note(&say!(voice, "none.id", id = args.id));
+        let sentence = say!(voice, "none.id", id = args.id);
+        if desk.out.form == Form::Json {
+            desk.out.json(&json!({
+                "version": VERSION, "found": false, "notifications": [], "sentence": sentence,
+            }))?;
+        } else {
+            desk.out.note(&sentence);
+        }
         return Ok(Exit::NotFound);
     }
     let mut objects = Vec::new();
@@ -68,7 +76,7 @@ pub(super) async fn show(desk: &Desk, args: &ShowArgs) -> Result<Exit> {
     tx.commit().await?;
     if desk.out.form == Form::Json {
         desk.out
-            .json(&json!({"version": VERSION, "notifications": objects}))?;
+            .json(&json!({"version": VERSION, "found": true, "notifications": objects}))?;
     }
     Ok(Exit::Ok)
 }
@@ -98,9 +106,9 @@ fn timeline(card: &Card, attempts: &[Attempt], acts: &[Act], voice: &Voice) -> V
             voice,
             "event.attempt",
             n = a.attempt,
-            outcome = outcome(&a.outcome, voice),
+            outcome = voice.outcome(&a.outcome, &a.sentence),
             cause = cause,
-            phase = a.phase,
+            phase = voice.phase(&a.phase),
             took = took,
             daemon = safe(&a.daemon)
         );
@@ -120,7 +128,7 @@ fn timeline(card: &Card, attempts: &[Attempt], acts: &[Act], voice: &Voice) -> V
             voice,
             "event.act",
             actor = safe(&act.actor),
-            action = safe(&act.action),
+            action = voice.action(&act.action),
             reason = safe(&voice.given(act.reason.as_deref()))
         ),
     }));
@@ -145,7 +153,7 @@ fn timeline(card: &Card, attempts: &[Attempt], acts: &[Act], voice: &Voice) -> V
             text: say!(
                 voice,
                 "event.settled",
-                status = it.standing,
+                status = voice.standing(it.standing),
                 by = safe(by),
                 cause = voice.cause(it.reason.as_deref(), it.errcode)
             ),
@@ -153,16 +161,6 @@ fn timeline(card: &Card, attempts: &[Attempt], acts: &[Act], voice: &Voice) -> V
     }
     events.sort_by_key(|event| event.at);
     events
-}
-
-fn outcome(word: &str, voice: &Voice) -> String {
-    match word {
-        "delivered" => say!(voice, "outcome.delivered"),
-        "failed" => say!(voice, "outcome.failed"),
-        "unknown" => say!(voice, "outcome.unknown"),
-        "released" => say!(voice, "outcome.released"),
-        other => safe(other),
-    }
 }
 
 fn print(
@@ -189,8 +187,9 @@ fn print(
     }
     card.print(out, voice)?;
     out.line("")?;
-    for (name, value) in facts(card, created) {
-        out.line(&format!("  {name:<15} {}", safe(&value)))?;
+    for (name, value) in facts(card, created, voice) {
+        let gap = " ".repeat(LABEL.saturating_sub(cells(&name)));
+        out.line(&format!("  {name}{gap} {}", safe(&value)))?;
     }
     out.line("")?;
     let rows: Vec<_> = events
@@ -221,27 +220,33 @@ fn print(
     Ok(())
 }
 
-/// What the card has no room for; names are the columns'.
-fn facts(card: &Card, created: Option<Created>) -> Vec<(&'static str, String)> {
+/// How many cells of a terminal a label takes.
+const LABEL: usize = 15;
+
+/// What the card has no room for.
+fn facts(card: &Card, created: Option<Created>, voice: &Voice) -> Vec<(String, String)> {
     let it = &card.it;
     let mut facts = vec![
-        ("key", it.key.to_string()),
-        ("app", it.app.clone()),
-        ("status", it.standing.to_string()),
+        (say!(voice, "fact.key"), it.key.to_string()),
+        (say!(voice, "fact.app"), it.app.clone()),
+        (say!(voice, "fact.status"), voice.standing(it.standing)),
         (
-            "aggregate",
+            say!(voice, "fact.aggregate"),
             format!("{} {}", it.aggregate_type, it.aggregate_id),
         ),
-        ("attempts", it.attempts.to_string()),
+        (say!(voice, "fact.attempts"), it.attempts.to_string()),
     ];
     let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
-    add("msgid", it.msgid.clone());
-    add("dedupe_key", it.dedupe_key.clone());
+    add(say!(voice, "fact.msgid"), it.msgid.clone());
+    add(say!(voice, "fact.dedupe_key"), it.dedupe_key.clone());
     if let Some(created) = created {
-        add("order_key", created.order_key);
-        add("collapse_key", created.collapse_key);
-        add("priority", Some(created.priority.to_string()));
-        add("traceparent", created.traceparent);
+        add(say!(voice, "fact.order_key"), created.order_key);
+        add(say!(voice, "fact.collapse_key"), created.collapse_key);
+        add(
+            say!(voice, "fact.priority"),
+            Some(created.priority.to_string()),
+        );
+        add(say!(voice, "fact.traceparent"), created.traceparent);
     }
     facts
 }

@@ -69,6 +69,9 @@ pub(super) async fn stats(desk: &Desk, args: &StatsArgs) -> Result<Exit> {
 
 fn print(out: &Out, app: &AppStats, voice: &Voice) -> Result<()> {
     out.line(&format!("{}  {}", safe(&app.app), gate(out, app, voice)))?;
+    if let Some(next) = next(app, voice) {
+        out.line(&say!(voice, "stats.next", next = safe(&next)))?;
+    }
     let oldest = app.oldest_due_at.map_or_else(String::new, |at| {
         say!(voice, "stats.oldest", span = voice.span(voice.now - at))
     });
@@ -114,9 +117,9 @@ fn print(out: &Out, app: &AppStats, voice: &Voice) -> Result<()> {
         .trouble
         .iter()
         .map(|t| {
-            let (who, next) = voice.remedy(Some(&t.reason));
+            let (who, next) = voice.settled_remedy(&t.status, Some(&t.reason));
             vec![
-                t.status.clone(),
+                voice.status(&t.status),
                 t.count.to_string(),
                 voice.cause(Some(&t.reason), None),
                 voice.who(who).to_owned(),
@@ -129,7 +132,7 @@ fn print(out: &Out, app: &AppStats, voice: &Voice) -> Result<()> {
     Ok(())
 }
 
-/// Open, paused by whom, or held by the breaker.
+/// Paused by whom, without a daemon, held by the breaker, or claimed from: said only of an app that is.
 fn gate(out: &Out, app: &AppStats, voice: &Voice) -> String {
     let held = app.held.unwrap_or_default();
     if let (Some(since), Some(by)) = (app.paused_at, &app.paused_by) {
@@ -143,6 +146,10 @@ fn gate(out: &Out, app: &AppStats, voice: &Voice) -> String {
         );
         return out.paint(Tone::Bad, &text);
     }
+    if let Some(since) = app.unserved_since {
+        let span = voice.span(voice.now - since);
+        return out.paint(Tone::Bad, &say!(voice, "stats.unserved", span = span));
+    }
     match (app.breaker.as_deref(), app.breaker_until) {
         (Some("open" | "half_open"), Some(until)) => {
             let text = say!(
@@ -154,7 +161,32 @@ fn gate(out: &Out, app: &AppStats, voice: &Voice) -> String {
             );
             out.paint(Tone::Bad, &text)
         }
-        _ => out.paint(Tone::Good, &say!(voice, "stats.open")),
+        _ if app.served => out.paint(Tone::Good, &say!(voice, "stats.open")),
+        _ => match app.claimable_since {
+            Some(since) => {
+                let span = voice.span(voice.now - since);
+                out.paint(Tone::Waiting, &say!(voice, "stats.soon", span = span))
+            }
+            None => out.paint(Tone::Quiet, &say!(voice, "stats.idle")),
+        },
+    }
+}
+
+/// What to do about an app that stands still.
+fn next(app: &AppStats, voice: &Voice) -> Option<String> {
+    if app.paused_at.is_some() {
+        return Some(say!(voice, "next.paused", app = app.app));
+    }
+    if app.unserved_since.is_some() {
+        return Some(voice.unserved_remedy(&app.app, &app.others_served));
+    }
+    match app.breaker.as_deref() {
+        Some("open" | "half_open") => Some(
+            voice
+                .breaker_remedy(app.breaker_reason.as_deref(), &app.app)
+                .1,
+        ),
+        _ => None,
     }
 }
 
@@ -183,6 +215,10 @@ fn numbers(app: &AppStats, voice: &Voice) -> Vec<(String, String)> {
     let mut numbers: Vec<(String, String)> = [
         ("paused_by", app.paused_by.clone().unwrap_or_default()),
         ("breaker", app.breaker.clone().unwrap_or_default()),
+        (
+            "unserved_since",
+            stamps(app.unserved_since, voice).unwrap_or_default(),
+        ),
         ("due", app.due.to_string()),
         (
             "oldest_due_at",
@@ -224,6 +260,10 @@ fn object(app: &AppStats, voice: &Voice) -> Value {
                                                 "reason": app.pause_reason.as_deref().map(safe)})),
         "breaker": json!({"state": app.breaker, "until": stamps(app.breaker_until, voice),
                           "reason": app.breaker_reason}),
+        "served": app.served,
+        "unserved": app.unserved_since.map(|at| json!({"since": stamps(Some(at), voice),
+                                                       "others_served": app.others_served,
+                                                       "next": voice.unserved_remedy(&app.app, &app.others_served)})),
         "due": json!({"count": app.due.n, "is_more": app.due.more}),
         "oldest_due_at": stamps(app.oldest_due_at, voice),
         "in_flight": app.in_flight,

@@ -1,14 +1,17 @@
 //! `why CUSTOMER` and `find TEXT`: the questions support is asked.
 
 use anyhow::Result;
+use chrono::TimeDelta;
 use serde_json::json;
 
 use super::card::{cards, print_all};
 use super::json::VERSION;
 use super::out::{Form, safe};
 use super::{Desk, Exit};
+use crate::outbox::inspect::{Match, Notification};
 use crate::outbox::{inspect, session};
-use crate::words::{Voice, say};
+use crate::words::mask::glimpse;
+use crate::words::{Lang, Voice, say};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -21,6 +24,7 @@ Columns in a pipe: id, customer, recipient, event type, status, reason, may have
 waiting for, eta, who acts, what happened, what to do. Exit code 3 when there is no notification.")]
 pub(super) struct WhyArgs {
     /// The customer's id, as the CRM wrote it (`aggregate_id`).
+    #[arg(value_parser = trimmed)]
     customer: String,
     /// How many, newest first.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=200))]
@@ -37,10 +41,21 @@ Examples:
 Columns in a pipe: those of `outboxd why`. Exit code 3 when nothing is found.")]
 pub(super) struct FindArgs {
     /// What is known.
+    #[arg(value_parser = trimmed)]
     text: String,
     /// How many, newest first.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(i64).range(1..=200))]
     limit: i64,
+}
+
+/// What was pasted often has spaces around it, and nothing at all would match everything.
+fn trimmed(typed: &str) -> Result<String, String> {
+    let text = typed.trim();
+    if text.is_empty() {
+        let lang = Lang::pick(None, |name| std::env::var(name).ok());
+        return Err(say!(lang, "error.empty"));
+    }
+    Ok(text.to_owned())
 }
 
 /// One verdict per notification about the customer, or what it means that there is none.
@@ -77,17 +92,35 @@ pub(super) async fn why(desk: &Desk, args: &WhyArgs) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
+/// A CRM that wrote something within this time has a door that works.
+const DOOR_WORKS: TimeDelta = TimeDelta::days(1);
+
 /// The verdict "no message exists": it was not assigned, or the CRM did not enqueue. When the CRM last
 /// enqueued anything tells the one from the other.
 fn nothing(voice: &Voice, customer: &str, last: Option<chrono::DateTime<chrono::Utc>>) -> String {
     let what = say!(voice, "none.customer", customer = safe(customer));
-    match last {
-        Some(at) => format!(
-            "{what}\n{}",
-            say!(voice, "none.others", at = voice.when(at))
-        ),
-        None => format!("{what}\n{}", say!(voice, "none.ever")),
-    }
+    let meaning = match last {
+        None => say!(voice, "none.ever"),
+        Some(at) if voice.now - at < DOOR_WORKS => say!(voice, "none.others", at = voice.when(at)),
+        Some(at) => {
+            let span = voice.span(voice.now - at);
+            say!(voice, "none.silent", span = span, at = voice.exact(at))
+        }
+    };
+    format!("{what}\n{meaning}")
+}
+
+/// Columns stand on the card in any case; of a payload no more is shown than was typed.
+fn glimpsed(matched: Match, it: &Notification, typed: &str) -> (Match, String) {
+    let text = match &matched {
+        Match::Id => it.id.to_string(),
+        Match::Key => it.key.to_string(),
+        Match::Customer => it.aggregate_id.clone(),
+        Match::Recipient => it.recipient.clone(),
+        Match::DedupeKey => it.dedupe_key.clone().unwrap_or_default(),
+        Match::Payload { value, .. } => glimpse(value, typed),
+    };
+    (matched, text)
 }
 
 fn more(desk: &Desk, shown: usize, limit: i64, voice: &Voice) {
@@ -101,29 +134,42 @@ pub(super) async fn find(desk: &Desk, args: &FindArgs) -> Result<Exit> {
     let mut conn = desk.connect().await?;
     let mut tx = session::reading(&mut conn).await?;
     let voice = desk.voice(&mut tx).await?;
-    let found = inspect::find(&mut tx, args.text.trim(), args.limit).await?;
+    let found = inspect::find(&mut tx, &args.text, args.limit).await?;
     let read = inspect::read(&mut tx, &found.hits).await?;
-    let cards = cards(&mut tx, &voice, read).await?;
+    let matches = inspect::matches(&mut tx, &read, &args.text, found.read_through).await?;
+    let mut cards = cards(&mut tx, &voice, read).await?;
     tx.commit().await?;
+    for (card, matched) in cards.iter_mut().zip(matches) {
+        card.found = matched.map(|matched| glimpsed(matched, &card.it, &args.text));
+    }
+    let payloads_unread = found.read_through.is_some_and(|read| !read.payloads);
     if desk.out.form == Form::Json {
         let notifications: Vec<_> = cards.iter().map(|card| card.json(&voice)).collect();
         desk.out.json(&json!({
             "version": VERSION,
             "notifications": notifications,
-            "read_through": found.read_through,
+            "read_through": found.read_through.map(|read| read.newest),
+            "payloads_read": !payloads_unread,
         }))?;
     } else {
-        print_all(&cards, &desk.out, &voice)?;
+        // What the list is comes before the list.
         match (cards.is_empty(), found.read_through) {
-            (true, Some(n)) => {
-                let text = safe(&args.text);
+            (true, Some(read)) => {
+                let (text, n) = (safe(&args.text), read.newest);
                 desk.out
                     .note(&say!(voice, "none.found", text = text, n = n));
             }
-            (true, None) => {}
-            (false, Some(n)) => desk.out.note(&say!(voice, "more.read_through", n = n)),
-            (false, None) => more(desk, cards.len(), args.limit, &voice),
+            (false, Some(read)) => {
+                let n = read.newest;
+                desk.out.note(&say!(voice, "more.read_through", n = n));
+            }
+            (true | false, None) => {}
         }
+        if payloads_unread {
+            desk.out.note(&say!(voice, "more.no_payloads"));
+        }
+        print_all(&cards, &desk.out, &voice)?;
+        more(desk, cards.len(), args.limit, &voice);
     }
     Ok(if cards.is_empty() {
         Exit::NotFound

@@ -6,12 +6,16 @@
 //! history, and the columns are named once. Callers wrap the steps in one read-only, repeatable-read
 //! transaction, so that a row which settles in between is not lost between them.
 
+mod find;
 mod search;
+mod service;
 mod stats;
 mod timeline;
 mod why_not_yet;
 
-pub use search::{Filter, Found, Hit, Period, find, last_written, list, of_customer, of_key};
+pub use find::{Found, Match, ReadThrough, find, matches};
+pub use search::{Filter, Hit, Period, last_written, list, of_customer, of_key};
+pub use service::Signs;
 pub use stats::{AppStats, Capped, Share, Trouble, stats};
 pub use timeline::{Act, Attempt, Created, acts, attempts, created, payload};
 pub use why_not_yet::{WhyNotYet, why_not_yet};

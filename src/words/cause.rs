@@ -1,7 +1,7 @@
 //! Why, who must act, and what to do: the catalogue in the reader's language.
 
 use super::{Lang, Voice, say};
-use crate::catalogue::{self, Who};
+use crate::catalogue::{self, Kind, Who};
 use crate::delivery::clean;
 
 /// The word for who acts in JSON and tab-separated output, the same in every language.
@@ -57,6 +57,28 @@ impl Voice {
     /// [`remedy`] in this voice.
     pub fn remedy(&self, key: Option<&str>) -> (Who, String) {
         remedy(self.lang, key)
+    }
+
+    /// The same for the cause of an open breaker. Where a person has to put something right, they need not
+    /// wait for the breaker's time afterwards.
+    pub fn breaker_remedy(&self, key: Option<&str>, app: &str) -> (Who, String) {
+        let (who, next) = self.remedy(key);
+        match (key.and_then(catalogue::by_key).map(|entry| entry.kind), who) {
+            (Some(Kind::Outage(_)), Who::Operator | Who::Developer | Who::CrmAdmin) => {
+                let app = clean(app);
+                (who, say!(self, "next.resume_now", next = next, app = app))
+            }
+            _ => (who, next),
+        }
+    }
+
+    /// The same for many settled rows of one status: of what came too late nobody but support can say
+    /// whether it still matters.
+    pub fn settled_remedy(&self, status: &str, key: Option<&str>) -> (Who, String) {
+        match status {
+            "expired" => (Who::Support, say!(self, "next.expired_many")),
+            _ => self.remedy(key),
+        }
     }
 }
 

@@ -26,6 +26,45 @@ pub fn mask(text: &str) -> String {
     masked
 }
 
+/// Where a text was found, without giving away more than who searched had typed: `李**`, `…5678`. Empty when
+/// it is not there.
+pub fn glimpse(value: &str, typed: &str) -> String {
+    let lower = |c: char| c.to_lowercase().collect::<String>();
+    let wanted: String = typed.chars().map(lower).collect();
+    let characters: Vec<char> = value.chars().collect();
+    let at = (0..characters.len()).find_map(|start| {
+        // Lower case may be longer than upper case, so the lengths are compared in lower case.
+        let mut seen = String::new();
+        for (n, c) in characters[start..].iter().enumerate() {
+            seen.push_str(&lower(*c));
+            if seen == wanted {
+                return Some((start, start + n + 1));
+            }
+            if !wanted.starts_with(&seen) {
+                return None;
+            }
+        }
+        None
+    });
+    let Some((start, end)) = at else {
+        return String::new();
+    };
+    let found = &characters[start..end];
+    if found
+        .iter()
+        .all(|c| c.is_ascii_digit() || " -+".contains(*c))
+    {
+        let tail = found.len().saturating_sub(4);
+        let before = if start + tail > 0 { "…" } else { "" };
+        let after = if end < characters.len() { "…" } else { "" };
+        let shown: String = found[tail..].iter().collect();
+        return format!("{before}{shown}{after}");
+    }
+    let before = if start > 0 { "…" } else { "" };
+    let after = if end < characters.len() { "…" } else { "" };
+    format!("{before}{}**{after}", found[0])
+}
+
 fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
@@ -72,7 +111,25 @@ fn mask_phones(word: &str, into: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use super::mask;
+    use super::{glimpse, mask};
+
+    #[test]
+    fn a_glimpse_gives_away_no_more_than_was_typed() {
+        for (value, typed, expected) in [
+            ("李女士", "李女士", "李**"),
+            ("李女士", "女士", "…女**"),
+            ("请联系李女士，明天", "李女士", "…李**…"),
+            ("13812345678", "5678", "…5678"),
+            ("13812345678", "13812345678", "…5678"),
+            ("13812345678", "1381", "1381…"),
+            ("5678", "5678", "5678"),
+            ("Wang Fang", "wang", "W**…"),
+            ("İstanbul", "i̇s", "İ**…"),
+            ("nothing", "else", ""),
+        ] {
+            assert_eq!(glimpse(value, typed), expected, "{value} {typed}");
+        }
+    }
 
     #[test]
     fn phones_and_openids_are_masked_wherever_they_stand() {

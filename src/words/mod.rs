@@ -6,6 +6,7 @@
 //! the language, the zone its times are read in, and the database's idea of now.
 
 pub mod cause;
+pub mod label;
 pub mod mask;
 pub mod time;
 pub mod verdict;

@@ -174,6 +174,16 @@ fn what_waits_says_why_whose_turn_and_until_when() {
         (
             queued(None),
             "Queued for 1 min, 1000+ ahead of it.",
+            Who::Nobody,
+            None,
+        ),
+        (
+            WhyNotYet::Unserved {
+                since: ago(130),
+                others: Vec::new(),
+            },
+            "No daemon serves the app default: this could have been sent for 2 min, and nothing of that \
+             app was attempted in the last minute.",
             Who::Operator,
             None,
         ),
@@ -227,4 +237,65 @@ fn what_waits_says_why_whose_turn_and_until_when() {
         assert_eq!(said.happened, sentence);
         assert_eq!((said.who, said.eta), (who, eta), "{sentence}");
     }
+}
+
+#[test]
+fn an_app_nobody_serves_is_looked_for_in_its_name_when_others_are_served() {
+    let it = notification(Standing::Queued);
+    let why = |others: &[&str]| WhyNotYet::Unserved {
+        since: ago(130),
+        others: others.iter().map(|&app| app.to_owned()).collect(),
+    };
+    let alone = voice(Lang::En).verdict(&it, Some(&why(&[])), None);
+    assert!(alone.next.contains("`outboxd run`"), "{}", alone.next);
+    let beside = voice(Lang::En).verdict(&it, Some(&why(&["sales", "shop"])), None);
+    assert!(
+        beside.next.contains("sales, shop") && beside.next.contains("is the name default right?"),
+        "{}",
+        beside.next
+    );
+    let zh = voice(Lang::Zh).verdict(&it, Some(&why(&["sales", "shop"])), None);
+    assert!(zh.next.contains("sales、shop"), "{}", zh.next);
+    assert!(
+        zh.happened.starts_with("没有守护进程在处理应用 default"),
+        "{}",
+        zh.happened
+    );
+}
+
+/// Where somebody mends a secret or a setting, they are told that they need not wait.
+#[test]
+fn what_a_person_mends_can_be_tried_at_once() {
+    for (lang, cause, at_once) in [
+        (Lang::En, "secret_wrong", true),
+        (Lang::Zh, "environment_wrong", true),
+        (Lang::En, "function_not_found", true),
+        (Lang::En, "minute_limit", false),
+        (Lang::En, "http_5xx", false),
+    ] {
+        let (_, next) = voice(lang).breaker_remedy(Some(cause), "default");
+        assert_eq!(
+            next.contains("`outboxd resume default --now`"),
+            at_once,
+            "{next}"
+        );
+    }
+}
+
+/// `stats` and `why` send what came too late to the same person.
+#[test]
+fn what_came_too_late_is_supports_turn_everywhere() {
+    let it = Notification {
+        reason: Some("expired".to_owned()),
+        ..notification(Standing::Settled(Status::Expired))
+    };
+    let said = voice(Lang::En).verdict(&it, None, None);
+    let (who, next) = voice(Lang::En).settled_remedy("expired", Some("expired"));
+    assert_eq!((said.who, who), (Who::Support, Who::Support));
+    assert!(next.starts_with("Where it still matters"), "{next}");
+    assert!(
+        said.next.starts_with("If it still matters"),
+        "{}",
+        said.next
+    );
 }

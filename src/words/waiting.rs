@@ -1,13 +1,10 @@
 //! Why not yet, said: one sentence, whose turn it is, and what to do.
 
 use super::verdict::Said;
-use super::{Voice, say};
+use super::{Lang, Voice, say};
 use crate::catalogue::Who;
 use crate::delivery::clean;
 use crate::outbox::inspect::{Notification, WhyNotYet};
-
-/// From here on a queued row is no longer ordinary.
-const LONG_WAIT_SECONDS: i64 = 60;
 
 impl Voice {
     /// The one reason in words.
@@ -78,7 +75,7 @@ impl Voice {
                 let since = since.map_or_else(String::new, |since| {
                     say!(self, "waiting.since", at = self.when(since))
                 });
-                let (who, next) = self.remedy(reason.as_deref());
+                let (who, next) = self.breaker_remedy(reason.as_deref(), &it.app);
                 let happened = if *probing {
                     say!(self, "waiting.probing", cause = cause, since = since)
                 } else {
@@ -156,15 +153,39 @@ impl Voice {
                         who: Who::Nobody,
                         next: say!(self, "next.queued", eta = self.when(*eta)),
                     },
-                    None if waited.num_seconds() < LONG_WAIT_SECONDS => calm(happened),
-                    None => Said {
-                        happened,
-                        who: Who::Operator,
-                        next: say!(self, "next.no_daemon"),
-                    },
+                    None => calm(happened),
                 }
             }
+            WhyNotYet::Unserved { since, others } => Said {
+                happened: say!(
+                    self,
+                    "waiting.unserved",
+                    app = clean(&it.app),
+                    span = self.span(self.now - *since)
+                ),
+                who: Who::Operator,
+                next: self.unserved_remedy(&it.app, others),
+            },
         }
+    }
+
+    /// What to do about an app nobody serves: with others served, its name is the first suspect.
+    pub fn unserved_remedy(&self, app: &str, others: &[String]) -> String {
+        let app = clean(app);
+        if others.is_empty() {
+            return say!(self, "next.unserved", app = app);
+        }
+        let others: Vec<String> = others.iter().map(|other| clean(other)).collect();
+        let comma = match self.lang {
+            Lang::En => ", ",
+            Lang::Zh => "、",
+        };
+        say!(
+            self,
+            "next.unserved_others",
+            app = app,
+            others = others.join(comma)
+        )
     }
 
     /// A reason a person typed, or the word for none.

@@ -1,11 +1,14 @@
 //! What support and operators see and do: every standing has its one reason, every act its audit line, and two
 //! people who do the same thing at once do one thing.
 
+mod rights;
+mod verbs;
+
 use std::collections::HashMap;
 
 use outboxd::notification::{NotificationId, Status};
 use outboxd::outbox::act::{self, Breaker, By, Cancelled, Doubt, Paused, Retried};
-use outboxd::outbox::inspect::{self, Filter, Notification, Period, Standing};
+use outboxd::outbox::inspect::{self, Filter, Notification, Period, Signs, Standing};
 use sqlx::PgPool;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::Postgres;
@@ -79,7 +82,7 @@ async fn every_unsettled_row_has_exactly_its_one_reason(pool: PgPool) {
     let rows = inspect::read(&mut conn, &hits).await.unwrap();
     assert_eq!(rows.len(), 10);
     for it in rows {
-        let why = inspect::why_not_yet(&mut conn, it.id, it.key)
+        let why = inspect::why_not_yet(&mut conn, it.id, it.key, &mut Signs::default())
             .await
             .unwrap();
         assert_eq!(why.unwrap().word(), it.aggregate_id);
@@ -182,7 +185,7 @@ async fn a_time_beyond_the_calendar_costs_nobody_the_answer(pool: PgPool) {
     let rows = inspect::read(&mut conn, &hits).await.unwrap();
     assert_eq!(rows.len(), 2);
     for it in rows {
-        let why = inspect::why_not_yet(&mut conn, it.id, it.key)
+        let why = inspect::why_not_yet(&mut conn, it.id, it.key, &mut Signs::default())
             .await
             .unwrap();
         assert!(why.is_some());

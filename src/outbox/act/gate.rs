@@ -22,7 +22,9 @@ pub async fn pause(conn: &mut PgConnection, app: &str, by: &By) -> sqlx::Result<
     let known = sqlx::query_scalar!(
         r#"-- outboxd pause: known
            select exists (select from outboxd.app_state s where s.app = $1)
-               or exists (select from outboxd.notification_outbox o where o.app = $1) as "known!""#,
+               or exists (select from outboxd.notification_outbox o where o.app = $1)
+               or exists (select from outboxd.notification_attempt a
+                           where a.app = $1 and a.ended_at > statement_timestamp() - interval '1 hour') as "known!""#,
         app
     )
     .fetch_one(&mut *conn)

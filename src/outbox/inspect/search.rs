@@ -1,7 +1,7 @@
 //! The searches: from what a person typed to notifications by name, newest first.
 //!
-//! Each walks one index and stops at its limit. Only the last resort of [`find`] looks inside payloads,
-//! and it looks at a fixed number of the newest notifications.
+//! Each walks one index and stops at its limit. The search box, which knows less of what it looks for, has a
+//! file of its own ([`super::find`]).
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -52,83 +52,6 @@ pub async fn of_key(conn: &mut PgConnection, key: Uuid) -> sqlx::Result<Vec<Hit>
     )
     .fetch_all(conn)
     .await
-}
-
-/// What a search box came up with.
-#[derive(Debug)]
-pub struct Found {
-    pub hits: Vec<Hit>,
-    /// Nothing bore that name, so this many of the newest notifications were read through.
-    pub read_through: Option<i64>,
-}
-
-/// How many of the newest notifications the last resort of [`find`] reads through.
-const READ_THROUGH: i64 = 10_000;
-
-/// One box for everything: a notification's id or key, a customer, a recipient, a dedupe key; when nothing
-/// bears that name, the text anywhere in the newest notifications (a name, the tail of a phone number).
-pub async fn find(conn: &mut PgConnection, text: &str, limit: i64) -> sqlx::Result<Found> {
-    if let Ok(key) = text.parse::<Uuid>() {
-        let hits = of_key(conn, key).await?;
-        if !hits.is_empty() {
-            return Ok(Found {
-                hits,
-                read_through: None,
-            });
-        }
-    }
-    let id = text.trim_start_matches('#').parse::<i64>().ok();
-    let hits = sqlx::query_as!(Hit,
-        r#"-- outboxd find
-           select distinct hit.id as "id!", hit.key as "key!" from (
-               (select o.id, o.key from outboxd.notification_outbox o where o.id = $2 limit 1)
-               union all (select d.id, d.key from outboxd.notification_delivery d where d.id = $2 limit 1)
-               union all (select o.id, o.key from outboxd.notification_outbox o
-                           where o.aggregate_id = $1 order by o.id desc limit $3)
-               union all (select d.id, d.key from outboxd.notification_delivery d
-                           where d.aggregate_id = $1 order by d.id desc limit $3)
-               union all (select o.id, o.key from outboxd.notification_outbox o
-                           where o.recipient = $1 order by o.id desc limit $3)
-               union all (select d.id, d.key from outboxd.notification_delivery d
-                           where d.recipient = $1 order by d.id desc limit $3)
-               union all (select o.id, o.key from outboxd.app_state s join outboxd.notification_outbox o
-                           on o.app = s.app and o.dedupe_key = $1 limit $3)
-               union all (select d.id, d.key from outboxd.app_state s join outboxd.notification_delivery d
-                           on d.app = s.app and d.dedupe_key = $1 limit $3)) hit
-            order by 1 desc limit $3"#,
-        text,
-        id,
-        limit
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    if !hits.is_empty() {
-        return Ok(Found {
-            hits,
-            read_through: None,
-        });
-    }
-    let hits = sqlx::query_as!(Hit,
-        r#"-- outboxd find: read through
-           select newest.id as "id!", newest.key as "key!" from (
-               (select o.id, o.key, o.aggregate_id, o.recipient, o.dedupe_key, o.payload
-                  from outboxd.notification_outbox o order by o.id desc limit $3)
-               union all
-               (select d.id, d.key, d.aggregate_id, d.recipient, d.dedupe_key, d.payload
-                  from outboxd.notification_delivery d order by d.id desc limit $3)) newest
-            where strpos(lower(concat_ws(e'\n', newest.aggregate_id, newest.recipient, newest.dedupe_key,
-                                         newest.payload)), lower($1)) > 0
-            order by newest.id desc limit $2"#,
-        text,
-        limit,
-        READ_THROUGH
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(Found {
-        hits,
-        read_through: Some(READ_THROUGH),
-    })
 }
 
 /// What `list` is asked for. Everything given must hold.
@@ -261,15 +184,18 @@ pub async fn list(conn: &mut PgConnection, filter: &Filter) -> sqlx::Result<Vec<
 }
 
 /// When anything was last enqueued, about any customer: tells "this one was not enqueued" from "nothing
-/// ever is".
+/// ever is". A time from the future counts as now; no time at all stays none.
 pub async fn last_written(conn: &mut PgConnection) -> sqlx::Result<Option<DateTime<Utc>>> {
     sqlx::query_scalar!(
         r#"-- outboxd last_written
-           select least(greatest(
-               (select o.created_at from outboxd.notification_outbox o order by o.id desc limit 1),
-               (select d.created_at from outboxd.notification_delivery d order by d.id desc limit 1)),
-               statement_timestamp()) as at"#
+           select case when last.at > statement_timestamp() then statement_timestamp()
+                       else greatest(last.at, '0001-01-01') end as at
+             from (select greatest(
+                      (select o.created_at from outboxd.notification_outbox o order by o.id desc limit 1),
+                      (select d.created_at from outboxd.notification_delivery d order by d.id desc limit 1)) as at) last
+            where last.at is not null"#
     )
-    .fetch_one(conn)
+    .fetch_optional(conn)
     .await
+    .map(Option::flatten)
 }

@@ -9,6 +9,8 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use super::service::{self, NAMES};
+
 /// A count that stopped counting at its cap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capped {
@@ -75,6 +77,14 @@ pub struct AppStats {
     pub breaker: Option<String>,
     pub breaker_until: Option<DateTime<Utc>>,
     pub breaker_reason: Option<String>,
+    /// A daemon left a sign within the last minute: an attempt, or a lease that lives.
+    pub served: bool,
+    /// Since when rows wait that a daemon could claim.
+    pub claimable_since: Option<DateTime<Utc>>,
+    /// They waited a minute and more without a sign of a daemon: since when.
+    pub unserved_since: Option<DateTime<Utc>>,
+    /// Of an unserved app: others that were served within the last hour.
+    pub others_served: Vec<String>,
     pub trouble: Vec<Trouble>,
     /// Attempts that ended in the last hour.
     pub attempts: Capped,
@@ -155,7 +165,36 @@ pub async fn stats(conn: &mut PgConnection) -> sqlx::Result<Vec<AppStats>> {
             of: row.recipients,
         };
     }
-    Ok(apps.into_values().collect())
+    let now = super::now(&mut *conn).await?;
+    let attempted = service::attempted(conn).await?;
+    Ok(judged(apps, now, &attempted))
+}
+
+/// Says of each app whether it is served, by the evidence `why` goes by.
+fn judged(
+    mut apps: BTreeMap<String, AppStats>,
+    now: DateTime<Utc>,
+    attempted: &[String],
+) -> Vec<AppStats> {
+    let of_the_hour: Vec<String> = apps
+        .values()
+        .filter(|app| app.attempts.n > 0)
+        .map(|app| app.app.clone())
+        .collect();
+    for app in apps.values_mut() {
+        app.served = app.in_flight > 0 || attempted.contains(&app.app);
+        // An open breaker lets nobody claim before its time.
+        let since = app.claimable_since.filter(|_| app.paused_at.is_none());
+        app.claimable_since = since.map(|since| app.breaker_until.map_or(since, |t| t.max(since)));
+        app.unserved_since = app
+            .claimable_since
+            .filter(|since| !app.served && service::is_too_long(now, *since));
+        if app.unserved_since.is_some() {
+            let others = of_the_hour.iter().filter(|other| **other != app.app);
+            app.others_served = others.take(NAMES).cloned().collect();
+        }
+    }
+    apps.into_values().collect()
 }
 
 fn entry(apps: &mut BTreeMap<String, AppStats>, app: String) -> &mut AppStats {
@@ -179,7 +218,7 @@ async fn waiting(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, AppSt
                union
                (select s.app from outboxd.app_state s order by s.app limit 1000))
            select apps.app as "app!", front.rows as "rows!", front.due as "due!", front.in_flight as "in_flight!",
-                  front.retrying as "retrying!", front.scheduled as "scheduled!", oldest.at as "oldest_due_at?",
+                  front.retrying as "retrying!", front.scheduled as "scheduled!", front.claimable_since, oldest.at as "oldest_due_at?",
                   s.paused_at, s.paused_by, s.pause_reason, s.breaker as "breaker?", s.breaker_until, s.breaker_reason
              from apps
              left join outboxd.app_state s using (app)
@@ -189,8 +228,15 @@ async fn waiting(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, AppSt
                          count(*) filter (where live) as in_flight,
                          count(*) filter (where not live and attempts > 0) as retrying,
                          count(*) filter (where not live and attempts = 0
-                                            and next_attempt_at > statement_timestamp()) as scheduled
-                    from (select o.next_attempt_at, o.attempts,
+                                            and next_attempt_at > statement_timestamp()) as scheduled,
+                         min(greatest(next_attempt_at, created_at, lease_until))
+                             filter (where not live and next_attempt_at <= statement_timestamp()
+                                       and (order_key is null or not exists (
+                                            select from outboxd.notification_outbox p
+                                             where p.app = apps.app and p.order_key = front.order_key
+                                               and p.id < front.id))) as claimable_since
+                    from (select o.id, o.next_attempt_at, o.attempts, o.order_key, o.lease_until,
+                                 least(o.created_at, statement_timestamp()) as created_at,
                                  coalesce(o.lease_until > statement_timestamp(), false) as live
                             from outboxd.notification_outbox o where o.app = apps.app
                            order by o.priority, o.next_attempt_at, o.id limit $1) front) front
@@ -229,6 +275,7 @@ async fn waiting(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, AppSt
                 breaker: row.breaker,
                 breaker_until: row.breaker_until,
                 breaker_reason: row.breaker_reason,
+                claimable_since: row.claimable_since,
                 ..AppStats::default()
             };
             (row.app, stats)

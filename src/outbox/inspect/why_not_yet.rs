@@ -3,12 +3,14 @@
 //! [`why_not_yet`] gathers the facts in one statement; which of them counts is decided in a pure function
 //! with one order, the order in which a claim would meet them: an attempt under way answers at once, a row
 //! that is too late is never called, a paused app or an open breaker holds every row of it, a row waits for
-//! its time, then for its predecessor, then for its turn.
+//! its time, then for its predecessor, then for its turn. And whatever a daemon should have moved on by now,
+//! but none has touched, waits for a daemon.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 use super::Capped;
+use super::service::{self, Nobody, PACE_SECONDS, Signs};
 use crate::notification::{Key, NotificationId};
 
 /// The one reason.
@@ -65,8 +67,14 @@ pub enum WhyNotYet {
     Queued {
         since: DateTime<Utc>,
         ahead: Capped,
-        /// At the pace of the last minute; nothing when nothing was attempted in it.
+        /// At the pace of the last seconds, when there is one and rows are ahead; never guessed.
         eta: Option<DateTime<Utc>>,
+    },
+    /// A daemon should have moved it on, and there is no sign of one that serves its app.
+    Unserved {
+        since: DateTime<Utc>,
+        /// Other apps that were served within the last hour.
+        others: Vec<String>,
     },
 }
 
@@ -84,6 +92,7 @@ impl WhyNotYet {
             WhyNotYet::Behind { .. } => "behind",
             WhyNotYet::TakeOver { .. } => "take_over",
             WhyNotYet::Queued { .. } => "queued",
+            WhyNotYet::Unserved { .. } => "unserved",
         }
     }
 
@@ -98,7 +107,8 @@ impl WhyNotYet {
             | WhyNotYet::OnHold
             | WhyNotYet::Expired { .. }
             | WhyNotYet::Behind { .. }
-            | WhyNotYet::TakeOver { .. } => None,
+            | WhyNotYet::TakeOver { .. }
+            | WhyNotYet::Unserved { .. } => None,
         }
     }
 }
@@ -107,6 +117,7 @@ impl WhyNotYet {
 #[derive(Clone, Debug)]
 struct Facts {
     now: DateTime<Utc>,
+    app: String,
     attempts: i32,
     created_at: DateTime<Utc>,
     /// `None`: on hold.
@@ -130,20 +141,20 @@ struct Facts {
     predecessor: Option<i64>,
 }
 
-/// How far ahead is counted, and how many attempts of the last minute are counted for the pace.
+/// How far ahead is counted.
 const COUNTED: i64 = 1000;
-const PACE: i64 = 10_000;
 
 /// The one reason why this notification has not been delivered, or `None` when it is settled or unknown.
 pub async fn why_not_yet(
     conn: &mut PgConnection,
     id: NotificationId,
     key: Key,
+    signs: &mut Signs,
 ) -> sqlx::Result<Option<WhyNotYet>> {
     let facts = sqlx::query_as!(
         Facts,
         r#"-- outboxd why_not_yet
-           select statement_timestamp() as "now!", o.attempts,
+           select statement_timestamp() as "now!", o.app, o.attempts,
                   greatest(least(o.created_at, '9999-12-31'), '0001-01-01') as "created_at!",
                   case when isfinite(o.next_attempt_at) then least(o.next_attempt_at, '9999-12-31') end as next_attempt_at,
                   greatest(least(o.expires_at, '9999-12-31'), '0001-01-01') as expires_at,
@@ -167,10 +178,39 @@ pub async fn why_not_yet(
     .fetch_optional(&mut *conn)
     .await?;
     let Some(facts) = facts else { return Ok(None) };
-    if let Some(reason) = decide(&facts) {
-        return Ok(Some(reason));
+    let reason = decide(&facts);
+    if let Some(since) = claimable_since(&facts, reason.as_ref())
+        && service::is_too_long(facts.now, since)
+        && let Some(Nobody { others }) = signs.nobody_serves(&mut *conn, &facts.app).await?
+    {
+        return Ok(Some(WhyNotYet::Unserved { since, others }));
     }
-    queued(conn, id, &facts).await
+    match reason {
+        Some(reason) => Ok(Some(reason)),
+        None => queued(conn, id, &facts, signs).await,
+    }
+}
+
+/// Since when a daemon could have claimed it, if nothing but the lack of one keeps it from being claimed.
+fn claimable_since(facts: &Facts, reason: Option<&WhyNotYet>) -> Option<DateTime<Utc>> {
+    let due = facts.next_attempt_at?.max(facts.created_at);
+    match reason {
+        None => Some(due),
+        Some(WhyNotYet::TakeOver { since: at, .. } | WhyNotYet::Expired { at }) => {
+            Some(due.max(*at))
+        }
+        Some(WhyNotYet::BreakerOpen { until, .. }) => Some(due.max(*until)),
+        Some(
+            WhyNotYet::InFlight { .. }
+            | WhyNotYet::Paused { .. }
+            | WhyNotYet::RetryAt { .. }
+            | WhyNotYet::OnHold
+            | WhyNotYet::Scheduled { .. }
+            | WhyNotYet::Behind { .. }
+            | WhyNotYet::Queued { .. }
+            | WhyNotYet::Unserved { .. },
+        ) => None,
+    }
 }
 
 /// The order of precedence; `None` means that nothing holds it but its turn.
@@ -243,6 +283,7 @@ async fn queued(
     conn: &mut PgConnection,
     id: NotificationId,
     facts: &Facts,
+    signs: &mut Signs,
 ) -> sqlx::Result<Option<WhyNotYet>> {
     let row = sqlx::query!(
         r#"-- outboxd queued
@@ -251,114 +292,27 @@ async fn queued(
                         where p.app = o.app and p.next_attempt_at <= statement_timestamp()
                           and (p.priority, p.next_attempt_at, p.id) < (o.priority, o.next_attempt_at, o.id)
                           and (p.lease_until is null or p.lease_until <= statement_timestamp())
-                        limit $2) counted) as "ahead!",
-                  (select count(*) from (
-                       select 1 from outboxd.notification_attempt a
-                        where a.app = o.app and a.ended_at > statement_timestamp() - interval '1 minute'
-                        limit $3) counted) as "pace!"
+                        limit $2) counted) as "ahead!"
              from outboxd.notification_outbox o where o.id = $1 limit 1"#,
         id.0,
-        COUNTED + 1,
-        PACE
+        COUNTED + 1
     )
-    .fetch_optional(conn)
+    .fetch_optional(&mut *conn)
     .await?;
+    let pace = match &row {
+        Some(row) if (1..=COUNTED).contains(&row.ahead) => signs.pace(conn, &facts.app).await?,
+        Some(_) | None => 0,
+    };
     Ok(row.map(|row| WhyNotYet::Queued {
         since: facts
             .next_attempt_at
             .map_or(facts.created_at, |due| due.max(facts.created_at)),
         ahead: Capped::of(row.ahead, COUNTED),
-        eta: (row.pace > 0)
-            .then(|| facts.now + TimeDelta::milliseconds((row.ahead + 1) * 60_000 / row.pace)),
+        eta: (pace > 0).then(|| {
+            facts.now + TimeDelta::milliseconds((row.ahead + 1) * PACE_SECONDS * 1000 / pace)
+        }),
     }))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_790_000_000 + seconds, 0).unwrap()
-    }
-
-    fn due() -> Facts {
-        Facts {
-            now: at(0),
-            attempts: 0,
-            created_at: at(-12),
-            next_attempt_at: Some(at(-12)),
-            expires_at: None,
-            lease_until: None,
-            lease_epoch: 0,
-            leased_by: None,
-            cancel_requested_by: None,
-            paused_at: None,
-            paused_by: None,
-            pause_reason: None,
-            breaker: Some("closed".to_owned()),
-            breaker_until: None,
-            breaker_since: None,
-            breaker_reason: None,
-            breaker_errcode: None,
-            last_sentence: None,
-            last_errcode: None,
-            last_outcome: None,
-            predecessor: None,
-        }
-    }
-
-    /// Each line adds one hindrance that outweighs all before it.
-    #[test]
-    fn of_several_hindrances_the_one_a_claim_meets_first_is_told() {
-        let mut facts = due();
-        assert_eq!(decide(&facts), None, "only its turn");
-        type Add = fn(&mut Facts);
-        let steps: [(Add, &str); 9] = [
-            (|f| f.predecessor = Some(7), "behind"),
-            (|f| f.next_attempt_at = Some(at(60)), "scheduled"),
-            (|f| f.attempts = 2, "retry_at"),
-            (|f| f.next_attempt_at = None, "on_hold"),
-            (
-                |f| {
-                    f.lease_until = Some(at(-1));
-                    f.leased_by = Some("a".to_owned());
-                },
-                "take_over",
-            ),
-            (
-                |f| {
-                    f.breaker = Some("open".to_owned());
-                    f.breaker_until = Some(at(300));
-                },
-                "breaker_open",
-            ),
-            (
-                |f| {
-                    f.paused_at = Some(at(-5));
-                    f.paused_by = Some("wang".to_owned());
-                },
-                "paused",
-            ),
-            (|f| f.expires_at = Some(at(0)), "expired"),
-            (|f| f.lease_until = Some(at(30)), "in_flight"),
-        ];
-        for (add, expected) in steps {
-            add(&mut facts);
-            let reason = decide(&facts).map(|reason| reason.word());
-            assert_eq!(reason, Some(expected));
-        }
-    }
-
-    #[test]
-    fn a_breaker_whose_wait_is_over_is_probing() {
-        let facts = Facts {
-            breaker: Some("half_open".to_owned()),
-            breaker_until: Some(at(-1)),
-            ..due()
-        };
-        assert!(matches!(
-            decide(&facts),
-            Some(WhyNotYet::BreakerOpen { probing: true, .. })
-        ));
-    }
-}
+mod tests;
