@@ -11,7 +11,7 @@ use serde::Serialize;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::phones::Phones;
+use crate::phones::{Message, Phones};
 
 /// How far below the newest line a late commit is still looked for.
 const TRAIL: i64 = 600;
@@ -83,7 +83,16 @@ impl Books {
             sqlx::query_scalar("select coalesce(max(id), 0) + 1 from crm.assignment_log")
                 .fetch_one(&pool)
                 .await?;
-        Ok(Books {
+        Ok(Self::empty(pool, phones, expects, first_line))
+    }
+
+    fn empty(
+        pool: PgPool,
+        phones: Phones,
+        expects: fn(&str) -> Expectation,
+        first_line: i64,
+    ) -> Self {
+        Books {
             pool,
             phones,
             expects,
@@ -94,7 +103,7 @@ impl Books {
             on_phones: HashMap::new(),
             counts: Counts::default(),
             findings: Vec::new(),
-        })
+        }
     }
 
     pub(crate) fn first_line(&self) -> i64 {
@@ -110,17 +119,7 @@ impl Books {
     pub(crate) async fn turn(&mut self) -> Result<Counts> {
         let entries = self.entries().await?;
         for message in self.phones.messages(self.last_seq).await? {
-            self.last_seq = message.seq;
-            self.counts.messages += 1;
-            let times = self.on_phones.entry(message.key).or_default();
-            *times += 1;
-            if *times == 2 {
-                self.counts.twice += 1;
-                self.findings.push(format!(
-                    "twice: {} has more than one message under {}",
-                    message.recipient, message.key
-                ));
-            }
+            self.receive(&message);
         }
         for entry in &entries {
             self.check(entry);
@@ -162,6 +161,20 @@ impl Books {
         .bind(self.closed.range(from..).copied().collect::<Vec<_>>())
         .fetch_all(&self.pool)
         .await?)
+    }
+
+    fn receive(&mut self, message: &Message) {
+        self.last_seq = message.seq;
+        self.counts.messages += 1;
+        let times = self.on_phones.entry(message.key).or_default();
+        *times += 1;
+        if *times == 2 {
+            self.counts.twice += 1;
+            self.findings.push(format!(
+                "twice: {} has more than one message under {}",
+                message.recipient, message.key
+            ));
+        }
     }
 
     fn check(&mut self, entry: &Entry) {
@@ -231,5 +244,134 @@ impl Entry {
             self.status.as_deref().unwrap_or("none"),
             self.reason.as_deref().unwrap_or("none"),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Uuid = Uuid::from_u128(7);
+
+    /// The books of a run in which nothing has happened yet; nobody is asked.
+    fn books(expects: fn(&str) -> Expectation) -> Books {
+        let pool = PgPool::connect_lazy("postgres://nobody@127.0.0.1:1/none").unwrap();
+        // A client looks for the TLS provider even if it speaks plain HTTP.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let phones = Phones::at("http://127.0.0.1:1", reqwest::Client::new());
+        Books::empty(pool, phones, expects, 1)
+    }
+
+    fn entry(status: Option<&str>) -> Entry {
+        Entry {
+            assignment: 1,
+            customer_id: 2,
+            assigned_to: "li-na".to_owned(),
+            notification_id: 3,
+            notification_key: KEY,
+            status: status.map(str::to_owned),
+            reason: None,
+            may_have_arrived: Some(false),
+            overtaken: false,
+        }
+    }
+
+    fn message(seq: u64) -> Message {
+        Message {
+            seq,
+            at: chrono::Utc::now(),
+            key: KEY,
+            recipient: "li-na".to_owned(),
+            data: serde_json::Value::Null,
+            aggregate_id: "2".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_a_row_is_true_lost_or_not_yet_known() {
+        use Expectation::{Either, Message, Refusal};
+        // Status, messages on phones, may have arrived, overtaken, expected → waiting, true or lost.
+        for (status, messages, may_have_arrived, overtaken, expected, verdict) in [
+            ("delivered", 1, false, false, Message, "true"),
+            ("delivered", 0, false, false, Message, "lost"),
+            ("superseded", 0, false, true, Message, "true"),
+            ("superseded", 0, false, false, Message, "lost"),
+            ("superseded", 1, false, true, Message, "lost"),
+            ("superseded", 1, true, true, Message, "true"),
+            ("dead", 0, false, false, Refusal, "true"),
+            ("dead", 0, false, false, Either, "true"),
+            ("dead", 0, false, false, Message, "lost"),
+            ("dead", 1, false, false, Refusal, "lost"),
+            ("dead", 1, true, false, Message, "true"),
+            ("expired", 0, false, false, Message, "lost"),
+            ("cancelled", 1, false, false, Either, "lost"),
+            ("queued", 0, false, false, Message, "waiting"),
+            ("in_flight", 1, true, false, Message, "waiting"),
+            ("retrying", 1, true, false, Message, "waiting"),
+            ("held", 0, false, false, Message, "waiting"),
+        ] {
+            let entry = Entry {
+                may_have_arrived: Some(may_have_arrived),
+                overtaken,
+                ..entry(Some(status))
+            };
+            let found = match entry.verdict(messages, expected) {
+                Verdict::Waiting => "waiting",
+                Verdict::True => "true",
+                Verdict::Lost(_) => "lost",
+            };
+            assert_eq!(
+                found, verdict,
+                "{status}, {messages} messages, may have arrived: {may_have_arrived}, overtaken: \
+                 {overtaken}, expected: {expected:?}"
+            );
+        }
+        assert!(matches!(entry(None).verdict(1, Message), Verdict::Lost(_)));
+    }
+
+    #[tokio::test]
+    async fn a_key_with_several_messages_is_counted_once() {
+        let mut books = books(|_| Expectation::Message);
+        books.receive(&message(1));
+        assert_eq!(books.counts.twice, 0);
+        books.receive(&message(2));
+        books.receive(&message(3));
+        assert_eq!((books.counts.messages, books.counts.twice), (3, 1));
+        assert_eq!(books.findings.len(), 1, "{:?}", books.findings);
+    }
+
+    #[tokio::test]
+    async fn a_row_is_counted_once_and_by_its_end() {
+        let mut books = books(|_| Expectation::Message);
+        books.check(&entry(Some("retrying")));
+        books.check(&entry(Some("in_flight")));
+        assert_eq!((books.counts.assigned, books.counts.settled), (1, 0));
+        books.receive(&message(1));
+        books.check(&entry(Some("delivered")));
+        let Counts {
+            assigned,
+            settled,
+            delivered,
+            lost,
+            ..
+        } = books.counts;
+        assert_eq!((assigned, settled, delivered, lost), (1, 1, 1, 0));
+        assert_eq!(books.findings, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_loss_is_counted_and_told() {
+        let mut books = books(|_| Expectation::Message);
+        books.check(&entry(Some("delivered")));
+        let gone = Entry {
+            assignment: 2,
+            ..entry(None)
+        };
+        books.check(&gone);
+        let Counts { settled, lost, .. } = books.counts;
+        assert_eq!((settled, lost), (1, 2));
+        assert!(books.findings[0].starts_with("lost: assignment 1 (customer 2 to li-na"));
+        assert!(books.findings[0].contains("no phone has a message"));
+        assert!(books.findings[1].contains("neither in the outbox nor among the settled"));
     }
 }

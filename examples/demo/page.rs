@@ -10,7 +10,7 @@ use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use outboxd::catalogue::ENTRIES;
+use outboxd::catalogue::{ENTRIES, Kind};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -61,6 +61,7 @@ static FILES: &[File] = files! {
     "/style.css", "text/css; charset=utf-8", "style.css";
     "/phone.css", "text/css; charset=utf-8", "phone.css";
     "/app.js", "text/javascript; charset=utf-8", "app.js";
+    "/hints.js", "text/javascript; charset=utf-8", "hints.js";
     "/crm.js", "text/javascript; charset=utf-8", "crm.js";
     "/journey.js", "text/javascript; charset=utf-8", "journey.js";
     "/phone.js", "text/javascript; charset=utf-8", "phone.js";
@@ -125,12 +126,13 @@ async fn customers(State(house): State<House>) -> Result<Json<Value>, Trouble> {
     Ok(Json(list))
 }
 
-/// The sentences behind a notification's `reason`, in both languages, from the daemon's own catalogue.
+/// The sentences behind a notification's `reason`, in both languages, from the daemon's own catalogue, and
+/// whether each is about the app as a whole rather than about one call.
 async fn words() -> Json<Value> {
     let sentences = ENTRIES.iter().map(|entry| {
         (
             entry.key.to_owned(),
-            json!({"zh": entry.zh, "en": entry.en}),
+            json!({"zh": entry.zh, "en": entry.en, "outage": matches!(entry.kind, Kind::Outage(_))}),
         )
     });
     Json(Value::Object(sentences.collect()))

@@ -55,7 +55,7 @@ impl Stage {
         let http = http_client()?;
         let phones = Phones::at(&wechat.base_url(), http.clone());
         let health = first_free(0).await?.local_addr()?;
-        let settings = settings(&args.database_url, &wechat.base_url(), health);
+        let settings = settings(&args.database_url, &wechat, health);
         let daemon = Arc::new(Daemon::new(program, settings, log));
 
         daemon.run_once("migrate").await?;
@@ -113,17 +113,23 @@ impl Stage {
 }
 
 /// What an operator would put into the environment, with short times.
-fn settings(database_url: &str, wechat: &str, health: SocketAddr) -> Vec<(&'static str, String)> {
-    let health = health.to_string();
+fn settings(
+    database_url: &str,
+    wechat: &WechatSim,
+    health: SocketAddr,
+) -> Vec<(&'static str, String)> {
+    let (base_url, app, health) = (wechat.base_url(), wechat.settings(), health.to_string());
     [
         ("DATABASE_URL", database_url),
-        ("MINIPROGRAM_APPID", "wx-demo-appid"),
-        ("MINIPROGRAM_APPSECRET", "demo-secret"),
-        ("MINIPROGRAM_CLOUD_ENV", "cloud1-demo"),
-        ("OUTBOXD_WECHAT_BASE_URL", wechat),
+        ("MINIPROGRAM_APPID", &app.appid),
+        ("MINIPROGRAM_APPSECRET", &app.secret),
+        ("MINIPROGRAM_CLOUD_ENV", &app.env),
+        ("OUTBOXD_WECHAT_BASE_URL", &base_url),
         ("OUTBOXD_HTTP_LISTEN", &health),
         // The demo's cluster is thrown away with its data; a real daemon refuses one that may forget.
         ("OUTBOXD_UNSAFE_DURABILITY", "true"),
+        // Less than real calls are given, of which the daemon warns in its log: a lease of three such calls
+        // would make everybody wait for half a minute.
         ("OUTBOXD_CALL_TIMEOUT", "2s"),
         ("OUTBOXD_LEASE", "6s"),
         ("OUTBOXD_DRAIN_TIMEOUT", "4s"),

@@ -47,7 +47,7 @@ pub(super) fn config(typed: &Typed, args: &ConfigArgs, lang: Lang, out: Out) -> 
         What::Template => out.line(Config::template(lang).trim_end())?,
         What::Show => {
             // A wrong value is easier to find beside the right ones: they are shown in any case.
-            let (rows, refused) = match Config::load(&typed.sources(), Needs::Everything) {
+            let (rows, refused) = match typed.load(Needs::Everything, out) {
                 Ok(config) => (config.describe(lang), None),
                 Err(refused) => (refused.describe(lang), Some(refused)),
             };

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::Result;
 use chrono_tz::Tz;
 
 use super::Cli;
 use super::out::Out;
-use crate::config::{Config, Needs, Sources};
+use crate::config::{Config, Needs, Refused, Sources};
 use crate::lang::Lang;
 use crate::secret::Secret;
 
@@ -44,16 +43,16 @@ impl Typed {
     }
 
     /// The checked settings; doubts go to standard error, mistakes end the program with exit code 4.
-    pub(super) fn load(&self, needs: Needs, out: Out) -> Result<Config> {
-        let config = Config::load(&self.sources(), needs)?;
-        for doubt in &config.warnings {
-            out.note(&format!(
-                "outboxd: {} {}",
-                doubt.sentence(config.lang),
-                doubt.way_out(config.lang)
-            ));
+    pub(super) fn load(&self, needs: Needs, out: Out) -> Result<Config, Refused> {
+        let loaded = Config::load(&self.sources(), needs);
+        let (doubts, lang) = match &loaded {
+            Ok(config) => (&config.warnings, config.lang),
+            Err(refused) => (&refused.warnings, refused.lang),
+        };
+        for doubt in doubts {
+            out.note(&format!("outboxd: {}", doubt.warning(lang)));
         }
-        Ok(config)
+        loaded
     }
 }
 

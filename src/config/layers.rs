@@ -65,9 +65,6 @@ impl<'a> Layers<'a> {
         layers.read_file();
         let doubts = unknown::variables(&sources.env, &layers.dotenv);
         layers.warnings.extend(doubts);
-        for mistake in unknown::flags(&sources.flags) {
-            layers.mistakes.push((Needs::Database, mistake));
-        }
         for mistake in unknown::keys(&layers.path, &layers.file) {
             layers.mistakes.push((Needs::Everything, mistake));
         }
@@ -181,8 +178,8 @@ impl<'a> Layers<'a> {
 
     fn flag(&self, setting: &Setting) -> Option<Found> {
         let name = setting.flag()?;
-        let text = self.sources.flags.get(&name)?.trim().to_owned();
-        Some(Found::new(text, Origin::Flag(name)))
+        let text = self.sources.flags.get(name)?.trim().to_owned();
+        Some(Found::new(text, Origin::Flag(name.to_owned())))
     }
 
     fn environment(&self, name: &str) -> Option<Found> {

@@ -26,8 +26,8 @@ pub(super) fn lease_covers_calls(
         return None;
     }
     let (name, text, origin) = (&call.name, &call.text, call.origin.words());
-    let least = humantime::format_duration(least);
-    let most = humantime::format_duration(lease.value / CALLS_PER_LEASE);
+    let least = short(least);
+    let most = short(round(lease.value / CALLS_PER_LEASE));
     let own = &lease.name;
     Some(lease.finding(Wrong {
         reason: words!(
@@ -40,6 +40,21 @@ pub(super) fn lease_covers_calls(
             "请把 {own} 设为不少于 {least}，或把 {name} 设为不超过 {most}"
         ),
     }))
+}
+
+/// The next whole second below, or millisecond where there is no second.
+fn round(span: Duration) -> Duration {
+    match span.as_secs() {
+        0 => Duration::from_millis(u64::from(span.subsec_millis())),
+        seconds => Duration::from_secs(seconds),
+    }
+}
+
+/// As one word, which can be copied into any source without quotes.
+fn short(span: Duration) -> String {
+    humantime::format_duration(span)
+        .to_string()
+        .replace(' ', "")
 }
 
 /// A daemon that stops does not wait longer than its leases last.

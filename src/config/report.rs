@@ -65,6 +65,15 @@ impl Finding {
     pub fn way_out(&self, lang: Lang) -> &str {
         self.way_out.in_lang(lang)
     }
+
+    /// A doubt, on one line.
+    pub fn warning(&self, lang: Lang) -> String {
+        let (sentence, way_out) = (self.sentence(lang), self.way_out(lang));
+        match lang {
+            Lang::En => format!("warning: {sentence} → {way_out}"),
+            Lang::Zh => format!("警告：{sentence} → {way_out}"),
+        }
+    }
 }
 
 /// The configuration cannot be used. Printed, it lists every mistake in the language that was asked for.

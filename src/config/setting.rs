@@ -2,12 +2,12 @@
 
 use super::Needs;
 use super::kind::Kind;
-use super::settings::DATABASE_URL;
+use super::settings::{DATABASE_URL, LANG};
 use super::words::Words;
 
 /// One setting.
 pub struct Setting<K: ?Sized = dyn Kind> {
-    /// The environment variable; also names the flag and the systemd credential.
+    /// The environment variable; also names the systemd credential.
     pub env: &'static str,
     /// A variable of another's convention that means the same and is asked first.
     pub also: Option<&'static str>,
@@ -39,7 +39,7 @@ pub enum Absent {
     Means(Words),
 }
 
-/// The app that variables, flags and credentials speak for.
+/// The app that variables and credentials speak for.
 pub const DEFAULT_APP: &str = "default";
 
 impl<K: ?Sized + Kind> Setting<K> {
@@ -60,14 +60,13 @@ impl<K: ?Sized + Kind> Setting<K> {
         }
     }
 
-    /// The flag, without its dashes. Secrets have none, for anyone may read a command line; the
-    /// database URL has one, as with every PostgreSQL tool.
-    pub fn flag(&self) -> Option<String> {
-        if self.kind.secret() && self.env != DATABASE_URL.env {
-            return None;
+    /// The flag, without its dashes: only where one command may want another value than the rest.
+    pub fn flag(&self) -> Option<&'static str> {
+        match self.env {
+            env if env == DATABASE_URL.env => Some("database-url"),
+            env if env == LANG.env => Some("lang"),
+            _ => None,
         }
-        let name = self.env.strip_prefix("OUTBOXD_").unwrap_or(self.env);
-        Some(name.to_lowercase().replace('_', "-"))
     }
 
     /// The name under which systemd may hand over the value.

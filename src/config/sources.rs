@@ -11,7 +11,8 @@ use super::words::{Words, words};
 
 /// Everything loading may look at.
 pub struct Sources {
-    /// What was typed: flag without dashes → value. `config` names the file.
+    /// What was typed: flag without dashes → value. `config` names the file; the others are those of
+    /// [`super::setting::Setting::flag`].
     pub flags: BTreeMap<String, String>,
     pub env: BTreeMap<String, String>,
     /// Reads `.env`, the configuration file, files that hold secrets, and the host's name.

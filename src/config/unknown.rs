@@ -1,5 +1,5 @@
-//! Names nobody knows: typed in the file or as a flag they are mistakes, in the environment only doubts,
-//! for an environment has other authors too. Each comes with the nearest name we know.
+//! Names nobody knows: in the file they are mistakes, in the environment only doubts, for an environment
+//! has other authors too. Each comes with the nearest name we know.
 
 use std::collections::BTreeMap;
 
@@ -74,23 +74,6 @@ pub(super) fn variables(
         .map(|(name, origin)| {
             let near = nearest(name, known.iter().map(String::as_str));
             Finding::new(name, Some(origin), no_setting(near))
-        })
-        .collect()
-}
-
-/// Mistakes among the flags.
-pub(super) fn flags(flags: &BTreeMap<String, String>) -> Vec<Finding> {
-    let known: Vec<String> = ALL
-        .iter()
-        .filter_map(|setting| setting.flag())
-        .chain(["config".to_owned()])
-        .collect();
-    flags
-        .keys()
-        .filter(|name| !known.contains(name))
-        .map(|name| {
-            let near = nearest(name, known.iter().map(String::as_str));
-            Finding::new(format!("--{name}"), None, no_setting(near))
         })
         .collect()
 }

@@ -60,7 +60,8 @@ pub(crate) fn nearest<'a>(
         .into_iter()
         .map(|name| (distance(&typed, &name.to_lowercase()), name))
         .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, name)| *distance <= (name.len() / 4).max(2))
+        // Of a short word little may differ: "fr" is no slip for "zh".
+        .filter(|(distance, name)| *distance <= (name.len() / 4).max(2).min(name.len() / 3))
         .map(|(_, name)| name)
 }
 
@@ -108,5 +109,9 @@ mod tests {
         assert_eq!(nearest("OUTBOXD_SLOT", known), Some("OUTBOXD_SLOTS"));
         assert_eq!(nearest("outboxd_laese", known), Some("OUTBOXD_LEASE"));
         assert_eq!(nearest("OUTBOXD_COLOUR", known), None);
+        for typed in ["fr", "cn", "zh-TW"] {
+            assert_eq!(nearest(typed, ["auto", "zh", "en"]), None, "{typed}");
+        }
+        assert_eq!(nearest("ZH", ["auto", "zh", "en"]), Some("zh"));
     }
 }

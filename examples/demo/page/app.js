@@ -2,6 +2,7 @@
 // One poll runs at a time; a hidden page does not poll.
 
 import { draw as drawCrm, load as loadCustomers, redraw as redrawCrm } from './crm.js';
+import { describe } from './hints.js';
 import { draw as drawJourney, redraw as redrawJourney } from './journey.js';
 import { draw as drawPhone, newest, redraw as redrawPhone } from './phone.js';
 import { language, learn, span, speak, switchLanguage, t } from './words.js';
@@ -12,6 +13,7 @@ const byId = (id) => document.getElementById(id);
 
 let last = null;
 let crmMark = null;
+let said = [() => '', ''];
 
 /** Calls the demo's or the CRM's own interface; a refusal becomes an error with its code. */
 export async function call(method, path, body) {
@@ -79,7 +81,7 @@ byId('levers').addEventListener('click', async (event) => {
   const name = lever.dataset.lever;
   const on = lever.getAttribute('aria-checked') !== 'true';
   const switches = await call('POST', '/api/demo/switch', { [name]: name === 'latency_ms' ? (on ? SLOW_MS : 0) : on });
-  if (name === 'revoke_tokens') say(t('tokenRevoked'), 'good');
+  if (name === 'revoke_tokens') say(() => t('tokenRevoked'), 'good');
   else drawLevers({ ...last, switches });
 });
 
@@ -90,9 +92,10 @@ for (const order of ['kill', 'start']) {
   });
 }
 
-/** One line under the CRM: what just happened. */
+/** One line under the CRM: what just happened, in words that can be said again in the other language. */
 export function say(words, mood = '') {
-  byId('answer').textContent = words;
+  said = [words, mood];
+  byId('answer').textContent = words();
   byId('answer').className = `answer ${mood}`;
 }
 
@@ -109,6 +112,8 @@ byId('language').addEventListener('click', () => {
   redrawCrm();
   redrawPhone();
   redrawJourney();
+  describe();
+  say(...said);
   if (last) drawLevers(last);
 });
 
@@ -123,8 +128,9 @@ byId('theme').addEventListener('click', () => {
 
 paint();
 speak();
+describe();
 drawTools();
 drawCrm();
-say(t('hint'));
+say(() => t('hint'));
 learn(await call('GET', '/api/demo/words').catch(() => ({})));
 poll();

@@ -133,17 +133,17 @@ async function assign(method, path, body) {
   const begun = performance.now();
   try {
     const { assigned } = await call(method, path, body);
-    const to = person(body.assignedTo);
-    say(t('done')(assigned.length, named(to.name, to.latin), Math.round(performance.now() - begun)), 'good');
+    const took = Math.round(performance.now() - begun);
+    say(() => t('done')(assigned.length, nameOf(body.assignedTo), took), 'good');
   } catch (e) {
-    say(t('errors')[e.code] || e.message, 'bad');
+    say(() => t('errors')[e.code] || e.message, 'bad');
   }
 }
 
 byId('batch').addEventListener('click', () => {
   const to = byId('target').value;
   const others = customers.filter((c) => c.owner && c.owner !== to);
-  if (others.length < 50) return say(t('tooFew'), 'bad');
+  if (others.length < 50) return say(() => t('tooFew'), 'bad');
   // A different fifty each time, while there are as many.
   const chosen = Array.from({ length: 50 }, (_, n) => others[(turn + n) % others.length].id);
   turn += 50;
@@ -152,13 +152,13 @@ byId('batch').addEventListener('click', () => {
 
 byId('pool').addEventListener('click', () => {
   const chosen = customers.filter((c) => !c.owner).slice(0, 5).map((c) => c.id);
-  if (!chosen.length) return say(t('tooFew'), 'bad');
+  if (!chosen.length) return say(() => t('tooFew'), 'bad');
   return assign('POST', '/api/customers/public-pool/assign', { customerIds: chosen, assignedTo: byId('target').value, assignedBy: 'visitor' });
 });
 
 byId('leads').addEventListener('click', async () => {
   const { customers: fresh } = await call('POST', '/api/demo/leads', null);
-  say(t('leadsDone')(fresh.length), 'good');
+  say(() => t('leadsDone')(fresh.length), 'good');
 });
 
 document.querySelector('.filter').addEventListener('click', (event) => {

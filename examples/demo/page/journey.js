@@ -2,7 +2,7 @@
 // Rows change in place and keep their height; new ones wait while a hand is on the list.
 
 import { underHand } from './app.js';
-import { language, named, sentence, span, t } from './words.js';
+import { isOutage, language, named, sentence, span, t } from './words.js';
 
 const byId = (id) => document.getElementById(id);
 const box = byId('rows-box');
@@ -10,6 +10,8 @@ const list = byId('rows');
 const more = byId('rows-more');
 const elements = new Map();
 const SIGNS = { queued: '·', calling: '→', orphan: '!', retrying: '↻', held: 'Ⅱ', delivered: '✓', refused: '✕', superseded: '↷', missing: '?' };
+// Reasons that mean: no answer came.
+const SILENT = ['not_reached_dns_connect_tls', 'timed_out', 'connection_lost', 'token_unreachable', 'lease_lapsed'];
 
 let last = null;
 
@@ -40,12 +42,22 @@ function drawLine({ waiting, counts }) {
 function drawHeld(app) {
   const open = !app || (app.breaker === 'closed' && !app.paused);
   byId('held').hidden = open;
+  byId('journey-says').hidden = !open;
   if (open) return;
-  const soon = app.untilMs > 0 ? ` ${t('probe')(span(app.untilMs))}` : '';
-  byId('held').textContent = t('held')(sentence(app.reason)) + soon;
+  const why = `${whatIsWrong(app)}${language === 'zh' ? '' : ' '}${t('held')}`;
+  // Said aloud once; the seconds count down in silence.
+  if (byId('held-why').textContent !== why) byId('held-why').textContent = why;
+  byId('held-until').textContent = app.untilMs > 0 && !app.paused ? t('probe')(span(app.untilMs)) : '';
 }
 
-function drawRows({ rows, daemon, app }) {
+/** About everybody, and so by kind: how the last call happened to end says little about the next. */
+function whatIsWrong(app) {
+  if (app.paused) return t('wrong').paused;
+  if (isOutage(app.reason)) return sentence(app.reason);
+  return SILENT.includes(app.reason) ? t('wrong').silent : t('wrong').failing;
+}
+
+function drawRows({ rows, daemon, app, switches }) {
   const still = underHand(box);
   const known = new Set(rows.map((row) => row.id));
   const fresh = rows.filter((row) => !elements.has(row.id));
@@ -57,7 +69,7 @@ function drawRows({ rows, daemon, app }) {
     }
     insertAll(rows);
   }
-  for (const row of rows) if (elements.has(row.id)) update(elements.get(row.id), row, daemon, app);
+  for (const row of rows) if (elements.has(row.id)) update(elements.get(row.id), row, { daemon, app, switches });
   const waiting = still ? fresh.filter((row) => !elements.has(row.id)).length : 0;
   more.hidden = waiting === 0;
   more.textContent = t('newRows')(waiting);
@@ -88,8 +100,8 @@ function insert(row, below) {
   void element.offsetWidth;
 }
 
-function update(element, row, daemon, app) {
-  const fate = fateOf(row, daemon, app);
+function update(element, row, world) {
+  const fate = fateOf(row, world);
   if (element.dataset.state !== fate.state) {
     element.dataset.state = fate.state;
     const chip = element.querySelector('.chip');
@@ -111,7 +123,7 @@ function write(element, selector, text) {
 const join = (...sentences) => sentences.filter(Boolean).join(language === 'zh' ? '' : ' ');
 
 /** The state in the page's words, how far along the track, and one sentence. */
-function fateOf(row, daemon, app) {
+function fateOf(row, { daemon, app, switches }) {
   const says = t('says');
   const why = sentence(row.reason);
   switch (row.status) {
@@ -123,7 +135,7 @@ function fateOf(row, daemon, app) {
       if (!row.leasedBy?.includes(`:${daemon.pid}#`)) return { state: 'orphan', step: 2, says: says.orphan(span(row.leaseMs)) };
       return { state: 'calling', step: 2, says: says.calling };
     case 'held':
-      return { state: 'held', step: row.attempts > 0 ? 2 : 1, says: says.held };
+      return { state: 'held', step: row.attempts > 0 ? 2 : 1, says: app?.paused ? says.paused : switches.down ? says.heldDown : says.held };
     case 'retrying': {
       const next = row.nextMs > 0 ? says.retry(span(row.nextMs)) : says.retryNow;
       return { state: 'retrying', step: 2, says: join(next, why) };

@@ -21,12 +21,24 @@ const TEXTS = {
     journey: '通知的旅程', journeySays: '每一行都查得到：走到哪一步，为什么，下一步何时。', now: '此刻',
     stopQueued: '排队', stopInFlight: '已领取，调用中', stopDelivered: '微信已接收',
     aside: (retrying, refused, superseded) => `重试中 <b>${retrying}</b>　已拒绝或放弃 <b>${refused}</b>　被新分配取代 <b>${superseded}</b>`,
-    held: (why) => `已暂停领取，一条也不会丢。${why || ''}`, probe: (s) => `${s}后试探一条。`,
+    wrong: { silent: '微信没有回应。', failing: '微信应答异常。', paused: '已由人工暂停。' },
+    held: '已暂停领取，一条也不会丢。', probe: (s) => `${s}后试探一条。`,
+    hints: {
+      twice: '同一条通知在手机上出现了不止一次。由 CRM 的账本与手机上的消息逐条核对得出，不听守护进程的一面之词。',
+      lost: '没有如实结局的分配：说送达了手机上却没有，说没送手机上却有，或者凭空消失。由 CRM 的账本与手机上的消息逐条核对得出，不听守护进程的一面之词。',
+      down: '连接被接受后立即断开，没有应答。守护进程暂停领取，隔一会儿试探一条；恢复后继续。',
+      http_500: '每次调用都得到 HTTP 500。无法确定是否已发送，所以先询问再重发。',
+      refuse_all: '每个人都像没有订阅一样（43101）。重试没有意义：记下原因，不再发送。',
+      latency_ms: '每个应答晚 1.5 秒。更慢，但不会出错。',
+      revoke_tokens: '像另一台服务器强制刷新了 token：下一次调用被拒绝，换新后继续。',
+      kill: '不打招呼，立即结束进程。已领取的通知在租约到期后（最多 6 秒）由下一个守护进程接手。',
+      start: '启动一个新的守护进程，它从数据库里接着做。',
+    },
     rowsEmpty: '还没有通知。在左边分配一位客户。', newRows: (n) => `${n} 条新通知`,
     chips: { queued: '排队', calling: '调用中', orphan: '无主', retrying: '重试中', held: '暂停', delivered: '微信已接收', refused: '未送出', superseded: '已取代', missing: '不见了' },
     says: {
-      queued: '等待守护进程领取。', calling: '已领取，正在调用云函数。', orphan: (s) => `领取它的守护进程已不在；租约 ${s}后到期，即可由别人接手。`,
-      retry: (s) => `${s}后重试。`, retryNow: '即将重试。', held: '微信那边恢复后继续。',
+      queued: '等待守护进程领取。', calling: '已领取，正在调用云函数。', orphan: (s) => `领取它的守护进程已不在；${s}后可由别人接手。`,
+      retry: (s) => `${s}后重试。`, retryNow: '即将重试。', held: '已暂停，正在试探。', heldDown: '微信恢复后继续。', paused: '人工暂停，恢复后继续。',
       delivered: (ms) => `从提交到了结 ${ms}。`, refused: '微信没有接收，原因已记录。', mayHaveArrived: '可能已送达，无法确认。', superseded: '同一客户有了更新的分配，这一条不再发送。', missing: '找不到这条通知！',
     },
     tries: (n) => `第 ${n} 次尝试 · `, ago: (s) => `${s}前`, justNow: '刚刚',
@@ -54,12 +66,24 @@ const TEXTS = {
     journey: 'A row’s journey', journeySays: 'Every row can be explained: how far it came, why, and what happens next.', now: 'Now',
     stopQueued: 'queued', stopInFlight: 'claimed, calling', stopDelivered: 'accepted by WeChat',
     aside: (retrying, refused, superseded) => `retrying <b>${retrying}</b>　refused or given up <b>${refused}</b>　superseded <b>${superseded}</b>`,
-    held: (why) => `Claiming is paused, nothing is lost. ${why || ''}`, probe: (s) => `One row probes in ${s}.`,
+    wrong: { silent: 'WeChat does not answer.', failing: 'WeChat answers with errors.', paused: 'Paused by hand.' },
+    held: 'Claiming pauses, nothing is lost.', probe: (s) => `One row probes in ${s}.`,
+    hints: {
+      twice: 'Notifications with more than one message on phones. Counted from the CRM’s ledger against the phones’, not from the daemon’s word.',
+      lost: 'Assignments without a truthful end: called delivered but on no phone, called not sent but on a phone, or simply gone. Counted from the CRM’s ledger against the phones’, not from the daemon’s word.',
+      down: 'Connections are accepted and closed without an answer. The daemon stops claiming and sends one row ahead now and then, until one gets through.',
+      http_500: 'Every call gets HTTP 500. Nobody can say whether it was sent, so the daemon asks before it sends again.',
+      refuse_all: 'Everybody is as if not subscribed (43101). Trying again would not help: the reason is recorded, and that is the end.',
+      latency_ms: 'Every answer comes 1.5 s late. Slower, and still right.',
+      revoke_tokens: 'As if another server had forced a refresh: the next call is refused, gets a new token, and goes on.',
+      kill: 'The process ends at once, without a word. What it had claimed goes to the next daemon when the lease lapses, within 6 s.',
+      start: 'Starts a new daemon. All it needs to know is in the database.',
+    },
     rowsEmpty: 'No notifications yet. Assign a customer on the left.', newRows: (n) => `${n} new`,
     chips: { queued: 'queued', calling: 'calling', orphan: 'orphaned', retrying: 'retrying', held: 'held', delivered: 'accepted by WeChat', refused: 'not sent', superseded: 'superseded', missing: 'missing' },
     says: {
-      queued: 'Waiting for a daemon to claim it.', calling: 'Claimed; the cloud function is being called.', orphan: (s) => `Its daemon is gone; the lease lapses in ${s}, then anybody may take it.`,
-      retry: (s) => `Next try in ${s}.`, retryNow: 'Next try any moment.', held: 'Goes on when WeChat is back.',
+      queued: 'Waiting for a daemon to claim it.', calling: 'Claimed; the cloud function is being called.', orphan: (s) => `Its daemon is gone; free for another in ${s}.`,
+      retry: (s) => `Next try in ${s}.`, retryNow: 'Next try any moment.', held: 'Paused; another row probes.', heldDown: 'Held until WeChat is back.', paused: 'Paused by hand; goes on when resumed.',
       delivered: (ms) => `Settled ${ms} after the commit.`, refused: 'WeChat did not accept it; the reason is on record.', mayHaveArrived: 'It may have arrived; nobody can say for certain.', superseded: 'A newer assignment of this customer replaced it.', missing: 'This notification cannot be found!',
     },
     tries: (n) => `attempt ${n} · `, ago: (s) => `${s} ago`, justNow: 'just now',
@@ -83,6 +107,9 @@ export function sentence(reason) {
   const words = catalogue[reason]?.[language];
   return words && (/[.。!?！？]$/.test(words) ? words : words + (language === 'zh' ? '。' : '.'));
 }
+
+/** Whether a reason is about the app as a whole. */
+export const isOutage = (reason) => Boolean(catalogue[reason]?.outage);
 
 /** A duration as people say it. */
 export function span(ms) {

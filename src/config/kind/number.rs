@@ -51,11 +51,23 @@ pub struct Span {
 impl Span {
     fn check(&self, text: &str) -> Result<Duration, Wrong> {
         let Self { min, max } = self;
+        let within_limits = || {
+            words!(
+                "write a duration from {min} to {max}",
+                "请写 {min} 到 {max} 之间的时长"
+            )
+        };
         if text.parse::<f64>().is_ok() {
-            return wrong(
-                Words::new("has no unit", "没有写单位"),
-                words!("write {text}s, or {text}ms", "请写 {text}s 或 {text}ms"),
-            );
+            let meant = ["s", "ms"].map(|unit| format!("{text}{unit}"));
+            let takes = |meant: &String| self.check(meant).is_ok();
+            let way_out = match (meant.each_ref().map(takes), meant) {
+                ([true, true], [s, ms]) => words!("write {s}, or {ms}", "请写 {s} 或 {ms}"),
+                ([true, false], [one, _]) | ([false, true], [_, one]) => {
+                    words!("write {one}", "请写 {one}")
+                }
+                ([false, false], _) => within_limits(),
+            };
+            return wrong(Words::new("has no unit", "没有写单位"), way_out);
         }
         let Ok(span) = humantime::parse_duration(text) else {
             return wrong(
@@ -69,10 +81,7 @@ impl Span {
         if span < limit(min) || span > limit(max) {
             return wrong(
                 words!("must be {min} to {max}", "必须在 {min} 到 {max} 之间"),
-                words!(
-                    "write a duration from {min} to {max}",
-                    "请写 {min} 到 {max} 之间的时长"
-                ),
+                within_limits(),
             );
         }
         Ok(span)

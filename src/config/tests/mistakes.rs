@@ -27,8 +27,26 @@ fn values_that_cannot_be_read() {
         (
             "OUTBOXD_LEASE",
             "60",
-            "has no unit → write 60s, or 60ms",
-            "没有写单位 → 请写 60s 或 60ms",
+            "has no unit → write 60s",
+            "没有写单位 → 请写 60s",
+        ),
+        (
+            "OUTBOXD_CALL_TIMEOUT",
+            "150",
+            "has no unit → write 150s, or 150ms",
+            "没有写单位 → 请写 150s 或 150ms",
+        ),
+        (
+            "OUTBOXD_RETRY_SCHEDULE",
+            "5s 0",
+            "step 2, \"0\", has no unit → write a duration from 1ms to 24h",
+            "第 2 步“0”没有写单位 → 请写 1ms 到 24h 之间的时长",
+        ),
+        (
+            "OUTBOXD_LANG",
+            "fr",
+            "must be one of: auto, zh, en → write one of these words",
+            "只能是：auto、zh、en → 请写其中一个",
         ),
         (
             "OUTBOXD_POLL_IDLE",
@@ -200,11 +218,21 @@ fn relations_name_both_values() {
     mistake(
         Machine::configured().env("OUTBOXD_CALL_TIMEOUT", "30s"),
         "OUTBOXD_LEASE = \"60s\" (default) is shorter than three calls of OUTBOXD_CALL_TIMEOUT = \
-         \"30s\" (environment variable OUTBOXD_CALL_TIMEOUT) → set OUTBOXD_LEASE to 1m 30s or more, \
+         \"30s\" (environment variable OUTBOXD_CALL_TIMEOUT) → set OUTBOXD_LEASE to 1m30s or more, \
          or OUTBOXD_CALL_TIMEOUT to 20s or less",
         "OUTBOXD_LEASE =“60s”（默认值）：短于三次调用 OUTBOXD_CALL_TIMEOUT =“30s”（环境变量 \
-         OUTBOXD_CALL_TIMEOUT） → 请把 OUTBOXD_LEASE 设为不少于 1m 30s，或把 OUTBOXD_CALL_TIMEOUT \
+         OUTBOXD_CALL_TIMEOUT） → 请把 OUTBOXD_LEASE 设为不少于 1m30s，或把 OUTBOXD_CALL_TIMEOUT \
          设为不超过 20s",
+    );
+    mistake(
+        Machine::configured()
+            .env("OUTBOXD_LEASE", "10s")
+            .env("OUTBOXD_DRAIN_TIMEOUT", "5s"),
+        "OUTBOXD_LEASE = \"10s\" (environment variable OUTBOXD_LEASE) is shorter than three calls of \
+         OUTBOXD_CALL_TIMEOUT = \"10s\" (default) → set OUTBOXD_LEASE to 30s or more, or \
+         OUTBOXD_CALL_TIMEOUT to 3s or less",
+        "OUTBOXD_LEASE =“10s”（环境变量 OUTBOXD_LEASE）：短于三次调用 OUTBOXD_CALL_TIMEOUT =“10s”（默认值） \
+         → 请把 OUTBOXD_LEASE 设为不少于 30s，或把 OUTBOXD_CALL_TIMEOUT 设为不超过 3s",
     );
     let file = "[relay]\ndrain_timeout = \"2m\"";
     mistake(
@@ -270,11 +298,6 @@ fn unknown_keys_come_with_the_nearest_name() {
             &format!("{key}（c.toml: {key}）：不是已知的设置 → {zh}"),
         );
     }
-    mistake(
-        Machine::configured().flag("slot", "3"),
-        "--slot is not a setting → did you mean slots?",
-        "--slot：不是已知的设置 → 是不是 slots？",
-    );
 }
 
 #[test]
@@ -313,6 +336,33 @@ fn unknown_variables_are_doubts() {
         .env("OUTBOXD_PORT_9090_TCP", "tcp://10.0.0.1:9090")
         .file(".env", "JWT_SECRET=a b c\nNAME=\n");
     assert_eq!(foreign.config().warnings, []);
+}
+
+#[test]
+fn a_warning_says_so_and_keeps_its_halves_apart() {
+    let config = Machine::configured()
+        .env("MINIPROGRAM_APID", APPSECRET)
+        .config();
+    let said = |lang| config.warnings[0].warning(lang);
+    assert_eq!(
+        said(Lang::En),
+        "warning: MINIPROGRAM_APID (environment variable MINIPROGRAM_APID) is not a setting → did you \
+         mean MINIPROGRAM_APPID?"
+    );
+    assert_eq!(
+        said(Lang::Zh),
+        "警告：MINIPROGRAM_APID（环境变量 MINIPROGRAM_APID）：不是已知的设置 → 是不是 MINIPROGRAM_APPID？"
+    );
+}
+
+#[test]
+fn mistakes_do_not_hide_doubts() {
+    let refused = Machine::configured()
+        .env("OUTBOXD_SLOTS", "0")
+        .env("OUTBOXD_SLOT", "3")
+        .refused();
+    assert_eq!(refused.mistakes.len(), 1);
+    assert_eq!(refused.warnings.len(), 1);
 }
 
 #[test]

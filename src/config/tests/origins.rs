@@ -11,7 +11,7 @@ fn slots(machine: Machine) -> (u32, String) {
 }
 
 #[test]
-fn flag_over_environment_over_dotenv_over_file_over_default() {
+fn environment_over_dotenv_over_file_over_default() {
     let machine = Machine::configured();
     assert_eq!(slots(machine.clone()), (10, "default".into()));
     let machine = machine.file("/etc/outboxd/config.toml", "[apps.default]\nslots = 1\n");
@@ -21,9 +21,20 @@ fn flag_over_environment_over_dotenv_over_file_over_default() {
     assert_eq!(slots(machine.clone()), (2, ".env line 3".into()));
     let machine = machine.env("OUTBOXD_SLOTS", "3");
     let origin = "environment variable OUTBOXD_SLOTS";
-    assert_eq!(slots(machine.clone()), (3, origin.into()));
-    let machine = machine.flag("slots", "4");
-    assert_eq!(slots(machine), (4, "flag --slots".into()));
+    assert_eq!(slots(machine), (3, origin.into()));
+}
+
+#[test]
+fn flags_win() {
+    let machine = Machine::configured()
+        .env("OUTBOXD_LANG", "en")
+        .flag("lang", "zh")
+        .flag("database-url", "postgres://elsewhere/crm");
+    let config = machine.config();
+    assert_eq!(config.lang, Lang::Zh);
+    let origin = |name| row(&config, name).1;
+    assert_eq!(origin("OUTBOXD_LANG"), "flag --lang");
+    assert_eq!(origin("DATABASE_URL"), "flag --database-url");
 }
 
 #[test]

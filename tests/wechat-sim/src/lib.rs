@@ -41,7 +41,7 @@ use tokio::sync::watch;
 
 pub use ledger::{Call, Ledger, Message, TokenCall};
 pub use receiver::{BAD_EVENT, BAD_SIGNATURE, NO_OPENID, UNKNOWN_TYPE};
-pub use settings::{Settings, Template};
+pub use settings::{APPID, APPSECRET, Settings, Template};
 pub use switches::{ErrorForm, Switchboard, Switches, TokenAnswer, UndefinedForm};
 
 use server::Gate;

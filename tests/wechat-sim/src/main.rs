@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
-use wechat_sim::{Settings, Switches, WechatSim};
+use wechat_sim::{APPID, APPSECRET, Settings, Switches, WechatSim};
 
 /// A simulated WeChat. Loopback addresses only.
 #[derive(Parser)]
@@ -19,9 +19,9 @@ struct Args {
     /// Append every message here, one JSON line each; read back at start
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
-    #[arg(long, default_value = "wx-demo-appid")]
+    #[arg(long, default_value = APPID)]
     appid: String,
-    #[arg(long, default_value = "demo-secret")]
+    #[arg(long, default_value = APPSECRET)]
     secret: String,
     #[arg(long, default_value = "cloud1-demo")]
     env: String,

@@ -7,6 +7,12 @@ use std::time::Duration;
 
 use crate::switches::Switches;
 
+/// The app of a simulator that is told nothing else. Well-formed like a real one, and nobody's: whoever finds
+/// it, or [`APPSECRET`], in a log or a dump has found a leak.
+pub const APPID: &str = "wxfa15efa15efa15e0";
+/// Its secret.
+pub const APPSECRET: &str = "fa15e5ec2e7fa15e5ec2e7fa15e5ec2e";
+
 /// The app, its secrets, and the sizes that tests shrink.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -53,8 +59,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            appid: "wx-demo-appid".to_owned(),
-            secret: "demo-secret".to_owned(),
+            appid: APPID.to_owned(),
+            secret: APPSECRET.to_owned(),
             env: "cloud1-demo".to_owned(),
             function: "quickstartFunctions".to_owned(),
             signing_secret: None,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use wechat_sim::{Settings, WechatSim};
+use wechat_sim::{APPID, APPSECRET, Settings, WechatSim};
 
 /// How long a reply may take before it counts as none.
 const PATIENCE: Duration = Duration::from_millis(700);
@@ -195,7 +195,7 @@ impl Stage {
 
 /// The body of a `stable_token` request.
 pub(crate) fn ask(is_forced: bool) -> Value {
-    json!({"grant_type": "client_credential", "appid": "wx-demo-appid", "secret": "demo-secret",
+    json!({"grant_type": "client_credential", "appid": APPID, "secret": APPSECRET,
         "force_refresh": is_forced})
 }
 

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use serde_json::json;
-use wechat_sim::{Settings, TokenAnswer};
+use wechat_sim::{APPID, APPSECRET, Settings, TokenAnswer};
 
 use crate::client::{Got, Stage, ask, get, post, raw};
 
 const STABLE: &str = "/cgi-bin/stable_token";
-const PLAIN: &str =
-    "/cgi-bin/token?grant_type=client_credential&appid=wx-demo-appid&secret=demo-secret";
+
+fn plain() -> String {
+    format!("/cgi-bin/token?grant_type=client_credential&appid={APPID}&secret={APPSECRET}")
+}
 
 async fn outer(stage: &Stage, token: &str) -> i64 {
     let path = format!(
@@ -49,11 +51,11 @@ async fn normal_mode_gives_the_same_token_and_force_mode_another() {
 #[tokio::test]
 async fn the_two_kinds_of_token_are_separate() {
     let stage = Stage::new().await;
-    let first = get(&stage.sim, PLAIN).await.json()["access_token"]
+    let first = get(&stage.sim, &plain()).await.json()["access_token"]
         .as_str()
         .unwrap()
         .to_owned();
-    let second = get(&stage.sim, PLAIN).await.json()["access_token"]
+    let second = get(&stage.sim, &plain()).await.json()["access_token"]
         .as_str()
         .unwrap()
         .to_owned();
