@@ -726,7 +726,8 @@ async fn a_pause_holds_the_whole_fleet_until_it_is_lifted(pool: PgPool) {
         1
     );
     enqueue(&pool, "li", "c").await;
-    fleet.ask(&["run", "--once"]).await.ends_with(0);
+    let held = fleet.ask(&["run", "--once"]).await.ends_with(1);
+    assert!(held.err.contains("what is due there was left"), "{held:?}");
     assert_eq!(
         (fleet.verdict("c").await.0, fleet.sim.ledger().calls().len()),
         ("held".into(), 0)
