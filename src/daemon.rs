@@ -6,6 +6,8 @@
 
 mod ready;
 
+pub use ready::Misplaced;
+
 use std::future::Future;
 use std::io::IsTerminal as _;
 use std::pin::Pin;
@@ -57,6 +59,7 @@ pub async fn run(
     );
     let mut targets = Vec::new();
     for app in &config.apps {
+        metrics.serve(&app.name);
         let fence = Arc::new(FleetFence(Mutex::new(database.line())));
         let target = WechatTarget::new(wechat_settings(app), fence)?;
         targets.push((app.name.clone(), Arc::new(target)));
@@ -68,12 +71,13 @@ pub async fn run(
         targets: targets.clone(),
         stopping: AtomicBool::new(false),
     });
-    if let Some(listen) = config.http_listen {
+    // One that drains and ends is nobody's to probe, and would be in the way of the daemon beside it.
+    if let Some(listen) = config.http_listen.filter(|_| until == Until::Stopped) {
         let address = health::serve(listen, health.clone()).await?;
         info!(%address, "health and metrics on http://{address}");
     }
 
-    let ready = ready::ready(&config, &database, migrate);
+    let ready = ready::ready(&config, &database, until, migrate);
     tokio::select! {
         ready = ready => ready?,
         _ = stop.wait_for(|stop| *stop) => return Ok(()),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -17,6 +17,8 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
+use crate::config::words::words;
+use crate::daemon::Misplaced;
 use crate::metrics::Metrics;
 use crate::outbox::backlog::backlog;
 use crate::outbox::line::{Line, answered};
@@ -37,9 +39,13 @@ pub struct Health {
 
 /// Serves until the process ends. Returns the address it listens on.
 pub async fn serve(listen: SocketAddr, health: Arc<Health>) -> Result<SocketAddr> {
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("listen on {listen} for health and metrics"))?;
+    let listener = match TcpListener::bind(listen).await {
+        Ok(listener) => listener,
+        Err(cause) => bail!(Misplaced(words!(
+            "cannot listen on {listen} for health and metrics: {cause}. Set OUTBOXD_HTTP_LISTEN to another address, or to off",
+            "无法在 {listen} 上提供健康检查和指标：{cause}。请把 OUTBOXD_HTTP_LISTEN 改成别的地址，或 off",
+        ))),
+    };
     let address = listener.local_addr()?;
     let routes = Router::new()
         .route("/livez", get(livez))

@@ -15,6 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::notification::Status;
 use crate::outbox::backlog::Backlog;
 use crate::outbox::record::{Ending, Recorded};
 use crate::policy::Transition;
@@ -189,6 +190,30 @@ impl Metrics {
             Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
         );
         metrics
+    }
+
+    /// Makes an app's counters start at zero: an alert on an increase must see the first event.
+    pub fn serve(&self, app: &str) {
+        let app = App {
+            app: app.to_owned(),
+        };
+        for counter in [
+            &self.claimed,
+            &self.lease_lost,
+            &self.unrecorded,
+            &self.token_fetches,
+            &self.token_failures,
+        ] {
+            drop(counter.get_or_create(&app));
+        }
+        for status in Status::ALL {
+            let status = status.word();
+            let settled = Settled {
+                app: app.app.clone(),
+                status,
+            };
+            drop(self.notifications.get_or_create(&settled));
+        }
     }
 
     /// After the write of an ending.

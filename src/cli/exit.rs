@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use super::database::At;
 use crate::config::Refused;
+use crate::daemon::Misplaced;
 use crate::delivery::clean;
 use crate::words::{Lang, say};
 
@@ -84,8 +85,8 @@ pub(super) fn explain(error: &anyhow::Error, lang: Lang, at: &At) -> (Exit, Opti
         if let Some(refused) = cause.downcast_ref::<Refused>() {
             return (Exit::BadConfig, Some(refused.to_string()));
         }
-        if cause.is::<tokio::time::error::Elapsed>() {
-            return (Exit::Unreachable, Some(clean(&format!("{error:#}"))));
+        if let Some(misplaced) = cause.downcast_ref::<Misplaced>() {
+            return (Exit::BadConfig, Some(clean(misplaced.0.in_lang(lang))));
         }
         if let Some(io) = cause.downcast_ref::<io::Error>()
             && io.kind() == io::ErrorKind::BrokenPipe

@@ -1,35 +1,61 @@
 //! Everything that must hold before the first claim: a database that answers, keeps what it commits and is reached
 //! without a pooler we were not told of, and the schema this daemon needs.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use sqlx::Row as _;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use crate::config::{Config, Pooler};
+use crate::config::words::words;
+use crate::config::{Config, Pooler, Words};
 use crate::outbox::line::{Database, Line, answered, behind_transaction_pooler, jittered};
 use crate::outbox::schema;
+use crate::relay::Until;
 
-/// Waits and checks; returns when claiming may begin.
-pub(super) async fn ready(config: &Config, database: &Database, migrate: bool) -> Result<()> {
+/// A start that a restart will not mend; in the reader's language, with the way out.
+#[derive(Debug)]
+pub struct Misplaced(pub Words);
+
+impl fmt::Display for Misplaced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.en)
+    }
+}
+
+impl std::error::Error for Misplaced {}
+
+/// Waits and checks; returns when claiming may begin. One that is to drain and end does not wait for ever.
+pub(super) async fn ready(
+    config: &Config,
+    database: &Database,
+    until: Until,
+    migrate: bool,
+) -> Result<()> {
     wait_for_database(database, config.database.wait_for).await?;
     let pooled = behind_transaction_pooler(database)
         .await
         .context("ask whether a pooler stands before the database")?;
     if pooled && config.database.pooler == Pooler::None {
-        bail!(
+        bail!(Misplaced(Words::new(
             "a transaction pooler stands before the database: there, prepared statements reach other clients' \
-             sessions. Give outboxd a direct connection, or set OUTBOXD_POOLER=transaction"
-        );
+             sessions. Give outboxd a direct connection, or set OUTBOXD_POOLER=transaction",
+            "数据库前面有事务模式的连接池，预备语句会串到其他客户端的会话里。请给 outboxd 直连数据库的地址，\
+             或设置 OUTBOXD_POOLER=transaction",
+        )));
     }
     let mut line = database.line();
     check_durability(&mut line, config.database.unsafe_durability).await?;
     if migrate {
         schema::migrate(&mut database.connect().await?).await?;
     }
-    wait_for_schema(&mut line).await;
+    let patience = match until {
+        Until::Stopped => Duration::MAX,
+        Until::Drained => config.database.wait_for,
+    };
+    wait_for_schema(&mut line, patience).await?;
     make_partitions(&mut line).await;
     line.close().await;
     Ok(())
@@ -50,7 +76,11 @@ async fn wait_for_database(database: &Database, patience: Duration) -> Result<()
                 });
             }
             Err(cause) if !told => {
-                warn!(error = format!("{cause:#}"), "waiting for the database");
+                warn!(
+                    database = database.place(),
+                    error = format!("{cause:#}"),
+                    "waiting for the database"
+                );
                 told = true;
             }
             Err(_) => {}
@@ -69,20 +99,24 @@ async fn check_durability(line: &mut Line, unsafe_is_allowed: bool) -> Result<()
     .await?;
     line.back(connection).await?;
     let (fsync, synchronous_commit): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-    ensure!(
-        unsafe_is_allowed || (fsync == "on" && synchronous_commit != "off"),
-        "the database may lose what it has committed: fsync = {fsync}, synchronous_commit = {synchronous_commit}. \
-         Turn both on, or set OUTBOXD_UNSAFE_DURABILITY=true for a test"
-    );
+    if !unsafe_is_allowed && (fsync != "on" || synchronous_commit == "off") {
+        bail!(Misplaced(words!(
+            "the database may lose what it has committed: fsync = {fsync}, synchronous_commit = {synchronous_commit}. \
+             Turn both on, or set OUTBOXD_UNSAFE_DURABILITY=true for a test",
+            "数据库可能丢失已提交的数据：fsync = {fsync}，synchronous_commit = {synchronous_commit}。\
+             请把两项都打开；测试时可设置 OUTBOXD_UNSAFE_DURABILITY=true",
+        )));
+    }
     Ok(())
 }
 
 /// Waits as long as it takes, and says so: a daemon never migrates by itself.
-async fn wait_for_schema(line: &mut Line) {
+async fn wait_for_schema(line: &mut Line, patience: Duration) -> Result<()> {
+    let since = Instant::now();
     let mut told: Option<Instant> = None;
     loop {
         let waiting_for = match schema_status(line).await {
-            Ok(status) if status.is_current() => return,
+            Ok(status) if status.is_current() => return Ok(()),
             Ok(status) => {
                 let missing: Vec<&str> = status
                     .missing
@@ -93,6 +127,11 @@ async fn wait_for_schema(line: &mut Line) {
             }
             Err(cause) => format!("{cause:#}"),
         };
+        if since.elapsed() >= patience {
+            bail!(
+                "the schema is not there ({waiting_for}): run `outboxd migrate`, or start with `--migrate`"
+            );
+        }
         if told.is_none_or(|at| at.elapsed() > Duration::from_secs(30)) {
             warn!(
                 waiting_for,

@@ -40,6 +40,13 @@ impl Database {
         Database { options, pooler }
     }
 
+    /// Host, port and database, for sentences; never the URL.
+    pub fn place(&self) -> String {
+        let (host, port) = (self.options.get_host(), self.options.get_port());
+        let database = self.options.get_database().unwrap_or_default();
+        format!("{host}:{port}/{database}")
+    }
+
     pub fn line(&self) -> Line {
         Line {
             database: self.clone(),

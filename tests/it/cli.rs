@@ -765,3 +765,48 @@ async fn a_pause_holds_the_whole_fleet_until_it_is_lifted(pool: PgPool) {
         (Some("closed"), 0)
     );
 }
+
+/// A start that no restart mends ends with 4, so that no supervisor tries for ever.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn what_a_restart_cannot_mend_ends_with_4(pool: PgPool) {
+    let mut fleet = Fleet::new(&pool).await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    fleet.set(
+        "OUTBOXD_HTTP_LISTEN",
+        &taken.local_addr().unwrap().to_string(),
+    );
+    let said = fleet.ask(&["run"]).await.ends_with(4);
+    assert!(said.err.contains("Set OUTBOXD_HTTP_LISTEN"), "{said:?}");
+    // One that drains and ends needs no port.
+    fleet.ask(&["run", "--once"]).await.ends_with(0);
+
+    fleet
+        .set("OUTBOXD_UNSAFE_DURABILITY", "false")
+        .set("OUTBOXD_HTTP_LISTEN", "off");
+    let name: String = sqlx::query_scalar("select current_database()::text")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+        r#"alter database "{name}" set synchronous_commit = off"#
+    )))
+    .execute(&pool)
+    .await
+    .unwrap();
+    let said = fleet
+        .ask(&["run", "--once", "--lang", "zh"])
+        .await
+        .ends_with(4);
+    assert!(
+        said.err.contains("synchronous_commit = off") && said.err.contains("请把两项都打开"),
+        "{said:?}"
+    );
+}
+
+#[sqlx::test(migrations = false)]
+async fn once_does_not_wait_for_ever_for_a_schema(pool: PgPool) {
+    let mut fleet = Fleet::new(&pool).await;
+    fleet.set("OUTBOXD_WAIT_FOR", "1s");
+    let said = fleet.ask(&["run", "--once"]).await.ends_with(1);
+    assert!(said.err.contains("run `outboxd migrate`"), "{said:?}");
+}
