@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 
 use crate::fleet::{Fleet, signal};
-use crate::harness::{appears, enqueue, number, run};
+use crate::harness::{appears, claimer, database, enqueue, lapse_leases, number, run};
 
 /// 10,000 notifications, 5 % of them with faults, four daemons, one of them killed in the middle.
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
@@ -278,7 +278,11 @@ async fn an_outcome_outlives_a_database_that_is_away_for_a_moment(pool: PgPool) 
 async fn a_row_locked_by_somebody_holds_up_nobody_else(pool: PgPool) {
     let fleet = Fleet::new(&pool).await;
     let locked = enqueue(&pool, "slow-800ms", "locked").await;
-    for n in 0..30 {
+    // In flight beside it, and ending with it, so that they share its batch.
+    for n in 0..9 {
+        enqueue(&pool, "slow-800ms", &format!("s{n}")).await;
+    }
+    for n in 0..21 {
         enqueue(&pool, "li", &format!("c{n}")).await;
     }
     let daemon = fleet.start();
@@ -320,41 +324,18 @@ async fn a_row_locked_by_somebody_holds_up_nobody_else(pool: PgPool) {
 /// A record whose answer is lost was written all the same: it is not taken for somebody else's.
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn an_ending_written_twice_is_one_and_no_late_answer(pool: PgPool) {
-    use outboxd::catalogue::local;
-    use outboxd::delivery::Phase;
-    use outboxd::notification::Status;
-    use outboxd::outbox::record::{Ending, Recorded, record};
-    use outboxd::policy::Transition;
-
+    use outboxd::outbox::record::{Recorded, record};
     enqueue(&pool, "li", "c").await;
-    let mut claimer = crate::harness::claimer(&pool, "d");
+    let mut claimer = claimer(&pool, "d");
     let claim = claimer
         .claim(outboxd::outbox::claim::Reach::Due(1))
         .await
         .unwrap()
         .remove(0);
-    let ending = Ending {
-        id: claim.id,
-        lease_token: claim.lease_token,
-        attempt: claim.attempt,
-        transition: Transition::Settle {
-            status: Status::Delivered,
-            reason: local::ACCEPTED,
-            may_have_arrived: false,
-        },
-        phase: Phase::Answered,
-        outcome: "delivered",
-        why: local::ACCEPTED,
-        errcode: None,
-        detail: None,
-        msgid: None,
-        latency: Some(Duration::from_millis(5)),
-        ended_at: std::time::Instant::now(),
-        lease_ends_at: claim.claimed_at + claim.lease,
-    };
+    let ending = delivered(&claim);
     let mut foreign = ending.clone();
     foreign.lease_token = outboxd::notification::LeaseToken(uuid::Uuid::new_v4());
-    let mut line = crate::harness::database(&pool).line();
+    let mut line = database(&pool).line();
     // Two endings of one row in one batch: only the holder's counts.
     let said = record(
         &mut line,
@@ -386,4 +367,54 @@ async fn once_does_not_call_a_held_app_drained(pool: PgPool) {
     let held = fleet.process(&["run", "--once"]).wait().await.unwrap();
     assert_eq!(held.code(), Some(1));
     assert_eq!(fleet.verdict("c").await.0, "held");
+}
+
+/// The row is under another daemon's live lease: what the first one has to say is refused, whatever it is.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn nobody_records_under_somebody_elses_lease(pool: PgPool) {
+    use outboxd::outbox::claim::Reach;
+    use outboxd::outbox::record::{Recorded, record};
+    enqueue(&pool, "li", "c").await;
+    let (mut first, mut second) = (claimer(&pool, "first"), claimer(&pool, "second"));
+    let theirs = first.claim(Reach::Due(1)).await.unwrap().remove(0);
+    lapse_leases(&pool).await;
+    let ours = second.claim(Reach::Due(1)).await.unwrap().remove(0);
+    let mut line = database(&pool).line();
+    let (late, good) = (delivered(&theirs), delivered(&ours));
+    let said = record(&mut line, "default", "first", &[late])
+        .await
+        .unwrap();
+    assert_eq!(said, [Recorded::LeaseLost]);
+    assert_eq!(number(&pool, "select count(*) from outboxd.notification_outbox where leased_by = 'second' and lease_until > now()").await, 1);
+    let said = record(&mut line, "default", "second", &[good])
+        .await
+        .unwrap();
+    assert_eq!(said, [Recorded::Done]);
+    assert_eq!(
+        number(&pool, "select count(*) from outboxd.notification_attempt").await,
+        2
+    );
+}
+
+fn delivered(claim: &outboxd::notification::Claim) -> outboxd::outbox::record::Ending {
+    use outboxd::catalogue::local;
+    outboxd::outbox::record::Ending {
+        id: claim.id,
+        lease_token: claim.lease_token,
+        attempt: claim.attempt,
+        transition: outboxd::policy::Transition::Settle {
+            status: outboxd::notification::Status::Delivered,
+            reason: local::ACCEPTED,
+            may_have_arrived: false,
+        },
+        phase: outboxd::delivery::Phase::Answered,
+        outcome: "delivered",
+        why: local::ACCEPTED,
+        errcode: None,
+        detail: None,
+        msgid: None,
+        latency: Some(Duration::from_millis(5)),
+        ended_at: std::time::Instant::now(),
+        lease_ends_at: claim.claimed_at + claim.lease,
+    }
 }
