@@ -4,17 +4,18 @@
 //! the ordinary claim, which writes the attempt that never ended down as `unknown`; there is no janitor.
 //! No transaction, lock or connection is held while the call runs.
 
+mod low_water;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use uuid::Uuid;
 
+use self::low_water::{LowWater, Position};
 use super::line::{Held, Line, answered};
 use crate::notification::{AttemptNo, Claim, Key, LeaseToken, NotificationId};
 
-/// How long a position of the low-water mark is kept back. A row committed later than this after it
-/// became due waits for the sweep, at most [`SWEEP_EVERY`].
-const MARK_TRAILS: Duration = Duration::from_millis(500);
+/// How often a claim walks from the beginning.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// One app's claims by one daemon.
@@ -349,66 +350,6 @@ impl Row {
             waited: Duration::from_millis(self.waited_ms.unsigned_abs()),
             claimed_at,
             lease,
-        }
-    }
-}
-
-/// A place in the claim's index: due time in µs, id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Position(i64, i64);
-
-impl Position {
-    const BEGINNING: Position = Position(i64::MIN, i64::MIN);
-}
-
-/// Where the claims of each priority have come to.
-///
-/// While a long transaction pins the horizon, the index entries of settled rows cannot be removed, and a walk
-/// from the beginning steps over every one of them. So claims start where they were [`MARK_TRAILS`] ago: rows
-/// whose transaction commits within that time are met by the walk, later ones by the sweep.
-#[derive(Debug)]
-struct LowWater {
-    trailing: [Position; 3],
-    kept: [Position; 3],
-    kept_at: Instant,
-    reached: [Position; 3],
-}
-
-impl Default for LowWater {
-    fn default() -> Self {
-        let beginning = [Position::BEGINNING; 3];
-        LowWater {
-            trailing: beginning,
-            kept: beginning,
-            kept_at: Instant::now(),
-            reached: beginning,
-        }
-    }
-}
-
-impl LowWater {
-    fn from(&mut self) -> [Position; 3] {
-        if self.kept_at.elapsed() >= MARK_TRAILS {
-            self.trailing = self.kept;
-            self.kept = self.reached;
-            self.kept_at = Instant::now();
-        }
-        self.trailing
-    }
-
-    fn advance(&mut self, level: usize, taken: Position) {
-        self.reached[level] = self.reached[level].max(taken);
-    }
-
-    /// A full sweep that ended behind the mark has left rows there: go on from where it ended, or they would wait
-    /// for one sweep each.
-    fn rewind(&mut self, level: usize, taken: Position) {
-        if taken < self.trailing[level] {
-            self.trailing[level] = taken;
-            self.kept[level] = taken;
-            self.reached[level] = taken;
-        } else {
-            self.advance(level, taken);
         }
     }
 }
