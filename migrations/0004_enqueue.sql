@@ -1,7 +1,8 @@
 -- The advisory lock of a key: one of 1024 buckets of its kind.
 create function outboxd.key_lock(kind text, app text, key text) returns bigint
 language sql immutable set search_path = pg_catalog, pg_temp as $$
-    select hashtextextended('outboxd.' || kind, 0) & ~1023::bigint | hashtextextended(app || ':' || key, 0) & 1023
+    -- Parenthesised: in PostgreSQL these operators have one precedence.
+    select (hashtextextended('outboxd.' || kind, 0) & ~(1023::bigint)) | (hashtextextended(app || ':' || key, 0) & 1023)
 $$;
 
 -- The first door: one call inside the transaction that makes the assignment. SECURITY DEFINER, so that a

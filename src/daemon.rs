@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -83,20 +83,19 @@ pub async fn run(
         _ = stop.wait_for(|stop| *stop) => return Ok(()),
     }
 
+    let shared = Shared {
+        database,
+        metrics,
+        suspects: Arc::new(Semaphore::new(1)),
+        until,
+        stop: stop.clone(),
+    };
     let mut lanes = JoinSet::new();
     for (app, (_, target)) in config.apps.iter().zip(targets) {
-        lanes.spawn(lane(
-            &config,
-            app,
-            target,
-            &database,
-            metrics.clone(),
-            until,
-            stop.clone(),
-        ));
+        lanes.spawn(lane(&config, app, target, &shared));
     }
     let mut upkeep = JoinSet::new();
-    upkeep.spawn(keep_partitions(database.line()));
+    upkeep.spawn(keep_partitions(shared.database.line()));
     info!(daemon = %config.instance, apps = config.apps.len(), version = env!("CARGO_PKG_VERSION"), "outboxd is running");
 
     // The first lane to end by itself before a stop is a fault, unless all were to end when drained.
@@ -127,22 +126,28 @@ pub async fn run(
     ended
 }
 
+/// What all lanes of the process have in common.
+struct Shared {
+    database: Database,
+    metrics: Arc<Metrics>,
+    suspects: Arc<Semaphore>,
+    until: Until,
+    stop: watch::Receiver<bool>,
+}
+
 /// One app's relay with its recorder, ready to be spawned.
 fn lane(
     config: &Config,
     app: &AppConfig,
     target: Arc<WechatTarget>,
-    database: &Database,
-    metrics: Arc<Metrics>,
-    until: Until,
-    stop: watch::Receiver<bool>,
+    shared: &Shared,
 ) -> impl Future<Output = Result<Ended>> + Send + use<> {
     let slots = app.slots as usize;
     let (recorder, mut writer) = Recorder::start(
-        database.line(),
+        shared.database.line(),
         app.name.clone(),
         config.instance.to_string(),
-        metrics.clone(),
+        shared.metrics.clone(),
         slots * 2,
     );
     let relay = Relay {
@@ -152,11 +157,12 @@ fn lane(
         lease: config.lease,
         drain_timeout: config.drain_timeout,
         claimer: Claimer::new(
-            database.line(),
+            shared.database.line(),
             &app.name,
             &config.instance.to_string(),
             config.lease,
         ),
+        suspects: shared.suspects.clone(),
         lane: Arc::new(Lane {
             app: app.name.clone(),
             target,
@@ -165,10 +171,11 @@ fn lane(
                 call_timeout: app.call_timeout,
             },
             recorder,
-            metrics,
+            metrics: shared.metrics.clone(),
         }),
     };
     let app = app.name.clone();
+    let (until, stop) = (shared.until, shared.stop.clone());
     async move {
         tokio::select! {
             ended = relay.run(until, stop) => {

@@ -3,6 +3,7 @@
 //! Alive means that the loops turn (not that the database is there: restarting us would not mend it). Ready means
 //! that the database answers, its schema is the one we need, and we are not stopping.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,12 +40,20 @@ pub struct Health {
 
 /// Serves until the process ends. Returns the address it listens on.
 pub async fn serve(listen: SocketAddr, health: Arc<Health>) -> Result<SocketAddr> {
-    let listener = match TcpListener::bind(listen).await {
-        Ok(listener) => listener,
-        Err(cause) => bail!(Misplaced(words!(
-            "cannot listen on {listen} for health and metrics: {cause}. Set OUTBOXD_HTTP_LISTEN to another address, or to off",
-            "无法在 {listen} 上提供健康检查和指标：{cause}。请把 OUTBOXD_HTTP_LISTEN 改成别的地址，或 off",
-        ))),
+    // A predecessor that is still draining gives the port up in a moment.
+    let mut tries = 6;
+    let listener = loop {
+        tries -= 1;
+        match TcpListener::bind(listen).await {
+            Ok(listener) => break listener,
+            Err(cause) if cause.kind() == ErrorKind::AddrInUse && tries > 0 => {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            Err(cause) => bail!(Misplaced(words!(
+                "cannot listen on {listen} for health and metrics: {cause}. Set OUTBOXD_HTTP_LISTEN to another address, or to off",
+                "无法在 {listen} 上提供健康检查和指标：{cause}。请把 OUTBOXD_HTTP_LISTEN 改成别的地址，或 off",
+            ))),
+        }
     };
     let address = listener.local_addr()?;
     let routes = Router::new()

@@ -53,6 +53,7 @@ impl Recorder {
             metrics,
             away_since: None,
             aside: Vec::new(),
+            capacity: capacity.max(1),
             aside_at: Instant::now(),
         };
         (Recorder { endings }, tokio::spawn(writer.run(inbox)))
@@ -87,8 +88,9 @@ struct Writer {
     daemon: String,
     metrics: Arc<Metrics>,
     away_since: Option<Instant>,
-    /// Endings to be written later, each by itself.
+    /// Endings to be written later, each by itself; at most as many as there are places in the channel.
     aside: Vec<Ending>,
+    capacity: usize,
     aside_at: Instant,
 }
 
@@ -96,7 +98,11 @@ impl Writer {
     async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
         let mut messages = Vec::with_capacity(BATCH);
         loop {
-            let received = if self.aside.is_empty() {
+            // What cannot be written holds its slot: nothing new is called that could not be written down either.
+            let received = if self.aside.len() >= self.capacity {
+                tokio::time::sleep(ASIDE_EVERY).await;
+                usize::MAX
+            } else if self.aside.is_empty() {
                 inbox.recv_many(&mut messages, BATCH).await
             } else {
                 let inbox = inbox.recv_many(&mut messages, BATCH);
@@ -320,6 +326,7 @@ fn is_refusal(cause: &anyhow::Error) -> bool {
             e.code()
                 .map(|code| code.get(..2).unwrap_or_default().to_owned())
         });
-    // Data exceptions, violated constraints, deadlocks, locks and time-outs; not connection loss or a full disk.
-    matches!(class.as_deref(), Some("22" | "23" | "40" | "55"))
+    // Data exceptions, violated constraints, deadlocks; not connection loss, a full disk, or a lock on the table: rows
+    // that somebody holds are left out by the statement itself.
+    matches!(class.as_deref(), Some("22" | "23" | "40"))
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
 use tracing::{Instrument, error, info, info_span, warn};
 
@@ -22,6 +22,9 @@ use crate::outbox::line::{answered, jittered};
 use crate::outbox::state::{self, Gate};
 use crate::policy::{self, Health, Transition};
 use crate::step::{Lane, Stepped, ending, step};
+
+/// For putting back, at a stop, what was claimed and not started.
+const RELEASE_WITHIN: Duration = Duration::from_secs(3);
 
 /// A loop that waits for long calls turns at least this often.
 const BEAT_EVERY: Duration = Duration::from_secs(10);
@@ -37,6 +40,8 @@ pub struct Relay<T> {
     pub lease: Duration,
     pub drain_timeout: Duration,
     pub claimer: Claimer,
+    /// One permit for all lanes of the process.
+    pub suspects: Arc<Semaphore>,
     pub lane: Arc<Lane<T>>,
 }
 
@@ -73,7 +78,7 @@ struct Pace {
     /// The claim just made is the breaker's probe.
     probing: bool,
     /// Since when the lane waits for, or runs, one suspect alone; and whether it has run.
-    isolating: Option<Instant>,
+    isolating: Option<(Instant, OwnedSemaphorePermit)>,
     suspect_ran: bool,
     isolate_again: Instant,
     /// The gate was shut at the last look.
@@ -105,7 +110,9 @@ impl<T: Target> Relay<T> {
         let mut ended = Ended::Stopped;
         while !*stop.borrow() {
             self.lane.metrics.beat(&self.app);
-            while let Some(done) = calls.try_join_next() {
+            while !*stop.borrow()
+                && let Some(done) = calls.try_join_next()
+            {
                 self.learn(&mut pace, done).await;
             }
             let free = pace.width.saturating_sub(calls.len());
@@ -114,7 +121,7 @@ impl<T: Target> Relay<T> {
                 if until == Until::Drained
                     && claims.is_empty()
                     && calls.is_empty()
-                    && self.drained(&mut pace).await
+                    && self.drained(&mut pace, &mut stop).await
                 {
                     ended = if pace.shut && self.something_is_due().await {
                         Ended::Held
@@ -124,7 +131,8 @@ impl<T: Target> Relay<T> {
                     break;
                 }
                 if *stop.borrow() {
-                    self.release(claims).await;
+                    let put_back = self.release(claims, pace.probing);
+                    let _ = tokio::time::timeout(RELEASE_WITHIN, put_back).await;
                     break;
                 }
                 let probe = std::mem::take(&mut pace.probing);
@@ -169,11 +177,12 @@ impl<T: Target> Relay<T> {
                         "the database is back"
                     );
                 }
-                pace.empty_sweeps = if claims.is_empty() && swept {
-                    pace.empty_sweeps + 1
-                } else {
-                    0
-                };
+                pace.empty_sweeps =
+                    if claims.is_empty() && swept && in_flight == 0 && pace.isolating.is_none() {
+                        pace.empty_sweeps + 1
+                    } else {
+                        0
+                    };
                 pace.hungry = claims.len() >= free && !pace.probing && pace.isolating.is_none();
                 pace.idle = if claims.is_empty() {
                     (pace.idle * 2).min(self.poll_idle)
@@ -213,15 +222,20 @@ impl<T: Target> Relay<T> {
             && Instant::now() >= pace.isolate_again
             && self.claimer.suspect_is_due().await?
         {
-            pace.isolating = Some(Instant::now());
+            // A crash takes the whole process along: of all its lanes, one at a time runs a suspect.
+            let turn = self.suspects.clone().try_acquire_owned().ok();
+            pace.isolating = turn.map(|turn| (Instant::now(), turn));
         }
-        if let Some(since) = pace.isolating {
+        if let Some((since, _)) = pace.isolating {
             // A suspect runs alone, so that the third lapse convicts nobody else.
             if in_flight > 0 {
                 return Ok(Vec::new());
             }
             if !pace.suspect_ran {
-                let claims = self.claimer.claim(Reach::Suspect).await?;
+                let claims = self
+                    .claimer
+                    .claim(Reach::Suspect { as_probe: false })
+                    .await?;
                 if !claims.is_empty() {
                     pace.suspect_ran = true;
                     return Ok(claims);
@@ -230,11 +244,16 @@ impl<T: Target> Relay<T> {
             // However many suspects there are, nine tenths of the time belong to the other rows.
             pace.isolating = None;
             pace.suspect_ran = false;
-            pace.isolate_again = Instant::now() + since.elapsed() * 9;
+            let pause = (since.elapsed() * 9).min(self.lease * 10);
+            pace.isolate_again = Instant::now() + pause;
         }
         let claims = self.claimer.claim(Reach::Due(free)).await?;
         if !claims.is_empty() {
             return Ok(claims);
+        }
+        if in_flight == 0 {
+            // Nobody is kept waiting by a suspect.
+            pace.isolate_again = Instant::now();
         }
         match state::gate(self.claimer.line(), &self.app, self.lease).await? {
             Gate::Open => {
@@ -249,7 +268,13 @@ impl<T: Target> Relay<T> {
             Gate::Probe => {
                 self.tell_gate(pace, true);
                 pace.width = 1;
-                let claims = self.claimer.claim(Reach::Probe).await?;
+                let mut claims = self.claimer.claim(Reach::Probe).await?;
+                if claims.is_empty() && in_flight == 0 {
+                    claims = self
+                        .claimer
+                        .claim(Reach::Suspect { as_probe: true })
+                        .await?;
+                }
                 if claims.is_empty() {
                     state::return_probe(self.claimer.line(), &self.app).await?;
                 }
@@ -361,14 +386,17 @@ impl<T: Target> Relay<T> {
     }
 
     /// For `--once`: everything is recorded, and a second sweep after that finds nothing either.
-    async fn drained(&mut self, pace: &mut Pace) -> bool {
+    async fn drained(&mut self, pace: &mut Pace, stop: &mut watch::Receiver<bool>) -> bool {
         if pace.away_since.is_some() || pace.isolating.is_some() {
             return false;
         }
         if !pace.shut && self.claimer.suspect_is_due().await.unwrap_or(true) {
             return false;
         }
-        self.lane.recorder.flushed().await;
+        tokio::select! {
+            () = self.lane.recorder.flushed() => {}
+            _ = stop.changed() => return false,
+        }
         self.claimer.sweep_next();
         pace.hungry = true;
         pace.empty_sweeps >= 2
@@ -386,7 +414,7 @@ impl<T: Target> Relay<T> {
     }
 
     /// Puts claims back that were not started.
-    async fn release(&self, claims: Vec<Claim>) {
+    async fn release(&mut self, claims: Vec<Claim>, probe: bool) {
         for claim in claims {
             let back = Transition::Requeue {
                 after: Duration::ZERO,
@@ -397,6 +425,13 @@ impl<T: Target> Relay<T> {
                 .recorder
                 .record(ending(&claim, None, back, None))
                 .await;
+        }
+        if probe && let Err(cause) = state::return_probe(self.claimer.line(), &self.app).await {
+            warn!(
+                app = self.app,
+                error = format!("{cause:#}"),
+                "the probe could not be put back"
+            );
         }
     }
 

@@ -35,10 +35,11 @@ pub(super) async fn ready(
     migrate: bool,
 ) -> Result<()> {
     wait_for_database(database, config.database.wait_for).await?;
-    let pooled = behind_transaction_pooler(database)
-        .await
-        .context("ask whether a pooler stands before the database")?;
-    if pooled && config.database.pooler == Pooler::None {
+    let pooled = config.database.pooler == Pooler::None
+        && behind_transaction_pooler(database)
+            .await
+            .context("ask whether a pooler stands before the database")?;
+    if pooled {
         bail!(Misplaced(Words::new(
             "a transaction pooler stands before the database: there, prepared statements reach other clients' \
              sessions. Give outboxd a direct connection, or set OUTBOXD_POOLER=transaction",

@@ -36,8 +36,9 @@ pub enum Reach {
     Due(usize),
     /// One due row although the breaker is not closed: is the outage over?
     Probe,
-    /// One row that was in flight at two lapsed claims. It runs alone, so that a third lapse is its own.
-    Suspect,
+    /// One row that was in flight at two lapsed claims. It runs alone, so that a third lapse is its own. `as_probe`
+    /// although the breaker is not closed, when nothing else is due.
+    Suspect { as_probe: bool },
 }
 
 impl Claimer {
@@ -82,12 +83,14 @@ impl Claimer {
                 answered(self.due(&mut connection, token, slots, false, from)).await
             }
             Reach::Probe => answered(self.probe(&mut connection, token, from)).await,
-            Reach::Suspect => answered(self.suspect(&mut connection, token)).await,
+            Reach::Suspect { as_probe } => {
+                answered(self.suspect(&mut connection, token, as_probe)).await
+            }
         }
         .context("claim due notifications")?;
         self.line.back(connection).await?;
 
-        if sweep && reach != Reach::Suspect {
+        if sweep && !matches!(reach, Reach::Suspect { .. }) {
             self.swept_at = Some(claimed_at);
         }
         let full = matches!(reach, Reach::Due(slots) if rows.len() >= slots);
@@ -111,10 +114,15 @@ impl Claimer {
             sqlx::query_scalar!(
                 r#"-- outboxd suspect is due
                 select exists (
-                    select from outboxd.notification_outbox
+                    select from outboxd.notification_outbox c
                      where app = $1 and lapses >= 1 and lapses + (lease_token is not null)::int >= 2
                        and next_attempt_at <= statement_timestamp()
-                       and (lease_until is null or lease_until < statement_timestamp())) as "due!""#,
+                       and (lease_until is null or lease_until < statement_timestamp()
+                            or lease_until > statement_timestamp() + interval '20 minutes')
+                       and format_version <= 1
+                       and (order_key is null or not exists (
+                           select from outboxd.notification_outbox p
+                            where p.app = c.app and p.order_key = c.order_key and p.id < c.id))) as "due!""#,
                 self.app
             )
             .fetch_one(&mut connection),
@@ -251,7 +259,8 @@ impl Claimer {
                   from outboxd.notification_outbox c
                  where c.app = $1 and c.may_have_arrived
                    and c.next_attempt_at <= statement_timestamp()
-                   and (c.lease_until is null or c.lease_until < statement_timestamp())
+                   and (c.lease_until is null or c.lease_until < statement_timestamp()
+                        or c.lease_until > statement_timestamp() + interval '20 minutes')
                    and c.format_version <= 1
                    and c.lapses + (c.lease_token is not null)::int < 2
                    and (c.order_key is null or not exists (
@@ -274,7 +283,12 @@ impl Claimer {
         self.due(connection, token, 1, true, from).await
     }
 
-    async fn suspect(&self, connection: &mut Held, token: LeaseToken) -> sqlx::Result<Vec<Row>> {
+    async fn suspect(
+        &self,
+        connection: &mut Held,
+        token: LeaseToken,
+        as_probe: bool,
+    ) -> sqlx::Result<Vec<Row>> {
         let lease_ms = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
         take!(
             r#"-- outboxd claim suspect
@@ -283,14 +297,15 @@ impl Claimer {
                   from outboxd.notification_outbox c
                  where c.app = $1 and c.lapses >= 1 and c.lapses + (c.lease_token is not null)::int >= 2
                    and c.next_attempt_at <= statement_timestamp()
-                   and (c.lease_until is null or c.lease_until < statement_timestamp())
+                   and (c.lease_until is null or c.lease_until < statement_timestamp()
+                        or c.lease_until > statement_timestamp() + interval '20 minutes')
                    and c.format_version <= 1
                    and (c.order_key is null or not exists (
                        select from outboxd.notification_outbox p
                         where p.app = c.app and p.order_key = c.order_key and p.id < c.id))
-                   and not exists (
+                   and ($5 or not exists (
                        select from outboxd.app_state s
-                        where s.app = $1 and (s.paused_at is not null or s.breaker <> 'closed'))
+                        where s.app = $1 and (s.paused_at is not null or s.breaker <> 'closed')))
                  order by c.id
                  limit 1
                    for no key update skip locked
@@ -299,6 +314,7 @@ impl Claimer {
             token.0,
             self.daemon,
             lease_ms,
+            as_probe,
         )
         .fetch_all(connection)
         .await

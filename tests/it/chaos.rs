@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 
 use crate::fleet::{Fleet, signal};
-use crate::harness::{appears, claimer, database, enqueue, lapse_leases, number, run};
+use crate::harness::{appears, enqueue, number, run};
 
 /// 10,000 notifications, 5 % of them with faults, four daemons, one of them killed in the middle.
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
@@ -273,89 +273,6 @@ async fn an_outcome_outlives_a_database_that_is_away_for_a_moment(pool: PgPool) 
     fleet.assert_invariants().await;
 }
 
-/// Somebody holds one row locked in a forgotten session: its outcome waits, its neighbours' are written.
-#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
-async fn a_row_locked_by_somebody_holds_up_nobody_else(pool: PgPool) {
-    let fleet = Fleet::new(&pool).await;
-    let locked = enqueue(&pool, "slow-800ms", "locked").await;
-    // In flight beside it, and ending with it, so that they share its batch.
-    for n in 0..9 {
-        enqueue(&pool, "slow-800ms", &format!("s{n}")).await;
-    }
-    for n in 0..21 {
-        enqueue(&pool, "li", &format!("c{n}")).await;
-    }
-    let daemon = fleet.start();
-    appears(&pool, "select count(*) from outboxd.notification_outbox where aggregate_id = 'locked' and lease_token is not null").await;
-    let mut forgotten = pool.begin().await.unwrap();
-    sqlx::query("select from outboxd.notification_outbox where id = $1 for update")
-        .bind(locked)
-        .execute(&mut *forgotten)
-        .await
-        .unwrap();
-    fleet
-        .sim
-        .wait_for(|ledger| ledger.messages().len() == 31)
-        .await
-        .unwrap();
-    let started = std::time::Instant::now();
-    while number(&pool, "select count(*) from outboxd.notification_delivery").await < 30 {
-        assert!(
-            started.elapsed() < Duration::from_secs(3),
-            "the neighbours wait for the lock"
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    forgotten.rollback().await.unwrap();
-    fleet.settled().await;
-    daemon.stop().await;
-    assert_eq!(
-        fleet.sim.ledger().calls().len(),
-        31,
-        "nobody was called again"
-    );
-    assert_eq!(
-        number(&pool, "select count(*) from outboxd.audit_log").await,
-        0
-    );
-    fleet.assert_invariants().await;
-}
-
-/// A record whose answer is lost was written all the same: it is not taken for somebody else's.
-#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
-async fn an_ending_written_twice_is_one_and_no_late_answer(pool: PgPool) {
-    use outboxd::outbox::record::{Recorded, record};
-    enqueue(&pool, "li", "c").await;
-    let mut claimer = claimer(&pool, "d");
-    let claim = claimer
-        .claim(outboxd::outbox::claim::Reach::Due(1))
-        .await
-        .unwrap()
-        .remove(0);
-    let ending = delivered(&claim);
-    let mut foreign = ending.clone();
-    foreign.lease_token = outboxd::notification::LeaseToken(uuid::Uuid::new_v4());
-    let mut line = database(&pool).line();
-    // Two endings of one row in one batch: only the holder's counts.
-    let said = record(
-        &mut line,
-        "default",
-        "d",
-        &[foreign.clone(), ending.clone()],
-    )
-    .await
-    .unwrap();
-    assert_eq!(said, [Recorded::LeaseLost, Recorded::Done]);
-    let said = record(&mut line, "default", "d", &[ending, foreign])
-        .await
-        .unwrap();
-    assert_eq!(said, [Recorded::Done, Recorded::LeaseLost]);
-    assert_eq!(
-        number(&pool, "select count(*) from outboxd.notification_attempt").await,
-        1
-    );
-}
-
 /// `--once` leaves what is held, and says so by its exit code.
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn once_does_not_call_a_held_app_drained(pool: PgPool) {
@@ -369,52 +286,34 @@ async fn once_does_not_call_a_held_app_drained(pool: PgPool) {
     assert_eq!(fleet.verdict("c").await.0, "held");
 }
 
-/// The row is under another daemon's live lease: what the first one has to say is refused, whatever it is.
+/// Nothing but suspects is due, and the breaker is open: one of them is the probe.
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
-async fn nobody_records_under_somebody_elses_lease(pool: PgPool) {
-    use outboxd::outbox::claim::Reach;
-    use outboxd::outbox::record::{Recorded, record};
+async fn a_suspect_can_be_the_probe_when_nothing_else_is_due(pool: PgPool) {
+    let fleet = Fleet::new(&pool).await;
     enqueue(&pool, "li", "c").await;
-    let (mut first, mut second) = (claimer(&pool, "first"), claimer(&pool, "second"));
-    let theirs = first.claim(Reach::Due(1)).await.unwrap().remove(0);
-    lapse_leases(&pool).await;
-    let ours = second.claim(Reach::Due(1)).await.unwrap().remove(0);
-    let mut line = database(&pool).line();
-    let (late, good) = (delivered(&theirs), delivered(&ours));
-    let said = record(&mut line, "default", "first", &[late])
-        .await
-        .unwrap();
-    assert_eq!(said, [Recorded::LeaseLost]);
-    assert_eq!(number(&pool, "select count(*) from outboxd.notification_outbox where leased_by = 'second' and lease_until > now()").await, 1);
-    let said = record(&mut line, "default", "second", &[good])
-        .await
-        .unwrap();
-    assert_eq!(said, [Recorded::Done]);
+    run(&pool, "update outboxd.notification_outbox set lapses = 2;
+                insert into outboxd.app_state (app, breaker, breaker_until) values ('default', 'open', now())").await;
+    let daemon = fleet.start();
+    fleet.settled().await;
+    daemon.stop().await;
+    assert_eq!(fleet.verdict("c").await.0, "delivered");
     assert_eq!(
-        number(&pool, "select count(*) from outboxd.notification_attempt").await,
-        2
+        number(
+            &pool,
+            "select count(*) from outboxd.app_state where breaker = 'closed'"
+        )
+        .await,
+        1
     );
 }
 
-fn delivered(claim: &outboxd::notification::Claim) -> outboxd::outbox::record::Ending {
-    use outboxd::catalogue::local;
-    outboxd::outbox::record::Ending {
-        id: claim.id,
-        lease_token: claim.lease_token,
-        attempt: claim.attempt,
-        transition: outboxd::policy::Transition::Settle {
-            status: outboxd::notification::Status::Delivered,
-            reason: local::ACCEPTED,
-            may_have_arrived: false,
-        },
-        phase: outboxd::delivery::Phase::Answered,
-        outcome: "delivered",
-        why: local::ACCEPTED,
-        errcode: None,
-        detail: None,
-        msgid: None,
-        latency: Some(Duration::from_millis(5)),
-        ended_at: std::time::Instant::now(),
-        lease_ends_at: claim.claimed_at + claim.lease,
-    }
+/// A suspect that must wait for its predecessor keeps nobody waiting, `--once` neither.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn once_does_not_wait_for_a_suspect_that_cannot_be_claimed(pool: PgPool) {
+    let fleet = Fleet::new(&pool).await;
+    run(&pool, "select outboxd.enqueue_notification('e', 'li', 'first', order_key => 'k', next_attempt_at => now() + interval '1 hour');
+                select outboxd.enqueue_notification('e', 'li', 'second', order_key => 'k');
+                update outboxd.notification_outbox set lapses = 2 where aggregate_id = 'second'").await;
+    fleet.drain().await;
+    assert!(fleet.sim.ledger().calls().is_empty());
 }

@@ -92,7 +92,11 @@ async fn a_row_in_flight_at_two_lapses_is_left_for_a_claim_of_its_own(pool: PgPo
     let innocent = enqueue(&pool, "u", "c2").await;
     assert_eq!(ids_of(&mut daemon, 10).await, [innocent]);
     assert!(daemon.suspect_is_due().await.unwrap());
-    let suspect = daemon.claim(Reach::Suspect).await.unwrap().remove(0);
+    let suspect = daemon
+        .claim(Reach::Suspect { as_probe: false })
+        .await
+        .unwrap()
+        .remove(0);
     assert_eq!((suspect.id.0, suspect.lapses), (poison, 2));
     assert!(!daemon.suspect_is_due().await.unwrap());
 }
@@ -111,7 +115,11 @@ async fn power_cuts_convict_nobody_who_was_in_company(pool: PgPool) {
     assert_eq!(ids_of(&mut daemon, 10).await, Vec::<i64>::new());
     let mut lapses = Vec::new();
     for round in 0..11 {
-        let suspect = daemon.claim(Reach::Suspect).await.unwrap().remove(0);
+        let suspect = daemon
+            .claim(Reach::Suspect { as_probe: false })
+            .await
+            .unwrap()
+            .remove(0);
         lapses.push((suspect.id.0, suspect.lapses));
         if round == 0 {
             lapse_leases(&pool).await;

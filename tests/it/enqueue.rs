@@ -378,3 +378,17 @@ async fn batches_of_the_same_keys_do_not_deadlock(pool: PgPool) {
             .unwrap();
     }
 }
+
+/// The locks of keys keep out of the small numbers that a CRM uses itself, and of each other's.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn key_locks_have_numbers_of_their_own(pool: PgPool) {
+    let (low, shared, distinct): (i64, i64, i64) = sqlx::query_as(
+        "select count(*) filter (where abs(l) < 100000), count(*) filter (where l = d), count(distinct l)
+           from (select outboxd.key_lock('order', 'default', 'k' || n) l, outboxd.key_lock('dedupe', 'default', 'k' || n) d
+                   from generate_series(1, 20000) n) locks",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!((low, shared, distinct), (0, 0, 1024));
+}

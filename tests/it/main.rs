@@ -12,6 +12,7 @@ mod cli;
 mod enqueue;
 mod errcodes;
 mod plan;
+mod recorder;
 mod relay;
 mod schema;
 mod support;

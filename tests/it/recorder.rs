@@ -1,0 +1,167 @@
+//! The recorder and its fence: what is written, what is refused, and who has to wait.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+
+use crate::fleet::Fleet;
+use crate::harness::{appears, claimer, database, enqueue, lapse_leases, number, run};
+
+/// Somebody holds one row locked in a forgotten session: its outcome waits, its neighbours' are written.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_row_locked_by_somebody_holds_up_nobody_else(pool: PgPool) {
+    let fleet = Fleet::new(&pool).await;
+    let locked = enqueue(&pool, "slow-800ms", "locked").await;
+    // In flight beside it, and ending with it, so that they share its batch.
+    for n in 0..9 {
+        enqueue(&pool, "slow-800ms", &format!("s{n}")).await;
+    }
+    for n in 0..21 {
+        enqueue(&pool, "li", &format!("c{n}")).await;
+    }
+    let daemon = fleet.start();
+    appears(&pool, "select count(*) from outboxd.notification_outbox where aggregate_id = 'locked' and lease_token is not null").await;
+    let mut forgotten = pool.begin().await.unwrap();
+    sqlx::query("select from outboxd.notification_outbox where id = $1 for update")
+        .bind(locked)
+        .execute(&mut *forgotten)
+        .await
+        .unwrap();
+    fleet
+        .sim
+        .wait_for(|ledger| ledger.messages().len() == 31)
+        .await
+        .unwrap();
+    let started = std::time::Instant::now();
+    while number(&pool, "select count(*) from outboxd.notification_delivery").await < 30 {
+        assert!(
+            started.elapsed() < Duration::from_secs(3),
+            "the neighbours wait for the lock"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    forgotten.rollback().await.unwrap();
+    fleet.settled().await;
+    daemon.stop().await;
+    assert_eq!(
+        fleet.sim.ledger().calls().len(),
+        31,
+        "nobody was called again"
+    );
+    assert_eq!(
+        number(&pool, "select count(*) from outboxd.audit_log").await,
+        0
+    );
+    fleet.assert_invariants().await;
+}
+
+/// A record whose answer is lost was written all the same: it is not taken for somebody else's.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn an_ending_written_twice_is_one_and_no_late_answer(pool: PgPool) {
+    use outboxd::outbox::record::{Recorded, record};
+    enqueue(&pool, "li", "c").await;
+    let mut claimer = claimer(&pool, "d");
+    let claim = claimer
+        .claim(outboxd::outbox::claim::Reach::Due(1))
+        .await
+        .unwrap()
+        .remove(0);
+    let ending = delivered(&claim);
+    let mut foreign = ending.clone();
+    foreign.lease_token = outboxd::notification::LeaseToken(uuid::Uuid::new_v4());
+    let mut line = database(&pool).line();
+    // Two endings of one row in one batch: only the holder's counts.
+    let said = record(
+        &mut line,
+        "default",
+        "d",
+        &[foreign.clone(), ending.clone()],
+    )
+    .await
+    .unwrap();
+    assert_eq!(said, [Recorded::LeaseLost, Recorded::Done]);
+    let said = record(&mut line, "default", "d", &[ending, foreign])
+        .await
+        .unwrap();
+    assert_eq!(said, [Recorded::Done, Recorded::LeaseLost]);
+    assert_eq!(
+        number(&pool, "select count(*) from outboxd.notification_attempt").await,
+        1
+    );
+}
+
+/// The row is under another daemon's live lease: what the first one has to say is refused, whatever it is.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn nobody_records_under_somebody_elses_lease(pool: PgPool) {
+    use outboxd::outbox::claim::Reach;
+    use outboxd::outbox::record::{Recorded, record};
+    enqueue(&pool, "li", "c").await;
+    let (mut first, mut second) = (claimer(&pool, "first"), claimer(&pool, "second"));
+    let theirs = first.claim(Reach::Due(1)).await.unwrap().remove(0);
+    lapse_leases(&pool).await;
+    let ours = second.claim(Reach::Due(1)).await.unwrap().remove(0);
+    let mut line = database(&pool).line();
+    let (late, good) = (delivered(&theirs), delivered(&ours));
+    let said = record(&mut line, "default", "first", &[late])
+        .await
+        .unwrap();
+    assert_eq!(said, [Recorded::LeaseLost]);
+    assert_eq!(number(&pool, "select count(*) from outboxd.notification_outbox where leased_by = 'second' and lease_until > now()").await, 1);
+    let said = record(&mut line, "default", "second", &[good])
+        .await
+        .unwrap();
+    assert_eq!(said, [Recorded::Done]);
+    assert_eq!(
+        number(&pool, "select count(*) from outboxd.notification_attempt").await,
+        2
+    );
+}
+
+fn delivered(claim: &outboxd::notification::Claim) -> outboxd::outbox::record::Ending {
+    use outboxd::catalogue::local;
+    outboxd::outbox::record::Ending {
+        id: claim.id,
+        lease_token: claim.lease_token,
+        attempt: claim.attempt,
+        transition: outboxd::policy::Transition::Settle {
+            status: outboxd::notification::Status::Delivered,
+            reason: local::ACCEPTED,
+            may_have_arrived: false,
+        },
+        phase: outboxd::delivery::Phase::Answered,
+        outcome: "delivered",
+        why: local::ACCEPTED,
+        errcode: None,
+        detail: None,
+        msgid: None,
+        latency: Some(Duration::from_millis(5)),
+        ended_at: std::time::Instant::now(),
+        lease_ends_at: claim.claimed_at + claim.lease,
+    }
+}
+
+/// A database that refuses every outcome: calls stop when a few are unwritten, instead of going on for nothing.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn what_cannot_be_written_down_is_not_called_on_and_on(pool: PgPool) {
+    let mut fleet = Fleet::new(&pool).await;
+    fleet.set("OUTBOXD_SLOTS", "4").set("OUTBOXD_LEASE", "30s");
+    run(&pool, "alter table outboxd.notification_delivery add constraint nobody_settles check (false) not valid;
+                select outboxd.enqueue_notification('e', 'li', 'c' || n) from generate_series(1, 500) n").await;
+    let daemon = fleet.start();
+    fleet
+        .sim
+        .wait_for(|ledger| ledger.messages().len() >= 8)
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let called = fleet.sim.ledger().calls().len();
+    assert!(called <= 40, "{called} calls, none of them written down");
+    run(
+        &pool,
+        "alter table outboxd.notification_delivery drop constraint nobody_settles",
+    )
+    .await;
+    fleet.settled().await;
+    daemon.stop().await;
+    fleet.assert_invariants().await;
+}
