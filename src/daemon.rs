@@ -6,8 +6,6 @@
 
 mod ready;
 
-pub use ready::Misplaced;
-
 use std::future::Future;
 use std::io::IsTerminal as _;
 use std::pin::Pin;

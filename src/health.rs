@@ -18,8 +18,8 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
+use crate::config::Misplaced;
 use crate::config::words::words;
-use crate::daemon::Misplaced;
 use crate::metrics::Metrics;
 use crate::outbox::backlog::backlog;
 use crate::outbox::line::{Line, answered};

@@ -7,8 +7,7 @@ use std::io;
 use std::process::ExitCode;
 
 use super::database::At;
-use crate::config::Refused;
-use crate::daemon::Misplaced;
+use crate::config::{Misplaced, Refused};
 use crate::delivery::clean;
 use crate::words::{Lang, say};
 

@@ -38,7 +38,7 @@ use crate::secret::Secret;
 pub use instance::Instance;
 pub use layers::DEFAULT_FILE;
 pub use print::Row;
-pub use report::{Finding, Refused};
+pub use report::{Finding, Misplaced, Refused};
 pub use sources::{FileText, Origin, Sources};
 pub use words::Words;
 

@@ -102,3 +102,16 @@ impl fmt::Display for Refused {
         Ok(())
     }
 }
+
+/// The settings do not fit their surroundings, and a restart will not mend it; in the reader's language, with the
+/// way out.
+#[derive(Debug)]
+pub struct Misplaced(pub Words);
+
+impl fmt::Display for Misplaced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.en)
+    }
+}
+
+impl std::error::Error for Misplaced {}

@@ -1,7 +1,6 @@
 //! Everything that must hold before the first claim: a database that answers, keeps what it commits and is reached
 //! without a pooler we were not told of, and the schema this daemon needs.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -10,22 +9,10 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::config::words::words;
-use crate::config::{Config, Pooler, Words};
+use crate::config::{Config, Misplaced, Pooler, Words};
 use crate::outbox::line::{Database, Line, answered, behind_transaction_pooler, jittered};
 use crate::outbox::schema;
 use crate::relay::Until;
-
-/// A start that a restart will not mend; in the reader's language, with the way out.
-#[derive(Debug)]
-pub struct Misplaced(pub Words);
-
-impl fmt::Display for Misplaced {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.en)
-    }
-}
-
-impl std::error::Error for Misplaced {}
 
 /// Waits and checks; returns when claiming may begin. One that is to drain and end does not wait for ever.
 pub(super) async fn ready(
