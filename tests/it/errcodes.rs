@@ -66,9 +66,10 @@ impl Place {
     fn script(&self, sim: &WechatSim) {
         sim.switches().set(|switches| match self {
             Token(code) => switches.token_refusal = Some(*code),
+            // More than there are rows: a free retry on a busy machine must not find it mended.
             TokenWire(name) => switches
                 .next_token_answers
-                .extend((0..ROWS).map(|_| TokenAnswer::Fault((*name).to_owned()))),
+                .extend((0..20 * ROWS).map(|_| TokenAnswer::Fault((*name).to_owned()))),
             Threw(form) => {
                 switches.code_error = true;
                 switches.error_form = *form;
@@ -151,6 +152,7 @@ async fn check(pool: &PgPool, cases: &[(Place, &str)]) {
             fleet.unset(&format!("MINIPROGRAM_{name}"));
         }
         fleet.unset("OUTBOXD_WECHAT_BASE_URL");
+        fleet.set("OUTBOXD_LEASE", "60s");
         let mut sims = Vec::new();
         let mut file = String::new();
         let mut apps = Vec::new();
@@ -215,7 +217,8 @@ fn app_of(app: &str, sim: &WechatSim, place: &Place) -> String {
         settings.secret,
         settings.env,
         sim.base_url(),
-        if is_silent { "300ms" } else { "2s" },
+        // Long enough that a busy machine is not taken for a silent WeChat.
+        if is_silent { "1500ms" } else { "20s" },
     )
 }
 
