@@ -173,9 +173,7 @@ async fn check(pool: &PgPool, cases: &[(Place, &str)]) {
         }
         fleet.set_file(file);
         let daemon = fleet.start();
-        for app in &apps {
-            called(pool, app).await;
-        }
+        called(pool, &apps).await;
         daemon.stop().await;
         let observed = observe(pool, &apps).await;
         for ((place, expected), observed) in cases.iter().zip(observed) {
@@ -222,25 +220,34 @@ fn app_of(app: &str, sim: &WechatSim, place: &Place) -> String {
     )
 }
 
-/// Waits until every row of the app was called, or its gate is shut.
-async fn called(pool: &PgPool, app: &str) {
+/// Waits until every row of each app was called, or its gate is shut. An app that is through is paused at once, so that no
+/// free retry changes what is to be seen, however long the others take.
+async fn called(pool: &PgPool, apps: &[String]) {
     let give_up = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
     loop {
-        let done: bool = sqlx::query_scalar(
-            "select exists (select from outboxd.app_state where app = $1 and breaker <> 'closed')
-                 or (select count(distinct notification_id) from outboxd.notification_attempt where app = $1) = $2",
+        let through: i64 = sqlx::query_scalar(
+            "with through as (
+                 select app from unnest($1::text[]) app
+                  where exists (select from outboxd.app_state s where s.app = app.app and s.breaker <> 'closed')
+                     or (select count(distinct notification_id) from outboxd.notification_attempt a where a.app = app.app) = $2),
+             paused as (
+                 insert into outboxd.app_state (app, paused_at, paused_by) select app, now(), 'test' from through
+                     on conflict (app) do update set paused_at = now(), paused_by = 'test'
+                  where outboxd.app_state.paused_at is null)
+             select count(*) from through",
         )
-        .bind(app)
+        .bind(apps)
         .bind(ROWS)
         .fetch_one(pool)
         .await
         .unwrap();
-        if done {
+        if through == apps.len() as i64 {
             return;
         }
         assert!(
             tokio::time::Instant::now() < give_up,
-            "{app} is not through its rows"
+            "{through} of {} apps are through their rows",
+            apps.len()
         );
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
