@@ -88,7 +88,7 @@ struct Writer {
     daemon: String,
     metrics: Arc<Metrics>,
     away_since: Option<Instant>,
-    /// Endings to be written later, each by itself; at most as many as there are places in the channel.
+    /// Endings to be written later, each by itself. While there are `capacity` of them, none is taken in.
     aside: Vec<Ending>,
     capacity: usize,
     aside_at: Instant,

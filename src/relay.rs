@@ -2,8 +2,8 @@
 //!
 //! It claims as many rows as it has free call slots, so nothing waits in memory with its lease running, and
 //! starts a [`step`] for each. Polling is the truth: at once again after a full batch, shortly after a hit,
-//! backing off when idle. An app's gate may be shut; then one row, let through by one
-//! daemon of the fleet, probes whether the trouble is over, and the width of the lane grows again from one.
+//! backing off when idle. An app's gate may be shut; then one row, let through by one daemon of the fleet, probes
+//! whether the trouble is over, and the width of the lane grows again from one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -88,8 +88,8 @@ struct Pace {
 }
 
 impl<T: Target> Relay<T> {
-    /// Runs until stopped (or drained), then finishes what is under way. No future of the database is ever
-    /// dropped half-way: the only things raced are the stop, a finished call and the clock.
+    /// Runs until stopped (or drained), then finishes what is under way. The database is not raced against anything: only
+    /// the stop, a finished call and the clock are. What cannot be put back in time at a stop is left to its lease.
     pub async fn run(mut self, until: Until, mut stop: watch::Receiver<bool>) -> Result<Ended> {
         let mut calls = JoinSet::new();
         let mut pace = Pace {
