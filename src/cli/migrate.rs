@@ -63,8 +63,7 @@ pub(super) async fn migrate(
         None => {
             let mut connection =
                 database::connect(&typed.load(Needs::Database, out)?.into(), lang).await?;
-            let before = schema::status(&mut connection).await?;
-            let after = schema::migrate(&mut connection).await?;
+            let schema::Migrated { before, after } = schema::migrate(&mut connection).await?;
             let made = Made {
                 missed: before.missing,
                 place: At::of(typed, None).place(lang),

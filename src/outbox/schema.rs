@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{Migrate as _, Migrator};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Executor, PgExecutor};
 
@@ -69,21 +69,34 @@ where
     })
 }
 
+/// The schema before and after a migration, both seen under its lock: what was missing before, this one applied.
+#[derive(Clone, Debug)]
+pub struct Migrated {
+    pub before: SchemaStatus,
+    pub after: SchemaStatus,
+}
+
 /// Applies what is missing. Any number of these may run at once: the first works, the others wait for
 /// its lock and find it done.
-pub async fn migrate(connection: &mut PgConnection) -> Result<SchemaStatus> {
+pub async fn migrate(connection: &mut PgConnection) -> Result<Migrated> {
     connection
         .execute("set lock_timeout = '60s'; set statement_timeout = 0")
         .await?;
-    let before = status(connection).await?;
-    if before.is_current() {
-        return Ok(before);
-    }
-    MIGRATOR
-        .run_direct(None, connection, false)
+    // The same lock as the migrator's own, held around it; a failure takes the connection and the lock along.
+    connection
+        .lock()
         .await
-        .context("apply the migrations")?;
-    Ok(status(connection).await?)
+        .context("wait for another migration")?;
+    let before = status(connection).await?;
+    if !before.is_current() {
+        MIGRATOR
+            .run_direct(None, connection, false)
+            .await
+            .context("apply the migrations")?;
+    }
+    let after = status(connection).await?;
+    connection.unlock().await?;
+    Ok(Migrated { before, after })
 }
 
 /// The SQL of all migrations, for those who run it with Flyway, TypeORM or Prisma. It also writes the
