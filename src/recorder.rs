@@ -47,7 +47,7 @@ impl Recorder {
     ) -> (Recorder, JoinHandle<()>) {
         let (endings, inbox) = mpsc::channel(capacity.max(1));
         let writer = Writer {
-            line,
+            line: line.keeping_plans(),
             app,
             daemon,
             metrics,

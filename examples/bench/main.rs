@@ -11,7 +11,7 @@ mod peer;
 
 use anyhow::{Result, bail};
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("setup") => peer::setup().await,

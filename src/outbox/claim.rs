@@ -44,7 +44,7 @@ pub enum Reach {
 impl Claimer {
     pub fn new(line: Line, app: &str, daemon: &str, lease: Duration) -> Self {
         Claimer {
-            line,
+            line: line.keeping_plans(),
             app: app.to_owned(),
             daemon: daemon.to_owned(),
             lease,

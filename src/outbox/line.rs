@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rand::RngExt;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Connection, Executor, Row as _};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Row as _};
 use tokio::time::timeout;
 
 pub use held::Held;
@@ -50,12 +50,17 @@ impl Database {
     pub fn line(&self) -> Line {
         Line {
             database: self.clone(),
+            plans: Plans::Fresh,
             connection: None,
         }
     }
 
     /// A fresh connection, checked: it can write, and its text is UTF-8.
     pub async fn connect(&self) -> Result<PgConnection> {
+        self.connect_with(Plans::Fresh).await
+    }
+
+    async fn connect_with(&self, plans: Plans) -> Result<PgConnection> {
         let mut connection = self.open().await?;
         // In the simple protocol, one message: safe behind a transaction pooler, too.
         let row = answered(connection.fetch_one(sqlx::raw_sql(
@@ -73,12 +78,10 @@ impl Database {
             encoding == "UTF8",
             "the database's encoding is {encoding}; outboxd needs UTF8"
         );
-        match self.pooler {
-            // Not as start-up parameters, which poolers refuse before we can say why one is no good here.
-            Pooler::None => answered(connection.execute(SESSION)).await?,
-            // The session is not ours there: set for each transaction.
-            Pooler::Transaction => Default::default(),
-        };
+        // Not as start-up parameters, which poolers refuse before we can say why one is no good here.
+        if self.pooler == Pooler::None {
+            answered(connection.execute(AssertSqlSafe(plans.settings()))).await?;
+        }
         Ok(connection)
     }
 
@@ -90,34 +93,68 @@ impl Database {
     }
 }
 
-/// Set on every session. A generic plan cached while the outbox was empty would double PostgreSQL's work later. And the
-/// server's own limit is shorter than ours, so that a slow statement ends there instead of holding its connection
-/// after we have left.
-const SESSION: &str = "set plan_cache_mode = force_custom_plan; set statement_timeout = 5000; \
-                       set lock_timeout = 4000; set idle_in_transaction_session_timeout = 10000";
-/// The same for one transaction: behind a pooler each statement gets one of its own.
-const TRANSACTION: &str = "begin; set local plan_cache_mode = force_custom_plan; set local statement_timeout = 5000; \
-                           set local lock_timeout = 4000; set local idle_in_transaction_session_timeout = 10000";
+/// How the server plans a line's statements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Plans {
+    /// Anew each time, for the parameters and the tables as they are. A plan kept from when the outbox was empty would
+    /// be the wrong one later.
+    Fresh,
+    /// Once per connection, with every wrong choice ruled out beforehand, so that it does not matter what the tables
+    /// held at that moment. For the two statements that run all day, claim and record: planning them each time is a
+    /// fifth of their cost.
+    Kept,
+}
+
+impl Plans {
+    /// Set on every session; behind a pooler, where the session is not ours, for each transaction.
+    fn settings(self) -> String {
+        let plans = match self {
+            Plans::Fresh => "set plan_cache_mode = force_custom_plan",
+            // Rows by index, batches by hash.
+            Plans::Kept => {
+                "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_bitmapscan = off; \
+                 set enable_nestloop = off; set enable_mergejoin = off"
+            }
+        };
+        format!("{TIMEOUTS}; {plans}")
+    }
+}
+
+/// The server's own limit is shorter than ours, so that a slow statement ends there instead of holding its connection
+/// after we have left. And no compiling: a plan with choices ruled out only looks dear.
+const TIMEOUTS: &str = "set statement_timeout = 5000; set lock_timeout = 4000; \
+                        set idle_in_transaction_session_timeout = 10000; set jit = off";
 const _: () = assert!(ANSWER_TIMEOUT.as_millis() > 5000);
 
 /// One connection for one duty.
 #[derive(Debug)]
 pub struct Line {
     database: Database,
+    plans: Plans,
     connection: Option<PgConnection>,
 }
 
 impl Line {
+    /// For a line with few statements that run all day.
+    pub fn keeping_plans(self) -> Self {
+        Line {
+            plans: Plans::Kept,
+            ..self
+        }
+    }
+
     /// The connection, taken out of the line: give it [`back`](Line::back) when the statement has succeeded,
     /// drop it when it has not.
     pub async fn take(&mut self) -> Result<Held> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.database.connect().await?,
+            None => self.database.connect_with(self.plans).await?,
         };
         let unnamed = self.database.pooler == Pooler::Transaction;
         if unnamed {
-            answered(connection.execute(TRANSACTION)).await?;
+            let settings = self.plans.settings().replace("set ", "set local ");
+            let begin = AssertSqlSafe(format!("begin; {settings}"));
+            answered(connection.execute(begin)).await?;
         }
         Ok(Held {
             connection,

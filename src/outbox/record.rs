@@ -60,7 +60,7 @@ pub async fn record(
     let written = answered(
         sqlx::query!(
             r#"-- outboxd record
-            with ending as (
+            with ending as materialized (
                 select * from unnest(
                     $2::bigint[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::bool[], $9::bool[], $10::bigint[],
                     $11::text[], $12::text[], $13::int[], $14::text[], $15::text[], $16::int[], $17::int[])
@@ -69,20 +69,18 @@ pub async fn record(
             ),
             -- Rows somebody else holds locked are left for the next write; nobody waits for them.
             held as materialized (
-                select o.id from outboxd.notification_outbox o
-                 where o.app = $1 and o.id = any ($2) and o.lease_token = any ($3)
-                   for update skip locked
+                select o.ctid as place, e.status is not null or o.cancel_requested_by is not null as settles
+                  from outboxd.notification_outbox o
+                  join ending e on e.id = o.id and e.lease_token = o.lease_token
+                 where o.app = $1 and o.id = any ($2)
+                   for update of o skip locked
             ),
             settled as (
-                delete from outboxd.notification_outbox o using ending e
-                 where o.app = $1 and o.id = e.id and o.lease_token = e.lease_token
-                   and o.id = any (array(select id from held))
-                   and (e.status is not null or o.cancel_requested_by is not null)
+                delete from outboxd.notification_outbox o
+                 where o.ctid = any (array(select place from held where settles))
                 returning o.id, o.lease_token, o.key, o.event_type, o.aggregate_type, o.aggregate_id, o.recipient, o.payload, o.dedupe_key,
                           o.order_key, o.collapse_key, o.priority, o.expires_at, o.attempts, o.lease_epoch, o.traceparent,
-                          o.format_version, o.created_at, o.created_by,
-                          coalesce(e.status, 'cancelled') as status, coalesce(e.reason, 'cancelled') as reason,
-                          e.errcode, e.msgid, e.may_have_arrived
+                          o.format_version, o.created_at, o.created_by
             ),
             requeued as (
                 update outboxd.notification_outbox o
@@ -94,9 +92,8 @@ pub async fn record(
                        spared = o.spared + e.spared::int,
                        may_have_arrived = e.may_have_arrived
                   from ending e
-                 where o.app = $1 and o.id = e.id and o.lease_token = e.lease_token
-                   and o.id = any (array(select id from held))
-                   and e.status is null and o.cancel_requested_by is null
+                 where o.ctid = any (array(select place from held where not settles))
+                   and e.id = o.id and e.lease_token = o.lease_token
                 returning o.id, e.lease_token
             ),
             moved as (
@@ -104,10 +101,11 @@ pub async fn record(
                        (id, key, app, event_type, aggregate_type, aggregate_id, recipient, payload, dedupe_key, order_key,
                         collapse_key, priority, expires_at, attempts, lease_epoch, traceparent, format_version, created_at,
                         created_by, status, reason, errcode, may_have_arrived, msgid, settled_at, settled_by)
-                select id, key, $1, event_type, aggregate_type, aggregate_id, recipient, payload, dedupe_key, order_key,
-                       collapse_key, priority, expires_at, attempts, lease_epoch, traceparent, format_version, created_at,
-                       created_by, status, reason, errcode, may_have_arrived, msgid, clock_timestamp(), $18
-                  from settled
+                select s.id, s.key, $1, s.event_type, s.aggregate_type, s.aggregate_id, s.recipient, s.payload, s.dedupe_key,
+                       s.order_key, s.collapse_key, s.priority, s.expires_at, s.attempts, s.lease_epoch, s.traceparent,
+                       s.format_version, s.created_at, s.created_by, coalesce(e.status, 'cancelled'),
+                       coalesce(e.reason, 'cancelled'), e.errcode, e.may_have_arrived, e.msgid, clock_timestamp(), $18
+                  from settled s join ending e on e.id = s.id and e.lease_token = s.lease_token
             ),
             written as (
                 select id, lease_token from settled union all select id, lease_token from requeued

@@ -4,9 +4,12 @@
 //! the signature reads it: HMAC-SHA-256 over the canonical form (RFC 8785) of the event without
 //! `signature`, in which numbers are doubles, as they are for the function.
 
+use std::fmt;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use sha2::Sha256;
 
@@ -64,7 +67,7 @@ pub(crate) fn build(
     sent_at: DateTime<Utc>,
     signing_secret: Option<&Secret>,
 ) -> serde_json::Result<Vec<u8>> {
-    serde_json::from_str::<serde_json::Value>(&claim.payload)?;
+    serde_json::from_str::<Carried>(&claim.payload)?;
     let payload: &RawValue = serde_json::from_str(&claim.payload)?;
     let mut event = Event {
         verb: verb.word(),
@@ -86,6 +89,57 @@ pub(crate) fn build(
         event.signature = Some(sign(secret, &serde_json::to_string(&event)?)?);
     }
     serde_json::to_vec(&event)
+}
+
+/// Reads a payload as any JSON reader would, with the limits of one, and keeps nothing of it.
+struct Carried;
+
+impl<'de> Deserialize<'de> for Carried {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_any(Carried)
+    }
+}
+
+impl<'de> Visitor<'de> for Carried {
+    type Value = Carried;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Carried, E> {
+        Ok(Carried)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Carried, E> {
+        Ok(Carried)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Carried, E> {
+        Ok(Carried)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Carried, E> {
+        Ok(Carried)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Carried, E> {
+        Ok(Carried)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Carried, E> {
+        Ok(Carried)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Carried, A::Error> {
+        while items.next_element::<Carried>()?.is_some() {}
+        Ok(Carried)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Carried, A::Error> {
+        while fields.next_entry::<Carried, Carried>()?.is_some() {}
+        Ok(Carried)
+    }
 }
 
 fn sign(secret: &Secret, event: &str) -> serde_json::Result<String> {

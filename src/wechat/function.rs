@@ -99,8 +99,9 @@ pub(crate) fn function_word(
         Some(Value::String(text)) => text.parse().map_or(Echo::Garbled, Echo::Of),
         Some(_) => Echo::Garbled,
     };
+    let ok = object.get("ok") == Some(&Value::Bool(true));
     Some(Word {
-        ok: object.get("ok") == Some(&Value::Bool(true)),
+        ok,
         state,
         key,
         code,
@@ -109,7 +110,8 @@ pub(crate) fn function_word(
             msgid: object.get("msgid").and_then(msgid),
             duplicate: object.get("duplicate") == Some(&Value::Bool(true)),
         },
-        detail: text(object),
+        // What it says about a success is nothing anybody would read.
+        detail: if ok { None } else { text(object) },
         retry_after,
     })
 }
