@@ -2,7 +2,8 @@
 //!
 //! It claims as many rows as it has free call slots, so nothing waits in memory with its lease running, and
 //! starts a [`step`] for each. Polling is the truth: at once again after a full batch, shortly after a hit,
-//! backing off when idle. An app's gate may be shut; then one row, let through by one daemon of the fleet, probes
+//! backing off when idle, and then by a [`look`] instead of a claim. An idle lane sleeps until it is [woken](crate::wake),
+//! stopped, a call ends, or the time is up. An app's gate may be shut; then one row, let through by one daemon of the fleet, probes
 //! whether the trouble is over, and the width of the lane grows again from one.
 
 mod learn;
@@ -16,15 +17,17 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::{Instrument, info, info_span, warn};
 
-use self::pace::{POLL_AFTER_HIT, Pace};
+use self::pace::Pace;
 use crate::delivery::Target;
 use crate::notification::Claim;
 use crate::outbox::backlog::backlog;
 use crate::outbox::claim::{Claimer, Reach};
 use crate::outbox::line::{answered, jittered};
+use crate::outbox::look::look;
 use crate::outbox::state::{self, Gate};
 use crate::policy::Transition;
 use crate::step::{Lane, Stepped, ending, step};
+use crate::wake::{News, Sleeper};
 
 /// For putting back, at a stop, what was claimed and not started.
 const RELEASE_WITHIN: Duration = Duration::from_secs(3);
@@ -42,6 +45,7 @@ pub struct Relay<T> {
     pub claimer: Claimer,
     /// One permit for all lanes of the process.
     pub suspects: Arc<Semaphore>,
+    pub sleeper: Sleeper,
     pub lane: Arc<Lane<T>>,
 }
 
@@ -78,7 +82,16 @@ impl<T: Target> Relay<T> {
                 self.learn(&mut pace, done).await;
             }
             let free = pace.width.saturating_sub(calls.len());
+            // Who can take no row leaves the lock to those who can, and lets inserts be silent.
+            let may_rest = free > 0 && !pace.hungry && pace.undisturbed();
+            if !may_rest {
+                self.sleeper.get_up();
+            }
             if free > 0 && (pace.hungry || Instant::now() >= pace.next_claim) {
+                let may_look = until == Until::Stopped && pace.look_first && !pace.hungry;
+                if may_look && self.may_pass(&mut pace).await {
+                    continue;
+                }
                 let claims = self.claim(&mut pace, free, calls.len()).await;
                 if until == Until::Drained
                     && claims.is_empty()
@@ -114,10 +127,16 @@ impl<T: Target> Relay<T> {
                 _ = stop.changed() => {}
                 Some(done) = calls.join_next() => self.learn(&mut pace, done).await,
                 () = tokio::time::sleep_until(pace.next_claim.into()), if may_claim => {}
+                news = self.sleeper.news(), if may_rest => {
+                    // Whoever may wait looks once more, after it has the lock; whoever was woken has something to claim.
+                    pace.look_first = news == News::MayWait;
+                    pace.now();
+                }
                 // However long the calls take, the loop shows that it lives.
                 () = tokio::time::sleep(BEAT_EVERY) => {}
             }
         }
+        self.sleeper.get_up();
         self.finish(calls).await;
         Ok(ended)
     }
@@ -146,30 +165,65 @@ impl<T: Target> Relay<T> {
                         0
                     };
                 pace.hungry = claims.len() >= free && !pace.probing && pace.isolating.is_none();
-                pace.idle = if claims.is_empty() {
-                    (pace.idle * 2).min(self.poll_idle)
+                pace.look_first = claims.is_empty() && pace.undisturbed();
+                let wait = if claims.is_empty() {
+                    pace.slower(self.poll_idle)
                 } else {
-                    POLL_AFTER_HIT.min(self.poll_idle)
+                    self.sleeper.found();
+                    pace.after_hit(self.poll_idle)
                 };
-                pace.next_claim = Instant::now() + jittered(pace.idle);
+                pace.next_claim = Instant::now() + jittered(wait);
                 claims
             }
             Err(cause) => {
-                if pace.away_since.is_none() {
-                    warn!(
-                        app = self.app,
-                        error = format!("{cause:#}"),
-                        "cannot claim; waiting for the database"
-                    );
-                    pace.away_since = Some(Instant::now());
-                }
-                pace.hungry = false;
-                pace.idle =
-                    (pace.idle * 2).clamp(Duration::from_millis(100), Duration::from_secs(5));
-                pace.next_claim = Instant::now() + jittered(pace.idle);
+                self.away(pace, &cause);
                 Vec::new()
             }
         }
+    }
+
+    /// True when a look says that a poll would find nothing yet.
+    async fn may_pass(&mut self, pace: &mut Pace) -> bool {
+        let asked = Instant::now();
+        let seen = match look(self.claimer.line(), &self.app).await {
+            Ok(seen) => seen,
+            Err(cause) => {
+                self.away(pace, &cause);
+                return true;
+            }
+        };
+        let now_due = seen.due_in == Some(Duration::ZERO);
+        if seen.held || now_due {
+            // What was committed late lies behind the mark.
+            self.claimer.sweep_next();
+            return false;
+        }
+        self.lane.metrics.polled(&self.app, asked.elapsed(), 0);
+        self.sleeper.looked(asked.elapsed());
+        let wait = self
+            .sleeper
+            .may_wait()
+            .unwrap_or_else(|| pace.slower(self.poll_idle));
+        pace.next_claim = Instant::now() + jittered(wait);
+        if let Some(due_in) = seen.due_in {
+            pace.within(due_in);
+        }
+        true
+    }
+
+    fn away(&self, pace: &mut Pace, cause: &anyhow::Error) {
+        if pace.away_since.is_none() {
+            warn!(
+                app = self.app,
+                error = format!("{cause:#}"),
+                "cannot claim; waiting for the database"
+            );
+            pace.away_since = Some(Instant::now());
+        }
+        pace.hungry = false;
+        pace.look_first = false;
+        pace.idle = (pace.idle * 2).clamp(Duration::from_millis(100), Duration::from_secs(5));
+        pace.next_claim = Instant::now() + jittered(pace.idle);
     }
 
     async fn poll(

@@ -36,6 +36,10 @@ impl<T: Target> Relay<T> {
         pace: &mut Pace,
         done: Result<(bool, Stepped), JoinError>,
     ) {
+        // Its row may be back with a new due time, which the last look could not know.
+        if pace.undisturbed() {
+            pace.within(self.poll_idle);
+        }
         let (probe, Stepped { health, why }) = match done {
             Ok(done) => done,
             Err(cause) => {
