@@ -38,6 +38,8 @@ grant select on outboxd.notification_delivery_status to outboxd_daemon;
 grant execute on function outboxd.ensure_partitions, outboxd.newest_settled to outboxd_daemon;
 -- The sentences of the table's own checks; by default anybody may say them.
 grant execute on function outboxd.refuse to outboxd_daemon, outboxd_crm, outboxd_admin;
+-- The lock an idle daemon sleeps on.
+grant execute on function outboxd.sleep_lock to outboxd_daemon;
 grant select on outboxd._sqlx_migrations to outboxd_daemon, outboxd_admin;
 
 -- An admin reads everything and acts: retry, cancel, pause. The audit log takes rows and gives none back.

@@ -22,7 +22,7 @@ use tracing::{info, warn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::config::{AppConfig, Config, LogConfig, LogFormat};
+use crate::config::{AppConfig, Config, LogConfig, LogFormat, Pooler};
 use crate::health::{self, Health};
 use crate::metrics::Metrics;
 use crate::outbox::claim::Claimer;
@@ -32,10 +32,13 @@ use crate::policy::{Policy, RetrySchedule};
 use crate::recorder::Recorder;
 use crate::relay::{Ended, Relay, Until};
 use crate::step::Lane;
+use crate::wake::{Rhythm, Sleeper, Wake};
 use crate::wechat::{ForcedRefresh, WechatSettings, WechatTarget};
 
 /// After the drain time, for what has been answered to be written.
 const LAST_WRITES: Duration = Duration::from_secs(3);
+/// For the listening connection to be closed politely.
+const LAST_WORD: Duration = Duration::from_secs(1);
 const PARTITIONS_EVERY: Duration = Duration::from_secs(3600);
 
 /// Runs until `stop` turns true, or until nothing is due.
@@ -81,8 +84,29 @@ pub async fn run(
         _ = stop.wait_for(|stop| *stop) => return Ok(()),
     }
 
+    let wake = match (until, config.database.pooler) {
+        // It is done before anybody would call it.
+        (Until::Drained, _) => None,
+        (Until::Stopped, Pooler::Transaction) => {
+            info!(
+                "behind a transaction pooler no insert can wake this daemon; it polls every OUTBOXD_POLL_IDLE"
+            );
+            None
+        }
+        (Until::Stopped, Pooler::None) => Some(Wake::new(
+            database.clone(),
+            metrics.clone(),
+            Rhythm::default(),
+        )),
+    };
+    let mut listening = JoinSet::new();
+    let wake = wake.map(|(wake, listen)| {
+        listening.spawn(listen);
+        wake
+    });
     let shared = Shared {
         database,
+        wake,
         metrics,
         suspects: Arc::new(Semaphore::new(1)),
         until,
@@ -113,6 +137,9 @@ pub async fn run(
                 Some(Err(cause)) => { ended = Err(cause).context("a relay broke off"); break }
                 None => break,
             },
+            Some(Err(cause)) = listening.join_next() => {
+                tracing::error!(error = %cause, "the listening task broke off; this daemon polls until it is restarted");
+            }
             _ = stop.changed(), if !health.stopping.load(Ordering::Relaxed) => {
                 health.stopping.store(true, Ordering::Relaxed);
                 info!("stopping: no new claims; finishing what is under way");
@@ -120,6 +147,10 @@ pub async fn run(
         }
     }
     upkeep.shutdown().await;
+    // The lanes are gone, so it ends by itself.
+    drop(shared);
+    let _ = tokio::time::timeout(LAST_WORD, listening.join_next()).await;
+    listening.shutdown().await;
     info!("stopped");
     ended
 }
@@ -127,6 +158,8 @@ pub async fn run(
 /// What all lanes of the process have in common.
 struct Shared {
     database: Database,
+    /// None: its lanes only poll.
+    wake: Option<Wake>,
     metrics: Arc<Metrics>,
     suspects: Arc<Semaphore>,
     until: Until,
@@ -161,6 +194,10 @@ fn lane(
             config.lease,
         ),
         suspects: shared.suspects.clone(),
+        sleeper: match &shared.wake {
+            Some(wake) => wake.sleeper(&app.name),
+            None => Sleeper::never(),
+        },
         lane: Arc::new(Lane {
             app: app.name.clone(),
             target,

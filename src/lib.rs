@@ -15,7 +15,7 @@
 //!
 //! In reading order: [`notification`] and [`delivery`] are the nouns, [`catalogue`] says what every code means,
 //! [`policy`] what becomes of a row; [`outbox`] holds every statement, [`wechat`] every call; [`step`] is one row's way,
-//! [`relay`] the loop, [`recorder`] the writing end; [`daemon`] puts the real parts together; [`cli`] and [`words`] speak
+//! [`relay`] the loop, [`wake`] what calls it, [`recorder`] the writing end; [`daemon`] puts the real parts together; [`cli`] and [`words`] speak
 //! to people, [`health`] and [`metrics`] to machines; [`config`] says what is meant by what was typed.
 //!
 //! Deliberately absent: a janitor (a lapsed lease is taken by the ordinary claim), a leader (every duty may run anywhere),
@@ -36,6 +36,7 @@ pub mod recorder;
 pub mod relay;
 pub mod secret;
 pub mod step;
+pub mod wake;
 pub mod wechat;
 pub mod words;
 

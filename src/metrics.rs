@@ -48,6 +48,8 @@ pub struct Metrics {
     call_duration: Family<App, Histogram, Seconds>,
     claim_duration: Family<App, Histogram, Seconds>,
     claimed: Family<App, Counter>,
+    wake_ups: Family<App, Counter>,
+    listener_up: Gauge,
     lease_lost: Family<App, Counter>,
     unrecorded: Family<App, Counter>,
     poll_last_success: Family<App, Gauge<f64, AtomicU64>>,
@@ -85,6 +87,8 @@ impl Metrics {
             call_duration: Family::new_with_constructor(call),
             claim_duration: Family::new_with_constructor(claim),
             claimed: Family::default(),
+            wake_ups: Family::default(),
+            listener_up: Gauge::default(),
             lease_lost: Family::default(),
             unrecorded: Family::default(),
             poll_last_success: Family::default(),
@@ -125,6 +129,16 @@ impl Metrics {
             "claimed",
             "Rows claimed by this daemon",
             metrics.claimed.clone(),
+        );
+        r.register(
+            "wake_ups",
+            "Sleeping lanes of this daemon called by an insert",
+            metrics.wake_ups.clone(),
+        );
+        r.register(
+            "listener_up",
+            "1 while an insert wakes this daemon; 0: it polls",
+            metrics.listener_up.clone(),
         );
         r.register(
             "lease_lost",
@@ -199,6 +213,7 @@ impl Metrics {
         };
         for counter in [
             &self.claimed,
+            &self.wake_ups,
             &self.lease_lost,
             &self.unrecorded,
             &self.token_fetches,
@@ -264,6 +279,20 @@ impl Metrics {
         }
         self.poll_last_success.get_or_create(&label).set(unix_now());
         self.beat(app);
+    }
+
+    /// An insert called a sleeping lane.
+    pub fn woken(&self, app: &str) {
+        self.wake_ups
+            .get_or_create(&App {
+                app: app.to_owned(),
+            })
+            .inc();
+    }
+
+    /// Whether inserts wake this daemon.
+    pub fn listening(&self, up: bool) {
+        self.listener_up.set(i64::from(up));
     }
 
     pub fn unrecorded(&self, app: &str) {

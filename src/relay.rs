@@ -2,35 +2,38 @@
 //!
 //! It claims as many rows as it has free call slots, so nothing waits in memory with its lease running, and
 //! starts a [`step`] for each. Polling is the truth: at once again after a full batch, shortly after a hit,
-//! backing off when idle. An app's gate may be shut; then one row, let through by one daemon of the fleet, probes
+//! backing off when idle, and then by a [`look`] instead of a claim. An idle lane sleeps until it is [woken](crate::wake),
+//! stopped, a call ends, or the time is up. An app's gate may be shut; then one row, let through by one daemon of the fleet, probes
 //! whether the trouble is over, and the width of the lane grows again from one.
+
+mod learn;
+mod pace;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::{JoinError, JoinSet};
-use tracing::{Instrument, error, info, info_span, warn};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tracing::{Instrument, info, info_span, warn};
 
-use crate::catalogue::{Entry, Pause};
+use self::pace::Pace;
 use crate::delivery::Target;
 use crate::notification::Claim;
 use crate::outbox::backlog::backlog;
 use crate::outbox::claim::{Claimer, Reach};
 use crate::outbox::line::{answered, jittered};
+use crate::outbox::look::look;
 use crate::outbox::state::{self, Gate};
-use crate::policy::{self, Health, Transition};
+use crate::policy::Transition;
 use crate::step::{Lane, Stepped, ending, step};
+use crate::wake::{News, Sleeper};
 
 /// For putting back, at a stop, what was claimed and not started.
 const RELEASE_WITHIN: Duration = Duration::from_secs(3);
 
 /// A loop that waits for long calls turns at least this often.
 const BEAT_EVERY: Duration = Duration::from_secs(10);
-
-/// The poll after one that found something, but less than there was room for.
-const POLL_AFTER_HIT: Duration = Duration::from_millis(50);
 
 /// One app's lane through this daemon.
 pub struct Relay<T> {
@@ -42,6 +45,7 @@ pub struct Relay<T> {
     pub claimer: Claimer,
     /// One permit for all lanes of the process.
     pub suspects: Arc<Semaphore>,
+    pub sleeper: Sleeper,
     pub lane: Arc<Lane<T>>,
 }
 
@@ -63,50 +67,12 @@ pub enum Ended {
     Held,
 }
 
-/// The loop's memory between two turns.
-struct Pace {
-    /// The last claim was full: there is more.
-    hungry: bool,
-    next_claim: Instant,
-    idle: Duration,
-    /// Calls allowed at once; below the slots only while the lane ramps up.
-    width: usize,
-    /// Answers missing in a row.
-    silent: u32,
-    /// The last answer but nothing good since spoke against the whole app.
-    doubtful: bool,
-    /// The claim just made is the breaker's probe.
-    probing: bool,
-    /// Since when the lane waits for, or runs, one suspect alone; and whether it has run.
-    isolating: Option<(Instant, OwnedSemaphorePermit)>,
-    suspect_ran: bool,
-    isolate_again: Instant,
-    /// The gate was shut at the last look.
-    shut: bool,
-    away_since: Option<Instant>,
-    empty_sweeps: u32,
-}
-
 impl<T: Target> Relay<T> {
     /// Runs until stopped (or drained), then finishes what is under way. The database is not raced against anything: only
     /// the stop, a finished call and the clock are. What cannot be put back in time at a stop is left to its lease.
     pub async fn run(mut self, until: Until, mut stop: watch::Receiver<bool>) -> Result<Ended> {
         let mut calls = JoinSet::new();
-        let mut pace = Pace {
-            hungry: true,
-            next_claim: Instant::now(),
-            idle: POLL_AFTER_HIT,
-            width: self.slots,
-            silent: 0,
-            doubtful: false,
-            probing: false,
-            isolating: None,
-            suspect_ran: false,
-            isolate_again: Instant::now(),
-            shut: false,
-            away_since: None,
-            empty_sweeps: 0,
-        };
+        let mut pace = Pace::new(self.slots);
         let mut ended = Ended::Stopped;
         while !*stop.borrow() {
             self.lane.metrics.beat(&self.app);
@@ -116,7 +82,16 @@ impl<T: Target> Relay<T> {
                 self.learn(&mut pace, done).await;
             }
             let free = pace.width.saturating_sub(calls.len());
+            // Who can take no row leaves the lock to those who can, and lets inserts be silent.
+            let may_rest = free > 0 && !pace.hungry && pace.undisturbed();
+            if !may_rest {
+                self.sleeper.get_up();
+            }
             if free > 0 && (pace.hungry || Instant::now() >= pace.next_claim) {
+                let may_look = until == Until::Stopped && pace.look_first && !pace.hungry;
+                if may_look && self.may_pass(&mut pace).await {
+                    continue;
+                }
                 let claims = self.claim(&mut pace, free, calls.len()).await;
                 if until == Until::Drained
                     && claims.is_empty()
@@ -152,10 +127,16 @@ impl<T: Target> Relay<T> {
                 _ = stop.changed() => {}
                 Some(done) = calls.join_next() => self.learn(&mut pace, done).await,
                 () = tokio::time::sleep_until(pace.next_claim.into()), if may_claim => {}
+                news = self.sleeper.news(), if may_rest => {
+                    // Whoever may wait looks once more, after it has the lock; whoever was woken has something to claim.
+                    pace.look_first = news == News::MayWait;
+                    pace.now();
+                }
                 // However long the calls take, the loop shows that it lives.
                 () = tokio::time::sleep(BEAT_EVERY) => {}
             }
         }
+        self.sleeper.get_up();
         self.finish(calls).await;
         Ok(ended)
     }
@@ -184,30 +165,65 @@ impl<T: Target> Relay<T> {
                         0
                     };
                 pace.hungry = claims.len() >= free && !pace.probing && pace.isolating.is_none();
-                pace.idle = if claims.is_empty() {
-                    (pace.idle * 2).min(self.poll_idle)
+                pace.look_first = claims.is_empty() && pace.undisturbed();
+                let wait = if claims.is_empty() {
+                    pace.slower(self.poll_idle)
                 } else {
-                    POLL_AFTER_HIT.min(self.poll_idle)
+                    self.sleeper.found();
+                    pace.after_hit(self.poll_idle)
                 };
-                pace.next_claim = Instant::now() + jittered(pace.idle);
+                pace.next_claim = Instant::now() + jittered(wait);
                 claims
             }
             Err(cause) => {
-                if pace.away_since.is_none() {
-                    warn!(
-                        app = self.app,
-                        error = format!("{cause:#}"),
-                        "cannot claim; waiting for the database"
-                    );
-                    pace.away_since = Some(Instant::now());
-                }
-                pace.hungry = false;
-                pace.idle =
-                    (pace.idle * 2).clamp(Duration::from_millis(100), Duration::from_secs(5));
-                pace.next_claim = Instant::now() + jittered(pace.idle);
+                self.away(pace, &cause);
                 Vec::new()
             }
         }
+    }
+
+    /// True when a look says that a poll would find nothing yet.
+    async fn may_pass(&mut self, pace: &mut Pace) -> bool {
+        let asked = Instant::now();
+        let seen = match look(self.claimer.line(), &self.app).await {
+            Ok(seen) => seen,
+            Err(cause) => {
+                self.away(pace, &cause);
+                return true;
+            }
+        };
+        let now_due = seen.due_in == Some(Duration::ZERO);
+        if seen.held || now_due {
+            // What was committed late lies behind the mark.
+            self.claimer.sweep_next();
+            return false;
+        }
+        self.lane.metrics.polled(&self.app, asked.elapsed(), 0);
+        self.sleeper.looked(asked.elapsed());
+        let wait = self
+            .sleeper
+            .may_wait()
+            .unwrap_or_else(|| pace.slower(self.poll_idle));
+        pace.next_claim = Instant::now() + jittered(wait);
+        if let Some(due_in) = seen.due_in {
+            pace.within(due_in);
+        }
+        true
+    }
+
+    fn away(&self, pace: &mut Pace, cause: &anyhow::Error) {
+        if pace.away_since.is_none() {
+            warn!(
+                app = self.app,
+                error = format!("{cause:#}"),
+                "cannot claim; waiting for the database"
+            );
+            pace.away_since = Some(Instant::now());
+        }
+        pace.hungry = false;
+        pace.look_first = false;
+        pace.idle = (pace.idle * 2).clamp(Duration::from_millis(100), Duration::from_secs(5));
+        pace.next_claim = Instant::now() + jittered(pace.idle);
     }
 
     async fn poll(
@@ -282,107 +298,6 @@ impl<T: Target> Relay<T> {
                 Ok(claims)
             }
         }
-    }
-
-    /// Says in the log that the gate was shut or opened, by whomever.
-    fn tell_gate(&self, pace: &mut Pace, shut: bool) {
-        if shut != pace.shut {
-            pace.shut = shut;
-            if shut {
-                info!(
-                    app = self.app,
-                    "{} is held: paused, or its breaker is open; `outboxd stats` says why, `outboxd resume {} --now` tries at once",
-                    self.app,
-                    self.app
-                );
-            } else {
-                info!(app = self.app, "{} is claimed again", self.app);
-            }
-        }
-    }
-
-    /// What a finished call teaches about the target.
-    async fn learn(&mut self, pace: &mut Pace, done: Result<(bool, Stepped), JoinError>) {
-        let (probe, Stepped { health, why }) = match done {
-            Ok(done) => done,
-            Err(cause) => {
-                // Its lease lapses, and the row comes back with one lapse more.
-                error!(app = self.app, error = %cause, "an attempt broke off");
-                return;
-            }
-        };
-        let said = match (health, why) {
-            (Health::Good, _) => {
-                pace.silent = 0;
-                pace.doubtful = false;
-                pace.width = (pace.width * 2).min(self.slots);
-                if !probe {
-                    return;
-                }
-                pace.hungry = true;
-                state::close_breaker(self.claimer.line(), &self.app)
-                    .await
-                    .map(|closed| {
-                        if closed {
-                            info!(
-                                app = self.app,
-                                "the breaker is closed: the target answers again"
-                            );
-                        }
-                    })
-            }
-            (Health::Silent, Some((why, errcode))) => {
-                pace.silent += 1;
-                if !probe && pace.silent < policy::BREAKER_AFTER {
-                    return;
-                }
-                self.open(pace, Pause::For(policy::BREAKER_PAUSE), why, errcode)
-                    .await
-            }
-            (Health::Doubtful(_), Some(_))
-                if !probe && !std::mem::replace(&mut pace.doubtful, true) =>
-            {
-                return;
-            }
-            (Health::Broken(pause) | Health::Doubtful(pause), Some((why, errcode))) => {
-                self.open(pace, pause, why, errcode).await
-            }
-            (Health::Neutral | Health::Silent | Health::Broken(_) | Health::Doubtful(_), _) => {
-                if !probe {
-                    return;
-                }
-                state::return_probe(self.claimer.line(), &self.app).await
-            }
-        };
-        if let Err(cause) = said {
-            warn!(
-                app = self.app,
-                error = format!("{cause:#}"),
-                "the app's state could not be written"
-            );
-        }
-    }
-
-    async fn open(
-        &mut self,
-        pace: &mut Pace,
-        pause: Pause,
-        why: &'static Entry,
-        errcode: Option<i32>,
-    ) -> Result<()> {
-        pace.width = 1;
-        pace.silent = 0;
-        if state::open_breaker(self.claimer.line(), &self.app, pause, why, errcode).await? {
-            warn!(
-                app = self.app,
-                reason = why.key,
-                errcode,
-                "the breaker is open: {} ({})",
-                why.en,
-                why.next_en
-            );
-        }
-        Ok(())
     }
 
     /// For `--once`: everything is recorded, and a second sweep after that finds nothing either.

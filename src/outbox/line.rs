@@ -47,6 +47,11 @@ impl Database {
         format!("{host}:{port}/{database}")
     }
 
+    /// For the listening connection, which is no line: it is not opened by a statement and waits between them.
+    pub(super) fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+
     pub fn line(&self) -> Line {
         Line {
             database: self.clone(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 
 use crate::fleet::{Fleet, signal};
-use crate::harness::{appears, enqueue, number, run};
+use crate::harness::{appears, enqueue, free_port, number, run};
 
 /// 10,000 notifications, 5 % of them with faults, four daemons, one of them killed in the middle.
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
@@ -102,14 +102,6 @@ async fn a_frozen_daemon_that_wakes_after_its_lease_is_refused(pool: PgPool) {
     signal(&frozen, "TERM");
     frozen.wait().await.unwrap();
     awake.stop().await;
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 /// A row that takes its daemon with it is convicted alone; the rows in flight beside it go out.

@@ -73,6 +73,14 @@ pub(crate) async fn appears(pool: &PgPool, count: &'static str) {
     }
 }
 
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
 /// Status and body of a path of a health port.
 pub(crate) async fn got(address: &str, path: &str) -> (u16, String) {
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
