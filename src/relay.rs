@@ -17,13 +17,12 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::{Instrument, info, info_span, warn};
 
-use self::pace::Pace;
+use self::pace::{GATHER_QUIET, Pace};
 use crate::delivery::Target;
 use crate::notification::Claim;
 use crate::outbox::backlog::backlog;
 use crate::outbox::claim::{Claimer, Reach};
 use crate::outbox::line::{answered, jittered};
-use crate::outbox::look::look;
 use crate::outbox::state::{self, Gate};
 use crate::policy::Transition;
 use crate::step::{Lane, Stepped, ending, step};
@@ -87,7 +86,9 @@ impl<T: Target> Relay<T> {
             if !may_rest {
                 self.sleeper.get_up();
             }
-            if free > 0 && (pace.hungry || Instant::now() >= pace.next_claim) {
+            let gathers = pace.gathers(free);
+            if free > 0 && !gathers && (pace.hungry || Instant::now() >= pace.next_claim) {
+                pace.gathering = None;
                 let may_look = until == Until::Stopped && pace.look_first && !pace.hungry;
                 if may_look && self.may_pass(&mut pace).await {
                     continue;
@@ -122,14 +123,17 @@ impl<T: Target> Relay<T> {
                 }
                 continue;
             }
-            let may_claim = free > 0;
+            let may_claim = free > 0 && !gathers;
             tokio::select! {
                 _ = stop.changed() => {}
                 Some(done) = calls.join_next() => self.learn(&mut pace, done).await,
+                () = tokio::time::sleep(GATHER_QUIET), if gathers => pace.gathered(),
                 () = tokio::time::sleep_until(pace.next_claim.into()), if may_claim => {}
                 news = self.sleeper.news(), if may_rest => {
                     // Whoever may wait looks once more, after it has the lock; whoever was woken has something to claim.
                     pace.look_first = news == News::MayWait;
+                    // What called may have been committed late, behind the mark.
+                    self.claimer.sweep_if_quick();
                     pace.now();
                 }
                 // However long the calls take, the loop shows that it lives.
@@ -185,7 +189,7 @@ impl<T: Target> Relay<T> {
     /// True when a look says that a poll would find nothing yet.
     async fn may_pass(&mut self, pace: &mut Pace) -> bool {
         let asked = Instant::now();
-        let seen = match look(self.claimer.line(), &self.app).await {
+        let seen = match self.claimer.look().await {
             Ok(seen) => seen,
             Err(cause) => {
                 self.away(pace, &cause);
@@ -194,8 +198,10 @@ impl<T: Target> Relay<T> {
         };
         let now_due = seen.due_in == Some(Duration::ZERO);
         if seen.held || now_due {
-            // What was committed late lies behind the mark.
-            self.claimer.sweep_next();
+            if seen.swept {
+                // What was committed late lies behind the mark.
+                self.claimer.sweep_next();
+            }
             return false;
         }
         self.lane.metrics.polled(&self.app, asked.elapsed(), 0);

@@ -4,6 +4,7 @@
 //! the ordinary claim, which writes the attempt that never ended down as `unknown`; there is no janitor.
 //! No transaction, lock or connection is held while the call runs.
 
+mod look;
 mod low_water;
 
 use std::time::{Duration, Instant};
@@ -11,12 +12,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use uuid::Uuid;
 
-use self::low_water::{LowWater, Position};
+pub use self::look::Look;
+use self::low_water::{LowWater, Position, columns};
 use super::line::{Held, Line, answered};
 use crate::notification::{AttemptNo, Claim, Key, LeaseToken, NotificationId};
-
-/// How often a claim walks from the beginning.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// One app's claims by one daemon.
 #[derive(Debug)]
@@ -26,7 +25,6 @@ pub struct Claimer {
     daemon: String,
     lease: Duration,
     mark: LowWater,
-    swept_at: Option<Instant>,
 }
 
 /// Which rows a claim may take.
@@ -49,7 +47,6 @@ impl Claimer {
             daemon: daemon.to_owned(),
             lease,
             mark: LowWater::default(),
-            swept_at: None,
         }
     }
 
@@ -60,21 +57,22 @@ impl Claimer {
 
     /// True when the next claim walks from the beginning instead of from the mark.
     pub fn sweep_is_due(&self) -> bool {
-        self.swept_at.is_none_or(|at| at.elapsed() >= SWEEP_EVERY)
+        self.mark.sweep_is_due()
     }
 
     /// The next claim sweeps.
     pub fn sweep_next(&mut self) {
-        self.swept_at = None;
+        self.mark.sweep_next();
+    }
+
+    /// The same, unless there is so much to step over that it has to wait for its turn.
+    pub fn sweep_if_quick(&mut self) {
+        self.mark.sweep_if_quick();
     }
 
     pub async fn claim(&mut self, reach: Reach) -> Result<Vec<Claim>> {
         let sweep = self.sweep_is_due() || reach == Reach::Probe;
-        let from = if sweep {
-            [Position::BEGINNING; 3]
-        } else {
-            self.mark.from()
-        };
+        let from = self.mark.from(sweep);
         let token = LeaseToken(Uuid::new_v4());
         let mut connection = self.line.take().await?;
         let claimed_at = Instant::now();
@@ -91,14 +89,15 @@ impl Claimer {
         self.line.back(connection).await?;
 
         if sweep && !matches!(reach, Reach::Suspect { .. }) {
-            self.swept_at = Some(claimed_at);
+            self.mark.swept(claimed_at);
         }
-        let full = matches!(reach, Reach::Due(slots) if rows.len() >= slots);
-        for (level, rows) in by_priority(&rows) {
-            if sweep && full {
-                self.mark.rewind(level, rows);
-            } else {
-                self.mark.advance(level, rows);
+        if let Reach::Due(slots) = reach {
+            for (level, taken) in by_priority(&rows) {
+                if sweep && rows.len() >= slots {
+                    self.mark.rewind(level, taken);
+                } else {
+                    self.mark.advance(level, taken);
+                }
             }
         }
         Ok(rows
@@ -196,22 +195,22 @@ impl Claimer {
     ) -> sqlx::Result<Vec<Row>> {
         let slots = i64::try_from(slots).unwrap_or(i64::MAX);
         let lease_ms = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
-        let from_us: Vec<Option<i64>> = from
-            .iter()
-            .map(|p| (p.0 != i64::MIN).then_some(p.0))
-            .collect();
-        let from_id: Vec<i64> = from.iter().map(|p| p.1).collect();
+        let (from_us, from_id) = columns(from);
         take!(
             r#"-- outboxd claim
             with due as materialized (
                 select o.id, o.attempts, o.lease_token, o.leased_by, o.lease_epoch
                   from unnest(array[1, 2, 3]::smallint[], $5::bigint[], $6::bigint[]) as level (priority, from_us, from_id)
+                 cross join coalesce(timestamptz 'epoch' + from_us * interval '1 microsecond', '-infinity') as mark
                  cross join lateral (
                        select id, attempts, lease_token, leased_by, lease_epoch
                          from outboxd.notification_outbox c
                         where c.app = $1 and c.priority = level.priority
+                          -- From the mark on, or from half a second ago if that is earlier.
                           and (c.next_attempt_at, c.id) >= (
-                              coalesce(timestamptz 'epoch' + level.from_us * interval '1 microsecond', '-infinity'), level.from_id)
+                              least(mark, statement_timestamp() - interval '500 milliseconds'),
+                              case when mark < statement_timestamp() - interval '500 milliseconds' then from_id
+                                   else -9223372036854775808 end)
                           and c.next_attempt_at <= statement_timestamp()
                           and (c.lease_until is null or c.lease_until < statement_timestamp()
                                or c.lease_until > statement_timestamp() + interval '20 minutes')

@@ -1,7 +1,7 @@
 //! The outbox in PostgreSQL: every statement of the product lives under this module, next to its Rust type.
 //!
 //! In the order a row meets them: [`schema`] (the tables and the doors), [`claim`] (one statement takes
-//! due rows under a lease), [`look`](mod@look) and [`listen`] (when a lane may rest, and what wakes it), [`record`] (one
+//! due rows under a lease, or a look says that nothing is due), [`listen`] (what wakes a resting lane), [`record`] (one
 //! statement writes what became of them), [`state`] (the gate of each app), [`inspect`] (every read for people), [`backlog`] (the numbers for metrics) and [`act`] (what
 //! people may do, audited). [`line`](mod@line) is the connection a daemon's duty runs on, [`session`] the transactions
 //! in which people read and act.
@@ -12,7 +12,6 @@ pub mod claim;
 pub mod inspect;
 pub mod line;
 pub mod listen;
-pub mod look;
 pub mod record;
 pub mod schema;
 pub mod session;

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use outboxd::metrics::Metrics;
 use outboxd::outbox::claim::{Claimer, Reach};
-use outboxd::outbox::look::look;
 use outboxd::wake::{News, Rhythm, Sleeper, Wake};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -140,7 +139,8 @@ async fn strict(pool: PgPool, mut sleeper: Sleeper, told: mpsc::UnboundedSender<
     loop {
         let news = sleeper.news().await;
         loop {
-            let seen = look(claimer.line(), "strict").await.unwrap();
+            claimer.sweep_if_quick();
+            let seen = claimer.look().await.unwrap();
             if seen.due_in != Some(Duration::ZERO) {
                 break;
             }
