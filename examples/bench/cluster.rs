@@ -44,6 +44,7 @@ pub(crate) struct Cluster {
     /// Ends, and cleans up, when its standard input is closed.
     keeper: Child,
     server: u32,
+    home: PathBuf,
     port: u16,
     password: String,
     databases: Cell<u32>,
@@ -75,12 +76,13 @@ impl Cluster {
         let mut said = String::new();
         let words = keeper.stdout.take().context("no pipe from the keeper")?;
         BufReader::new(words).read_line(&mut said)?;
-        let Some((_, server)) = said.trim_end().split_once(' ') else {
+        let Some((home, server)) = said.trim_end().split_once(' ') else {
             bail!("PostgreSQL did not start; its words are above");
         };
         Ok(Cluster {
             keeper,
             server: server.parse()?,
+            home: home.into(),
             port,
             password,
             databases: Cell::new(0),
@@ -126,6 +128,11 @@ impl Cluster {
             .sum();
         let server = proc::cpu(self.server);
         server.own + server.of_ended_children + living
+    }
+
+    /// What the server writes down.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.home.join("log")
     }
 }
 

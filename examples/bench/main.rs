@@ -12,12 +12,15 @@
 //! `setup` and `work` make outboxd one worker among others in a benchmark that feeds them all alike.
 
 mod books;
+mod claims;
 mod cluster;
 mod daemon;
 mod daemons;
 mod drain;
+mod history;
 mod idle;
 mod latency;
+mod longtx;
 mod memory;
 mod peer;
 mod proc;
@@ -52,6 +55,10 @@ enum Command {
     Slow(drain::SlowArgs),
     /// Single inserts into an idle service: from the acknowledged commit to the arrival at the sink.
     Latency(latency::Args),
+    /// A drain while somebody keeps an old snapshot open, beside one without.
+    Longtx(longtx::Args),
+    /// A drain beside millions of settled rows, beside one without.
+    History(history::Args),
     /// What the outbox costs the CRM's inserts.
     Writers(writers::Args),
     /// Several daemons on one database.
@@ -126,6 +133,8 @@ async fn measure(command: Command) -> Result<ExitCode> {
         Command::Drain(args) => drain::run(args).await?,
         Command::Slow(args) => drain::run_slow(args).await?,
         Command::Latency(args) => latency::run(args).await?,
+        Command::Longtx(args) => longtx::run(args).await?,
+        Command::History(args) => history::run(args).await?,
         Command::Writers(args) => writers::run(args).await?,
         Command::Daemons(args) => daemons::run(args).await?,
         Command::Idle(args) => idle::run(args).await?,

@@ -26,6 +26,10 @@ const COLUMNS: &[(&str, &str, usize)] = &[
     ("first_call_ms", "first call ms", 0),
     ("insert_p50_ms", "insert p50 ms", 2),
     ("insert_p99_ms", "insert p99 ms", 2),
+    ("claim_p50_ms", "claim p50 ms", 2),
+    ("claim_p99_ms", "claim p99 ms", 2),
+    ("claim_max_ms", "claim max ms", 1),
+    ("claims", "claims", 0),
     ("daemon_us", "daemon µs", 1),
     ("pg_us", "PostgreSQL µs", 1),
     ("sink_us", "sink µs", 1),
@@ -93,7 +97,7 @@ impl Run {
 }
 
 /// Nearest rank. Sorts the values.
-fn percentile(values: &mut [f64], share: f64) -> Option<f64> {
+pub(crate) fn percentile(values: &mut [f64], share: f64) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let rank = (values.len() as f64 * share).ceil() as usize;
     values.get(rank.saturating_sub(1)).copied()
