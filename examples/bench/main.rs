@@ -18,6 +18,7 @@ mod daemon;
 mod daemons;
 mod drain;
 mod history;
+mod http;
 mod idle;
 mod latency;
 mod longtx;
@@ -69,6 +70,10 @@ enum Command {
     Start(start::Args),
     /// Memory under a large backlog and a slow sink.
     Memory(memory::Args),
+    /// The HTTP client alone: reqwest against hyper, plain and with TLS.
+    Http(http::Args),
+    #[command(hide = true)]
+    HttpClient(http::ClientArgs),
     /// Makes the schema in the database that `BENCH_DSN` names.
     Setup,
     /// Runs the daemon on `BENCH_DSN` and `BENCH_URL` with `BENCH_CONC` slots until SIGTERM.
@@ -111,6 +116,7 @@ fn run(command: Command) -> Result<ExitCode> {
         // As the product runs.
         Command::Setup => runtime::Runtime::new()?.block_on(peer::setup())?,
         Command::Work => runtime::Runtime::new()?.block_on(peer::work())?,
+        Command::HttpClient(args) => runtime::Runtime::new()?.block_on(http::client(args))?,
         command => {
             // One thread, and the main one: it takes little from those measured, and the daemons it starts are told by
             // the kernel when it is gone.
@@ -140,7 +146,8 @@ async fn measure(command: Command) -> Result<ExitCode> {
         Command::Idle(args) => idle::run(args).await?,
         Command::Start(args) => start::run(args).await?,
         Command::Memory(args) => memory::run(args).await?,
-        Command::Setup | Command::Work => {
+        Command::Http(args) => http::run(args).await?,
+        Command::HttpClient(_) | Command::Setup | Command::Work => {
             unreachable!("these measure nothing and were handled before")
         }
     };

@@ -14,15 +14,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::HandshakeKind;
 
 use crate::proc;
 
@@ -53,6 +56,10 @@ struct Shared {
     calls: Mutex<Calls>,
     reached: Notify,
     answers_after_us: AtomicU64,
+    /// A connection is closed after that many calls; 0: never.
+    calls_per_connection: AtomicU64,
+    full_handshakes: AtomicU64,
+    resumed_handshakes: AtomicU64,
 }
 
 #[derive(Default)]
@@ -63,10 +70,11 @@ struct Calls {
 }
 
 impl Sink {
-    pub(crate) async fn start() -> Result<Sink> {
+    pub(crate) async fn start(tls: Option<TlsAcceptor>) -> Result<Sink> {
         let shared = Arc::new(Shared::default());
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = oneshot::channel();
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let handle = std::thread::Builder::new().name("sink".to_owned()).spawn({
             let shared = shared.clone();
             move || {
@@ -81,7 +89,7 @@ impl Sink {
                     let thread = rustix::thread::gettid().as_raw_nonzero().get();
                     let _ = tell.send((thread, listener.local_addr()));
                     tokio::select! {
-                        () = serve(listener, shared) => {}
+                        () = serve(listener, tls, shared) => {}
                         _ = stopped => {}
                     }
                 });
@@ -89,7 +97,7 @@ impl Sink {
         })?;
         let (thread, address) = told.await.context("the sink did not start")?;
         Ok(Sink {
-            url: format!("http://{}", address?),
+            url: format!("{scheme}://{}", address?),
             shared,
             thread,
             stop: Some(stop),
@@ -102,6 +110,20 @@ impl Sink {
         *self.calls() = Calls::default();
         let us = u64::try_from(answers_after.as_micros()).unwrap_or(u64::MAX);
         self.shared.answers_after_us.store(us, Ordering::Relaxed);
+    }
+
+    pub(crate) fn close_after(&self, calls: u64) {
+        self.shared
+            .calls_per_connection
+            .store(calls, Ordering::Relaxed);
+    }
+
+    /// Full and resumed TLS handshakes since the last question.
+    pub(crate) fn take_handshakes(&self) -> (u64, u64) {
+        (
+            self.shared.full_handshakes.swap(0, Ordering::Relaxed),
+            self.shared.resumed_handshakes.swap(0, Ordering::Relaxed),
+        )
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -166,19 +188,33 @@ fn listen() -> std::io::Result<TcpListener> {
     socket.listen(4096)
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             continue;
         };
         let _ = stream.set_nodelay(true);
-        tokio::spawn(converse(stream, shared.clone()));
+        let (shared, tls) = (shared.clone(), tls.clone());
+        tokio::spawn(async move {
+            let Some(tls) = tls else {
+                return converse(stream, shared).await;
+            };
+            if let Ok(stream) = tls.accept(stream).await {
+                let handshakes = match stream.get_ref().1.handshake_kind() {
+                    Some(HandshakeKind::Resumed) => &shared.resumed_handshakes,
+                    _ => &shared.full_handshakes,
+                };
+                handshakes.fetch_add(1, Ordering::Relaxed);
+                converse(stream, shared).await;
+            }
+        });
     }
 }
 
 /// One connection, to its end.
-async fn converse(stream: TcpStream, shared: Arc<Shared>) {
-    let answer = service_fn(|request| answer(request, &shared));
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
+    let calls = AtomicU64::new(0);
+    let answer = service_fn(|request| answer(request, &shared, &calls));
     let _ = http1::Builder::new()
         .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), answer)
@@ -188,6 +224,7 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>) {
 async fn answer(
     request: Request<Incoming>,
     shared: &Shared,
+    calls: &AtomicU64,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let at_us = now_us();
     match request.uri().path() {
@@ -216,7 +253,13 @@ async fn answer(
     if wait > 0 {
         sleep(Duration::from_micros(wait)).await;
     }
-    Ok(json(sent(event.key)))
+    let mut answer = json(sent(event.key));
+    let limit = shared.calls_per_connection.load(Ordering::Relaxed);
+    if limit > 0 && calls.fetch_add(1, Ordering::Relaxed) + 1 >= limit {
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(CONNECTION, close);
+    }
+    Ok(answer)
 }
 
 /// What is read of an event.

@@ -46,7 +46,7 @@ impl Stage {
         eprintln!("PostgreSQL {version}, {cores} cores");
         Ok(Stage {
             cluster,
-            sink: Sink::start().await?,
+            sink: Sink::start(None).await?,
             programs,
         })
     }
