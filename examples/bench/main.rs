@@ -7,7 +7,7 @@
 //!
 //! Each workload makes a [`cluster`] of its own, starts the real [`daemon`] as a child (this program's `work`, in
 //! [`peer`]) between a database and a [`sink`], checks the [`books`] when it is over, and hands its figures to the
-//! [`report`]. [`stage`] puts these parts together; every other file is one workload.
+//! [`report`]. [`stage`] puts these parts together; every other file is one workload, [`plot`] draws what was kept.
 //!
 //! `setup` and `work` make outboxd one worker among others in a benchmark that feeds them all alike.
 
@@ -24,11 +24,13 @@ mod latency;
 mod longtx;
 mod memory;
 mod peer;
+mod plot;
 mod proc;
 mod report;
 mod sink;
 mod stage;
 mod start;
+mod svg;
 mod writers;
 
 use std::path::PathBuf;
@@ -74,6 +76,8 @@ enum Command {
     Http(http::Args),
     #[command(hide = true)]
     HttpClient(http::ClientArgs),
+    /// Draws SVGs of what `--json` kept.
+    Plot(plot::Args),
     /// Makes the schema in the database that `BENCH_DSN` names.
     Setup,
     /// Runs the daemon on `BENCH_DSN` and `BENCH_URL` with `BENCH_CONC` slots until SIGTERM.
@@ -117,6 +121,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Setup => runtime::Runtime::new()?.block_on(peer::setup())?,
         Command::Work => runtime::Runtime::new()?.block_on(peer::work())?,
         Command::HttpClient(args) => runtime::Runtime::new()?.block_on(http::client(args))?,
+        Command::Plot(args) => plot::plot(&args)?,
         command => {
             // One thread, and the main one: it takes little from those measured, and the daemons it starts are told by
             // the kernel when it is gone.
@@ -147,7 +152,7 @@ async fn measure(command: Command) -> Result<ExitCode> {
         Command::Start(args) => start::run(args).await?,
         Command::Memory(args) => memory::run(args).await?,
         Command::Http(args) => http::run(args).await?,
-        Command::HttpClient(_) | Command::Setup | Command::Work => {
+        Command::HttpClient(_) | Command::Plot(_) | Command::Setup | Command::Work => {
             unreachable!("these measure nothing and were handled before")
         }
     };

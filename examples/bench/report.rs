@@ -238,7 +238,7 @@ fn values(runs: &[&Run], variant: &str, name: &str) -> Vec<f64> {
     values
 }
 
-fn median(ascending: &[f64]) -> Option<f64> {
+pub(crate) fn median(ascending: &[f64]) -> Option<f64> {
     let (low, high) = (ascending.len().checked_sub(1)? / 2, ascending.len() / 2);
     Some((ascending[low] + ascending[high]) / 2.0)
 }
