@@ -31,8 +31,9 @@ log_line_prefix = '%n %p '
 log_parameter_max_length = 0
 ";
 
-/// PostgreSQL's programs lie in one of these, as packages lay them; `*` is a version.
-const PLACES: [&str; 5] = [
+/// PostgreSQL's programs lie in one of these, as packages and `.ci/postgres` lay them; `*` is a version.
+const PLACES: [&str; 6] = [
+    concat!(env!("CARGO_MANIFEST_DIR"), "/.local/postgres/bin"),
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
     "/usr/local/pgsql/bin",
@@ -157,7 +158,7 @@ fn newest_bindir() -> Result<PathBuf> {
     let newest = found.into_iter().max_by_key(|(major, _)| *major);
     let (major, bindir) = newest.context(
         "no PostgreSQL server here: install one (Debian, Ubuntu: apt-get install postgresql; \
-         macOS: brew install postgresql@17), or run this under .ci/postgres once, which does",
+         macOS: brew install postgresql@17), or run `.ci/postgres true` once, which does",
     )?;
     ensure!(
         major >= 14,

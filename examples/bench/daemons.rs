@@ -75,6 +75,7 @@ async fn drain(
     run.put("daemon_us", cpu / balance.settled as f64 * 1e6);
     run.put("peak_rss_mb", peak_rss);
     after.since(&before, balance.settled, run);
+    run.put("others_percent", after.others_percent(&before, cpu));
     run.put("duplicates", balance.duplicates as f64);
     run.put("lost", balance.lost as f64);
     run.faults.extend(balance.faults);

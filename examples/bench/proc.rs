@@ -33,11 +33,30 @@ fn read_cpu(path: &str) -> Cpu {
     let [user, system, ended_user, ended_system] = ticks[..] else {
         return Cpu::default();
     };
-    let seconds = |ticks: u64| ticks as f64 / rustix::param::clock_ticks_per_second() as f64;
     Cpu {
         own: seconds(user + system),
         of_ended_children: seconds(ended_user + ended_system),
     }
+}
+
+/// Seconds that all cores of the machine have worked since it was started, for whomever, its host included.
+pub(crate) fn machine() -> f64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    // user, nice, system, idle, iowait, irq, softirq, steal
+    let fields: Vec<u64> = stat
+        .split_whitespace()
+        .skip(1)
+        .take(8)
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    let [user, nice, system, _idle, _iowait, irq, softirq, steal] = fields[..] else {
+        return 0.0;
+    };
+    seconds(user + nice + system + irq + softirq + steal)
+}
+
+fn seconds(ticks: u64) -> f64 {
+    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
 }
 
 pub(crate) fn children(pid: u32) -> Vec<u32> {

@@ -36,6 +36,7 @@ const COLUMNS: &[(&str, &str, usize)] = &[
     ("client_us", "client µs", 1),
     ("daemon_percent", "daemon % of a core", 2),
     ("pg_percent", "PostgreSQL % of a core", 2),
+    ("others_percent", "others % of a core", 0),
     ("wal_bytes", "WAL bytes", 0),
     ("first_rss_mb", "first RSS MB", 1),
     ("last_rss_mb", "last RSS MB", 1),

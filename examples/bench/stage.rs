@@ -1,7 +1,7 @@
 //! The stage: a cluster and a sink for the whole benchmark, and for every run a [`Scene`], a new database in which
 //! rows wait and a daemon is let loose.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use sqlx::{Connection, PgConnection};
@@ -10,6 +10,7 @@ use crate::Options;
 use crate::books::Books;
 use crate::cluster::Cluster;
 use crate::daemon::{Daemon, Program};
+use crate::proc;
 use crate::report::Run;
 use crate::sink::Sink;
 
@@ -85,7 +86,11 @@ pub(crate) struct Drain {
 pub(crate) struct Meter {
     pg: f64,
     sink: f64,
+    /// This process with its sink.
+    bench: f64,
+    machine: f64,
     wal: i64,
+    at: Instant,
 }
 
 impl Scene<'_> {
@@ -120,7 +125,10 @@ impl Scene<'_> {
         Ok(Meter {
             pg: self.stage.cluster.cpu(),
             sink: self.stage.sink.cpu(),
+            bench: proc::cpu(std::process::id()).own,
+            machine: proc::machine(),
             wal,
+            at: Instant::now(),
         })
     }
 
@@ -149,6 +157,10 @@ impl Scene<'_> {
         );
         run.put("peak_rss_mb", spent.peak_rss);
         after.since(&before, balance.settled, run);
+        run.put(
+            "others_percent",
+            after.others_percent(&before, spent.cpu - cpu),
+        );
         run.put("duplicates", balance.duplicates as f64);
         run.put("lost", balance.lost as f64);
         run.faults.extend(balance.faults);
@@ -168,6 +180,13 @@ impl Meter {
         run.put("pg_us", (self.pg - before.pg) / jobs * 1e6);
         run.put("sink_us", (self.sink - before.sink) / jobs * 1e6);
         run.put("wal_bytes", (self.wal - before.wal) as f64 / jobs);
+    }
+
+    /// What the rest of the machine did meanwhile, in percent of one core: noise.
+    pub(crate) fn others_percent(&self, before: &Meter, daemons: f64) -> f64 {
+        let ours = (self.pg - before.pg) + (self.bench - before.bench) + daemons;
+        let others = (self.machine - before.machine) - ours;
+        others / (self.at - before.at).as_secs_f64() * 100.0
     }
 
     /// Share of one core over a time, in percent.
