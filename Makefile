@@ -1,10 +1,10 @@
 # One command each, on a fresh machine too: `make` lists them.
 #
-# What is missing is installed or named by .ci/toolchain and .ci/postgres. The database of `demo` and
-# `test` is private to the command and gone afterwards; a DATABASE_URL of yours is never used.
+# What is missing is installed or named by .ci/toolchain and .ci/postgres. The database of `demo`,
+# `bench` and `test` is private to the command and gone afterwards; a DATABASE_URL of yours is never used.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt sqlx clean toolchain
+.PHONY: help demo bench test check fmt sqlx clean toolchain
 
 # rustup's folder, where a fresh shell has not picked it up yet.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -17,6 +17,13 @@ help: ## this list
 demo: toolchain ## a CRM, a simulated WeChat, outboxd and its page; Ctrl-C ends it; ONCE=1: the scripted run with faults, then exit
 	@cargo build --locked --bin outboxd --example demo
 	@.ci/postgres cargo run --quiet --locked --example demo -- $(if $(ONCE),--once) $(if $(SEED),--seed $(SEED))
+
+bench: toolchain ## drain, slow and latency on a durable PostgreSQL of their own, two minutes after building
+	@.ci/postgres true
+	@cargo build --release --locked --example bench
+	@for workload in 'drain -n 100000' slow 'latency --seconds 10'; do \
+	    cargo run --quiet --release --locked --example bench -- $$workload || exit; done
+	@echo 'More workloads, and what the figures mean: examples/bench/README.md'
 
 test: export OUTBOXD_TEST_CLUSTER := fast
 test: toolchain ## every test, on a private PostgreSQL

@@ -41,6 +41,13 @@ const LAST_WRITES: Duration = Duration::from_secs(3);
 const LAST_WORD: Duration = Duration::from_secs(1);
 const PARTITIONS_EVERY: Duration = Duration::from_secs(3600);
 
+/// One thread. Measured, a second one has them mostly wait for each other; more than a core can do is work for more daemons.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+}
+
 /// Runs until `stop` turns true, or until nothing is due.
 pub async fn run(
     config: Config,

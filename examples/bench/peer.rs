@@ -11,6 +11,8 @@ use outboxd::outbox::schema;
 use outboxd::relay::Until;
 use sqlx::{Connection, PgConnection};
 
+use crate::report::say;
+
 pub(crate) async fn setup() -> Result<()> {
     let mut connection = PgConnection::connect(&variable("BENCH_DSN")?).await?;
     schema::migrate(&mut connection).await?;
@@ -26,7 +28,7 @@ pub(crate) async fn work() -> Result<()> {
         &variable("BENCH_CONC")?,
     )?;
     daemon::log_to_stderr(&config.log);
-    println!("READY");
+    say(format_args!("READY"));
     daemon::run_until_signalled(config, Until::Stopped, false).await
 }
 

@@ -187,10 +187,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let lang = Lang::pick(cli.lang, |name| std::env::var(name).ok());
     let out = Out::new(cli.json, cli.colour);
     let (typed, needs) = (Typed::of(&cli), cli.verb.needs());
-    // One thread: measured, a second one only has them wait for each other. More than one core can do is more daemons' work.
-    let ended = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
+    let ended = crate::daemon::runtime()
         .map_err(anyhow::Error::from)
         .and_then(|runtime| runtime.block_on(answer(cli, lang, out)));
     match ended {
