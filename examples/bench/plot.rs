@@ -108,7 +108,9 @@ fn series(runs: &[Value], workload: &str, figure: &str) -> Vec<Line> {
     of_workload
         .filter_map(|run| {
             let points = serde_json::from_value(run[figure].clone()).ok()?;
-            let name = name(run);
+            // The points are of the whole run, whichever of its variants carries them.
+            let name = run["group"].as_str().filter(|group| !group.is_empty());
+            let name = name.or(run["variant"].as_str()).unwrap_or("").to_owned();
             Some(Line { name, points })
         })
         .collect()

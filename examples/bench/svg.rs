@@ -154,6 +154,7 @@ fn ceiling(values: impl Iterator<Item = f64>) -> f64 {
 
 fn number(value: f64) -> String {
     match value.abs() {
+        0.0 => "0".to_owned(),
         v if v >= 10_000.0 => format!("{:.1}k", value / 1000.0),
         v if v >= 100.0 => format!("{value:.0}"),
         v if v >= 10.0 => format!("{value:.1}"),
