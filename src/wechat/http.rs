@@ -9,8 +9,9 @@ use std::error::Error as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+pub(crate) use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, Response};
 use tokio::time::timeout_at;
 
 /// What is read of an answer; a real one has a few hundred bytes.
@@ -69,19 +70,22 @@ impl Wire {
         Ok(Wire { client, base })
     }
 
-    /// Sends `body` and reads the answer, all before `deadline`.
-    pub(crate) async fn post(
-        &self,
-        path: &str,
-        query: &[(&str, &str)],
-        body: Vec<u8>,
-        deadline: Instant,
-    ) -> Result<Answer, Trouble> {
+    pub(crate) fn url(&self, path: &str, query: &[(&str, &str)]) -> Url {
         let mut url = self.base.clone();
         url.set_path(&format!("{}{path}", self.base.path()));
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
+        url
+    }
+
+    /// Sends `body` and reads the answer, all before `deadline`.
+    pub(crate) async fn post(
+        &self,
+        url: Url,
+        body: Vec<u8>,
+        deadline: Instant,
+    ) -> Result<Answer, Trouble> {
         // A whole body, not a stream: WeChat refuses chunked requests (HTTP 412).
         let request = self
             .client

@@ -17,7 +17,7 @@ mod token_reply;
 mod trace;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
@@ -28,7 +28,7 @@ pub use trace::{Rehearsal, Step};
 use credential::TokenCache;
 use event::Verb;
 use function::{Inquired, inquired, notified, sealed};
-use http::{Trouble, Wire};
+use http::{Trouble, Url, Wire};
 use reply::{CONFIG, Heard, Unfit};
 use scrub::{private, scrub};
 use trace::Trace;
@@ -60,6 +60,8 @@ pub struct WechatTarget {
     settings: WechatSettings,
     wire: Wire,
     tokens: TokenCache,
+    /// The function's address, which is the same as long as the token is.
+    address: Mutex<Option<(Secret, Url)>>,
 }
 
 impl fmt::Debug for WechatTarget {
@@ -127,7 +129,25 @@ impl WechatTarget {
             settings,
             wire,
             tokens,
+            address: Mutex::default(),
         })
+    }
+
+    fn url(&self, token: &Secret) -> Url {
+        let mut address = self.address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, url)) = &*address
+            && of.expose() == token.expose()
+        {
+            return url.clone();
+        }
+        let query = [
+            ("access_token", token.expose()),
+            ("env", self.settings.cloud_env.as_str()),
+            ("name", self.settings.function.as_str()),
+        ];
+        let url = self.wire.url("tcb/invokecloudfunction", &query);
+        *address = Some((token.clone(), url.clone()));
+        url
     }
 
     /// Delivers like [`Target::deliver`] and tells each step; for `send-test`.
@@ -256,18 +276,10 @@ impl<'a> Attempt<'a> {
                 local::PAYLOAD_UNUSABLE,
             );
         };
-        let query = [
-            ("access_token", token.expose()),
-            ("env", settings.cloud_env.as_str()),
-            ("name", settings.function.as_str()),
-        ];
+        let url = self.target.url(token);
         let started = Instant::now();
         let deadline = started + settings.call_timeout;
-        let answered = self
-            .target
-            .wire
-            .post("tcb/invokecloudfunction", &query, event, deadline)
-            .await;
+        let answered = self.target.wire.post(url, event, deadline).await;
         self.trace.http(verb, started, &answered);
         let heard = match answered {
             Ok(answer) => reply::read(&answer, Utc::now()),
