@@ -54,7 +54,7 @@ impl Default for Rhythm {
     fn default() -> Self {
         Rhythm {
             backstop: Duration::from_secs(1),
-            apart: Duration::from_millis(5),
+            apart: Duration::from_millis(1),
             echo_every: Duration::from_secs(30),
             echo_within: Duration::from_secs(5),
             reconnect: Duration::from_secs(1),

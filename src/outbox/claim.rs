@@ -349,7 +349,7 @@ impl Row {
             key: Key(self.key),
             lease_token,
             attempt: AttemptNo(self.attempts),
-            spent: self.attempts - self.spared,
+            spent: self.attempts.saturating_sub(self.spared),
             lapses: self.lapses,
             may_have_arrived: self.may_have_arrived,
             epoch: self.lease_epoch,
