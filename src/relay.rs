@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::{Instrument, info, info_span, warn};
 
-use self::pace::{GATHER_QUIET, Pace};
+use self::pace::Pace;
 use crate::delivery::Target;
 use crate::notification::Claim;
 use crate::outbox::backlog::backlog;
@@ -86,9 +86,7 @@ impl<T: Target> Relay<T> {
             if !may_rest {
                 self.sleeper.get_up();
             }
-            let gathers = pace.gathers(free);
-            if free > 0 && !gathers && (pace.hungry || Instant::now() >= pace.next_claim) {
-                pace.gathering = None;
+            if free > 0 && (pace.hungry || Instant::now() >= pace.next_claim) {
                 let may_look = until == Until::Stopped && pace.look_first && !pace.hungry;
                 if may_look && self.may_pass(&mut pace).await {
                     continue;
@@ -123,11 +121,10 @@ impl<T: Target> Relay<T> {
                 }
                 continue;
             }
-            let may_claim = free > 0 && !gathers;
+            let may_claim = free > 0;
             tokio::select! {
                 _ = stop.changed() => {}
                 Some(done) = calls.join_next() => self.learn(&mut pace, done).await,
-                () = tokio::time::sleep(GATHER_QUIET), if gathers => pace.gathered(),
                 () = tokio::time::sleep_until(pace.next_claim.into()), if may_claim => {}
                 news = self.sleeper.news(), if may_rest => {
                     // Whoever may wait looks once more, after it has the lock; whoever was woken has something to claim.

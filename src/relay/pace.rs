@@ -7,19 +7,11 @@ use tokio::sync::OwnedSemaphorePermit;
 /// The poll after one that found something, but less than there was room for.
 const POLL_AFTER_HIT: Duration = Duration::from_millis(50);
 
-/// A hungry lane claims again when half of its slots are free, for a claim of many rows costs little more than one of
-/// few; or when no call has ended for this long, so that slots free up slowly; or when the first has been free for
-/// `GATHER_AT_MOST`.
-pub(super) const GATHER_QUIET: Duration = Duration::from_millis(1);
-const GATHER_AT_MOST: Duration = Duration::from_millis(10);
-
 /// The loop's memory between two turns.
 pub(super) struct Pace {
     /// The last claim was full: there is more.
     pub(super) hungry: bool,
     pub(super) next_claim: Instant,
-    /// Since when a hungry lane has free slots and gathers more.
-    pub(super) gathering: Option<Instant>,
     /// The last poll found nothing: before the next one a cheaper question is asked.
     pub(super) look_first: bool,
     pub(super) idle: Duration,
@@ -42,20 +34,6 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// True while a claim is better made a moment later.
-    pub(super) fn gathers(&mut self, free: usize) -> bool {
-        if !self.hungry || free == 0 || free * 2 >= self.width {
-            self.gathering = None;
-            return false;
-        }
-        self.gathering.get_or_insert_with(Instant::now).elapsed() < GATHER_AT_MOST
-    }
-
-    /// No call has ended for a while: what is free is to be claimed for.
-    pub(super) fn gathered(&mut self) {
-        self.gathering = Instant::now().checked_sub(GATHER_AT_MOST);
-    }
-
     /// The next turn is at once.
     pub(super) fn now(&mut self) {
         self.next_claim = Instant::now();
@@ -87,7 +65,6 @@ impl Pace {
         Pace {
             hungry: true,
             next_claim: Instant::now(),
-            gathering: None,
             look_first: false,
             idle: POLL_AFTER_HIT,
             width: slots,
