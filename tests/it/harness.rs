@@ -73,6 +73,22 @@ pub(crate) async fn appears(pool: &PgPool, count: &'static str) {
     }
 }
 
+/// Roles belong to the whole server, and another test may be making them at the same moment.
+pub(crate) async fn create_roles(pool: &PgPool) {
+    let mut conn = pool.acquire().await.unwrap();
+    for _ in 0..5 {
+        if outboxd::outbox::schema::create_roles(&mut conn)
+            .await
+            .is_ok()
+        {
+            return;
+        }
+    }
+    outboxd::outbox::schema::create_roles(&mut conn)
+        .await
+        .unwrap();
+}
+
 pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()

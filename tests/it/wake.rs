@@ -9,11 +9,14 @@ mod storm;
 
 use std::time::Duration;
 
+use outboxd::config::Pooler;
+use outboxd::outbox::line::Database;
 use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
 
 use self::lanes::{Lanes, Settings, asleep, insert};
 use crate::fleet::Fleet;
-use crate::harness::{appears, number, run};
+use crate::harness::{appears, create_roles, number, run};
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn an_insert_wakes_a_sleeping_lane_and_a_rollback_does_not(pool: PgPool) {
@@ -108,6 +111,24 @@ async fn a_scheduled_row_is_claimed_on_time_by_a_sleeper(pool: PgPool) {
             claim.waited
         );
     }
+    lanes.stop().await;
+}
+
+/// With the rights of its role and no others.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_daemon_sleeps_with_the_rights_of_its_role(pool: PgPool) {
+    create_roles(&pool).await;
+    run(
+        &pool,
+        "revoke all on all functions in schema outboxd from public",
+    )
+    .await;
+    let login = PgConnectOptions::clone(&pool.connect_options());
+    let daemon = Database::new(login.options([("role", "outboxd_daemon")]), Pooler::None);
+    let mut lanes = Lanes::listening_at(&pool, &Settings::only_words(), daemon);
+    asleep(&pool, 1).await;
+    insert(&pool, "default", "c1").await;
+    assert_eq!(lanes.claimed().await, "c1");
     lanes.stop().await;
 }
 

@@ -4,9 +4,9 @@
 use sqlx::{ConnectOptions, PgPool};
 
 use super::verbs::ask;
-use super::{SETTLED, UNSETTLED, connection};
+use super::{SETTLED, UNSETTLED};
 use crate::fleet::Fleet;
-use crate::harness::run;
+use crate::harness::{create_roles, run};
 
 /// The same login in a role's shoes.
 fn with_role(fleet: &mut Fleet, role: &str) {
@@ -16,22 +16,6 @@ fn with_role(fleet: &mut Fleet, role: &str) {
         "DATABASE_URL",
         &format!("{url}{sign}options=-c%20role%3D{role}"),
     );
-}
-
-/// Roles belong to the whole server, and another test may be making them at the same moment.
-async fn create_roles(pool: &PgPool) {
-    let mut conn = connection(pool).await;
-    for _ in 0..5 {
-        if outboxd::outbox::schema::create_roles(&mut conn)
-            .await
-            .is_ok()
-        {
-            return;
-        }
-    }
-    outboxd::outbox::schema::create_roles(&mut conn)
-        .await
-        .unwrap();
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]

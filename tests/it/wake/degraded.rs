@@ -6,8 +6,9 @@ use std::time::Duration;
 use outboxd::config::Pooler;
 use outboxd::outbox::line::Database;
 use sqlx::PgPool;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -66,15 +67,33 @@ async fn a_listener_that_is_cut_off_without_a_word_is_noticed(pool: PgPool) {
     let mut lanes = Lanes::listening_at(&pool, &Settings::attentive(), wire.database.clone());
     asleep(&pool, 1).await;
     lanes.listener_is(1).await;
-    wire.swallows.send(true).unwrap();
+    wire.passes.send(Passes::Nothing).unwrap();
     lanes.listener_is(0).await;
     insert(&pool, "default", "polled").await;
     assert_eq!(lanes.claimed().await, "polled");
     // The dead session still has the lock, and the server knows nothing; it ends what is silent for too long.
     appears(&pool, NOBODY_SLEEPS).await;
-    wire.swallows.send(false).unwrap();
+    wire.passes.send(Passes::All).unwrap();
     asleep(&pool, 1).await;
     lanes.listener_is(1).await;
+    insert(&pool, "default", "called").await;
+    assert_eq!(lanes.claimed().await, "called");
+    lanes.stop().await;
+}
+
+/// Statements are answered and words do not come: some pooler that we were not told of, or a full queue.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_listener_whose_words_do_not_come_back_is_noticed(pool: PgPool) {
+    let wire = Wire::start(&pool).await;
+    let mut lanes = Lanes::listening_at(&pool, &Settings::attentive(), wire.database.clone());
+    asleep(&pool, 1).await;
+    wire.passes.send(Passes::NoWords).unwrap();
+    lanes.listener_is(0).await;
+    appears(&pool, NOBODY_SLEEPS).await;
+    insert(&pool, "default", "polled").await;
+    assert_eq!(lanes.claimed().await, "polled");
+    wire.passes.send(Passes::All).unwrap();
+    asleep(&pool, 1).await;
     insert(&pool, "default", "called").await;
     assert_eq!(lanes.claimed().await, "called");
     lanes.stop().await;
@@ -113,20 +132,30 @@ async fn what_passes_by_the_trigger_is_found_by_the_backstop(pool: PgPool) {
     lanes.stop().await;
 }
 
-/// A way to the database that can swallow everything, on connections old and new, without closing any.
+/// What a [`Wire`] lets through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passes {
+    All,
+    /// Everything but notifications.
+    NoWords,
+    /// Not even the end of a connection.
+    Nothing,
+}
+
+/// A way to the database that can be clogged, for connections old and new.
 struct Wire {
     database: Database,
-    swallows: Arc<watch::Sender<bool>>,
+    passes: Arc<watch::Sender<Passes>>,
 }
 
 impl Wire {
     async fn start(pool: &PgPool) -> Wire {
-        let options = PgConnectOptions::clone(&pool.connect_options());
+        let options = PgConnectOptions::clone(&pool.connect_options()).ssl_mode(PgSslMode::Disable);
         let server = (options.get_host().to_owned(), options.get_port());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let swallows = Arc::new(watch::Sender::new(false));
-        let valve = swallows.clone();
+        let passes = Arc::new(watch::Sender::new(Passes::All));
+        let valve = passes.clone();
         tokio::spawn(async move {
             loop {
                 let (near, _) = listener.accept().await.unwrap();
@@ -135,33 +164,56 @@ impl Wire {
                     .unwrap();
                 let (near_read, near_write) = near.into_split();
                 let (far_read, far_write) = far.into_split();
-                tokio::spawn(pass(near_read, far_write, valve.subscribe()));
-                tokio::spawn(pass(far_read, near_write, valve.subscribe()));
+                tokio::spawn(there(near_read, far_write, valve.subscribe()));
+                tokio::spawn(back(far_read, near_write, valve.subscribe()));
             }
         });
         let options = options.host("127.0.0.1").port(port);
         Wire {
             database: Database::new(options, Pooler::None),
-            swallows,
+            passes,
         }
     }
 }
 
-/// Passes on until it swallows; a connection once swallowed stays open and dead.
-async fn pass(
-    mut from: impl AsyncReadExt + Unpin,
-    mut to: impl AsyncWriteExt + Unpin,
-    mut swallows: watch::Receiver<bool>,
-) {
+/// To the server, byte by byte.
+async fn there(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, passes: watch::Receiver<Passes>) {
     let mut buffer = vec![0; 8192];
     loop {
-        tokio::select! {
-            () = async { drop(swallows.wait_for(|swallows| *swallows).await) } => break,
-            read = from.read(&mut buffer) => match read {
-                Ok(0) | Err(_) => return,
-                Ok(read) => if to.write_all(&buffer[..read]).await.is_err() { return },
-            },
+        let Ok(read @ 1..) = from.read(&mut buffer).await else {
+            return;
+        };
+        if *passes.borrow() == Passes::Nothing {
+            break;
+        }
+        if to.write_all(&buffer[..read]).await.is_err() {
+            return;
         }
     }
-    while from.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
+    std::future::pending().await
+}
+
+/// From the server, message by message: one byte says what it is, four its length.
+async fn back(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, passes: watch::Receiver<Passes>) {
+    loop {
+        let mut message = vec![0; 5];
+        let read = async {
+            from.read_exact(&mut message).await?;
+            let length = u32::from_be_bytes([message[1], message[2], message[3], message[4]]);
+            message.resize(1 + length as usize, 0);
+            from.read_exact(&mut message[5..]).await
+        };
+        let ended = read.await.is_err();
+        let now = *passes.borrow();
+        if now == Passes::Nothing {
+            break;
+        }
+        if ended {
+            return;
+        }
+        if (message[0] != b'A' || now == Passes::All) && to.write_all(&message).await.is_err() {
+            return;
+        }
+    }
+    std::future::pending().await
 }

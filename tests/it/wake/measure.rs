@@ -69,7 +69,7 @@ async fn from_commit_to_claim(pool: PgPool) {
     }
 }
 
-/// Inserts on a connection of its own, evenly, and notes when each commit was answered.
+/// Inserts on a connection of its own, at random moments, and notes when each commit was answered.
 async fn write(
     pool: PgPool,
     writer: usize,
@@ -77,10 +77,10 @@ async fn write(
     count: usize,
 ) -> Vec<(usize, Instant)> {
     let mut connection = pool.acquire().await.unwrap();
-    let mut tick = tokio::time::interval(every);
     let mut committed = Vec::with_capacity(count);
     for n in 0..count {
-        tick.tick().await;
+        let pause = every.mul_f64(rand::random_range(0.0..2.0));
+        tokio::time::sleep(pause).await;
         let number = writer * count + n;
         insert(&mut *connection, "default", &number.to_string()).await;
         committed.push((number, Instant::now()));
