@@ -2,7 +2,7 @@
 //!
 //! It claims as many rows as it has free call slots, so nothing waits in memory with its lease running, and
 //! starts a [`step`] for each. Polling is the truth: at once again after a full batch, shortly after a hit,
-//! backing off when idle, and then by a [`look`] instead of a claim. An idle lane sleeps until it is [woken](crate::wake),
+//! backing off when idle, and then by a [look](Claimer::look) instead of a claim. An idle lane sleeps until it is [woken](crate::wake),
 //! stopped, a call ends, or the time is up. An app's gate may be shut; then one row, let through by one daemon of the fleet, probes
 //! whether the trouble is over, and the width of the lane grows again from one.
 
