@@ -294,7 +294,7 @@ pub fn log_to_stderr(log: &LogConfig) {
     // The HTTP client and the database driver print whole URLs and statements when asked for details: their
     // details stay off whatever the filter says, so that no setting puts an access token into a log.
     let talkative = tracing_subscriber::filter::filter_fn(|event| {
-        let chatter = ["hyper", "reqwest", "rustls", "sqlx", "h2"];
+        let chatter = ["hyper", "hyper_util", "rustls", "sqlx"];
         *event.level() <= tracing::Level::WARN
             || !chatter.iter().any(|name| event.target().starts_with(name))
     });

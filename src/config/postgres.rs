@@ -3,7 +3,7 @@
 //! sqlx reads them from the process's environment by itself, though not those of `.env`, so they are
 //! made into one URL here. Each part stands in the query, where sqlx takes any text percent-encoded.
 
-use reqwest::Url;
+use url::Url;
 
 use super::layers::{Found, Layers};
 use super::sources::Origin;

@@ -254,7 +254,7 @@ impl Inner {
         let body = serde_json::to_vec(&request).expect("plain text always encodes");
         let fetched = match self
             .wire
-            .post(self.wire.url("cgi-bin/stable_token", &[]), body, deadline)
+            .post(self.wire.uri("cgi-bin/stable_token", &[]), body, deadline)
             .await
         {
             Ok(answer) => token_reply::read(&answer, Utc::now()),

@@ -1,30 +1,40 @@
 //! One POST to WeChat: connect, headers and body under a single deadline, and what came of it.
 //!
-//! Everything that could surprise is off: redirects (the token and the body would go to a stranger),
-//! referer (it would carry the token), proxies from the environment, retries, decompression. Errors are
-//! an enum of our own, for those of the client print the URL and with it the token.
+//! This stands on hyper itself (docs/decisions/0007): no redirects (the token and the body would go to a
+//! stranger), no referer (it would carry the token), no proxy from the environment, no decompression, and
+//! errors that never name an address. A request is repeated by itself only when its connection closed
+//! before the first byte went out.
 //! Only a failed DNS look-up, connect or TLS handshake proves that nothing was sent.
 
-use std::error::Error as _;
+mod warm;
+
+use std::error::Error;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-pub(crate) use reqwest::Url;
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Client, Response};
+use http_body_util::{BodyExt as _, Full};
+pub(crate) use hyper::Uri;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
+use hyper::{Method, Request, Response};
 use tokio::time::timeout_at;
+use url::Url;
+
+use warm::{Connection, Warm};
 
 /// What is read of an answer; a real one has a few hundred bytes.
 pub(crate) const BODY_LIMIT: usize = 64 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Shorter than any gateway keeps an idle connection, so that a call seldom meets one just being closed.
-const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("outboxd/", env!("CARGO_PKG_VERSION")));
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// The client and the address it may talk to.
-#[derive(Clone, Debug)]
+/// The address it may talk to, and the connections to it.
+#[derive(Clone)]
 pub(crate) struct Wire {
-    client: Client,
     base: Url,
+    host: HeaderValue,
+    warm: Arc<Warm>,
 }
 
 /// An answer as it came, whatever it says.
@@ -51,116 +61,125 @@ pub(crate) enum Trouble {
 impl Wire {
     pub(crate) fn new(base_url: &str, call_timeout: Duration) -> anyhow::Result<Wire> {
         let base = checked(base_url)?;
-        // Somebody else in the process may have chosen a provider before; then that one serves.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .user_agent(concat!("outboxd/", env!("CARGO_PKG_VERSION")))
-            .https_only(base.scheme() == "https")
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            // Below the deadline, so that a connect that hangs is still told apart from a call that does.
-            .connect_timeout(CONNECT_TIMEOUT.min(call_timeout * 3 / 5))
-            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-            .tcp_nodelay(true)
-            .build()
-            .map_err(|error| anyhow::anyhow!("{}", sources(&error.without_url())))
+        let origin = &base[..url::Position::BeforePath];
+        // Below the deadline, so that a connect that hangs is still told apart from a call that does.
+        let connect_timeout = CONNECT_TIMEOUT.min(call_timeout * 3 / 5);
+        let warm = Warm::new(origin.parse()?, connect_timeout)
             .context("build the HTTPS client (are the system's CA certificates installed?)")?;
-        Ok(Wire { client, base })
+        let host = &base[url::Position::BeforeHost..url::Position::AfterPort];
+        Ok(Wire {
+            host: HeaderValue::from_str(host)?,
+            base,
+            warm: Arc::new(warm),
+        })
     }
 
-    pub(crate) fn url(&self, path: &str, query: &[(&str, &str)]) -> Url {
+    /// What a request for `path` asks for: the part of the URL behind the host.
+    pub(crate) fn uri(&self, path: &str, query: &[(&str, &str)]) -> Uri {
         let mut url = self.base.clone();
         url.set_path(&format!("{}{path}", self.base.path()));
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        url
+        let asked = &url[url::Position::BeforePath..];
+        asked.parse().expect("what a URL escapes is a URI")
     }
 
     /// Sends `body` and reads the answer, all before `deadline`.
     pub(crate) async fn post(
         &self,
-        url: Url,
+        uri: Uri,
         body: Vec<u8>,
         deadline: Instant,
     ) -> Result<Answer, Trouble> {
-        // A whole body, not a stream: WeChat refuses chunked requests (HTTP 412).
-        let request = self
-            .client
-            .post(url)
-            .header(CONTENT_TYPE, "application/json")
-            .body(body);
-        let response = match timeout_at(deadline.into(), request.send()).await {
-            Err(_elapsed) => return Err(Trouble::TimedOut),
-            Ok(Err(error)) => return Err(trouble(error)),
-            Ok(Ok(response)) => response,
+        let mut answer = Answer::default();
+        let exchange = self.exchange(uri, body, &mut answer);
+        let trouble = match timeout_at(deadline.into(), exchange).await {
+            Ok(Ok(())) => return Ok(answer),
+            Ok(Err(trouble)) => trouble,
+            Err(_elapsed) => Trouble::TimedOut,
         };
-        read(response, deadline).await
+        // The status of a refusal says enough, whatever became of its body.
+        if matches!(answer.status, 0 | 200..300) {
+            Err(trouble)
+        } else {
+            answer.cut = true;
+            Ok(answer)
+        }
     }
-}
 
-async fn read(mut response: Response, deadline: Instant) -> Result<Answer, Trouble> {
-    let mut answer = Answer {
-        status: response.status().as_u16(),
-        retry_after: response
+    async fn exchange(&self, uri: Uri, body: Vec<u8>, answer: &mut Answer) -> Result<(), Trouble> {
+        let mut request = Request::new(Full::from(Bytes::from(body)));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.reserve(4); // With the length, which the whole body tells: WeChat refuses chunks (HTTP 412).
+        headers.insert(HOST, self.host.clone());
+        headers.insert(USER_AGENT, AGENT);
+        headers.insert(CONTENT_TYPE, JSON);
+        let (response, connection) = self.send(request).await?;
+        answer.status = response.status().as_u16();
+        answer.retry_after = response
             .headers()
             .get(RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
-            .map(str::to_owned),
-        ..Answer::default()
-    };
-    let trouble = loop {
-        match timeout_at(deadline.into(), response.chunk()).await {
-            Err(_elapsed) => break Trouble::TimedOut,
-            Ok(Err(error)) => break trouble(error),
-            Ok(Ok(None)) => return Ok(answer),
-            Ok(Ok(Some(chunk))) => {
-                let room = BODY_LIMIT - answer.body.len();
-                answer
-                    .body
-                    .extend_from_slice(&chunk[..chunk.len().min(room)]);
-                if chunk.len() > room {
-                    answer.cut = true;
-                    return Ok(answer);
-                }
+            .map(str::to_owned);
+        let mut body = response.into_body();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| lost(&error))?;
+            let chunk = frame.data_ref().map_or(&[][..], |data| data);
+            let room = BODY_LIMIT - answer.body.len();
+            answer
+                .body
+                .extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() > room {
+                answer.cut = true;
+                return Ok(()); // The rest stays unread, so the connection ends here.
             }
         }
-    };
-    // The status of a refusal says enough, whatever became of its body.
-    if (200..300).contains(&answer.status) {
-        Err(trouble)
-    } else {
-        answer.cut = true;
-        Ok(answer)
+        self.warm.keep(connection);
+        Ok(())
+    }
+
+    /// Sends it on a warm connection or a new one. One that was just being closed gives the request back
+    /// unsent, and the next is tried.
+    async fn send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<(Response<Incoming>, Connection), Trouble> {
+        loop {
+            let (mut connection, fresh) = match self.warm.take() {
+                Some(connection) => (connection, false),
+                None => (self.warm.connect().await?, true),
+            };
+            if connection.ready().await.is_err() && !fresh {
+                continue;
+            }
+            match connection.try_send_request(request).await {
+                Ok(response) => return Ok((response, connection)),
+                Err(mut refused) => match refused.take_message() {
+                    Some(unsent) if !fresh => request = unsent,
+                    _ => return Err(lost(refused.error())),
+                },
+            }
+        }
     }
 }
 
-fn trouble(error: reqwest::Error) -> Trouble {
-    let error = error.without_url();
-    if error.is_connect() {
-        Trouble::NotReached(sources(&error))
-    } else if error.is_timeout() {
-        Trouble::TimedOut
-    } else {
-        Trouble::Lost(sources(&error))
-    }
+fn lost(error: &hyper::Error) -> Trouble {
+    Trouble::Lost(causes(error))
 }
 
-/// The causes below the client's own error, whose text would repeat the request.
-fn sources(error: &reqwest::Error) -> String {
+/// An error with its causes, each text once.
+fn causes(error: &dyn Error) -> String {
     let mut texts: Vec<String> = Vec::new();
-    let mut source = error.source();
-    while let Some(cause) = source {
+    let mut next = Some(error);
+    while let Some(cause) = next {
         let text = cause.to_string();
         if !texts.contains(&text) {
             texts.push(text);
         }
-        source = cause.source();
-    }
-    if texts.is_empty() {
-        texts.push(error.to_string());
+        next = cause.source();
     }
     texts.join(": ")
 }
@@ -194,7 +213,47 @@ fn checked(base_url: &str) -> anyhow::Result<Url> {
 
 #[cfg(test)]
 mod tests {
-    use super::checked;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::{Wire, checked};
+
+    /// The other side hangs up after each answer, as it may: the next call goes over a new connection.
+    #[tokio::test]
+    async fn a_connection_closed_meanwhile_costs_nothing() {
+        const CALLS: u16 = 200;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut seen = Vec::new();
+                while !seen.ends_with(b"\r\n\r\n{}") {
+                    let mut byte = [0];
+                    if stream.read(&mut byte).unwrap() == 0 {
+                        return;
+                    }
+                    seen.push(byte[0]);
+                }
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            }
+        });
+        let wire = Wire::new(&url, Duration::from_secs(5)).unwrap();
+        for _ in 0..CALLS {
+            let deadline = Instant::now() + Duration::from_secs(5);
+            let answer = wire
+                .post(wire.uri("x", &[]), b"{}".to_vec(), deadline)
+                .await;
+            assert_eq!(answer.unwrap().body, b"ok");
+            // Until its end has been heard of.
+            while let Some(connection) = wire.warm.take() {
+                wire.warm.keep(connection);
+                tokio::task::yield_now().await;
+            }
+        }
+    }
 
     #[test]
     fn only_https_or_this_machine() {

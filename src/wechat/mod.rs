@@ -28,7 +28,7 @@ pub use trace::{Rehearsal, Step};
 use credential::TokenCache;
 use event::Verb;
 use function::{Inquired, inquired, notified, sealed};
-use http::{Trouble, Url, Wire};
+use http::{Trouble, Uri, Wire};
 use reply::{CONFIG, Heard, Unfit};
 use scrub::{private, scrub};
 use trace::Trace;
@@ -61,7 +61,7 @@ pub struct WechatTarget {
     wire: Wire,
     tokens: TokenCache,
     /// The function's address, which is the same as long as the token is.
-    address: Mutex<Option<(Secret, Url)>>,
+    address: Mutex<Option<(Secret, Uri)>>,
 }
 
 impl fmt::Debug for WechatTarget {
@@ -133,21 +133,21 @@ impl WechatTarget {
         })
     }
 
-    fn url(&self, token: &Secret) -> Url {
+    fn uri(&self, token: &Secret) -> Uri {
         let mut address = self.address.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, url)) = &*address
+        if let Some((of, uri)) = &*address
             && of.expose() == token.expose()
         {
-            return url.clone();
+            return uri.clone();
         }
         let query = [
             ("access_token", token.expose()),
             ("env", self.settings.cloud_env.as_str()),
             ("name", self.settings.function.as_str()),
         ];
-        let url = self.wire.url("tcb/invokecloudfunction", &query);
-        *address = Some((token.clone(), url.clone()));
-        url
+        let uri = self.wire.uri("tcb/invokecloudfunction", &query);
+        *address = Some((token.clone(), uri.clone()));
+        uri
     }
 
     /// Delivers like [`Target::deliver`] and tells each step; for `send-test`.
@@ -276,10 +276,10 @@ impl<'a> Attempt<'a> {
                 local::PAYLOAD_UNUSABLE,
             );
         };
-        let url = self.target.url(token);
+        let uri = self.target.uri(token);
         let started = Instant::now();
         let deadline = started + settings.call_timeout;
-        let answered = self.target.wire.post(url, event, deadline).await;
+        let answered = self.target.wire.post(uri, event, deadline).await;
         self.trace.http(verb, started, &answered);
         let heard = match answered {
             Ok(answer) => reply::read(&answer, Utc::now()),

@@ -243,7 +243,7 @@ async fn only_connect_and_tls_prove_that_nothing_was_sent() {
         let started = Instant::now();
         let deadline = started + Duration::from_secs(1);
         let posted = wire
-            .post(wire.url("x", &[]), b"{}".to_vec(), deadline)
+            .post(wire.uri("x", &[]), b"{}".to_vec(), deadline)
             .await;
         assert!(matches!(posted, Err(Trouble::NotReached(_))), "{posted:?}");
         assert!(started.elapsed() < Duration::from_millis(900));
@@ -264,7 +264,7 @@ async fn a_reset_proves_nothing() {
     let body = vec![b' '; 60_000];
     let posted = wire
         .post(
-            wire.url("x", &[]),
+            wire.uri("x", &[]),
             body,
             Instant::now() + Duration::from_secs(1),
         )

@@ -81,6 +81,7 @@ async fn a_frozen_daemon_that_wakes_after_its_lease_is_refused(pool: PgPool) {
         "select count(*) from outboxd.audit_log where action = 'late_answer'",
     )
     .await;
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let metrics = reqwest::get(format!("http://127.0.0.1:{port}/metrics"))
         .await
         .unwrap()

@@ -1,4 +1,4 @@
-//! The measured client: so many calls, so many of them at once, each as the product makes it.
+//! The measured client: so many calls, so many of them at once, through reqwest or, as the product, through hyper.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -141,7 +141,7 @@ fn certificate(hexadecimal: &str) -> Result<CertificateDer<'static>> {
     Ok(bytes.context("read the certificate")?.into())
 }
 
-/// As `src/wechat/http.rs` makes it.
+/// As a careful user would make it: nothing is followed, repeated or sent elsewhere.
 fn through_reqwest(trust: Option<CertificateDer<'static>>) -> Result<reqwest::Client> {
     let mut builder = reqwest::Client::builder()
         .user_agent(AGENT)

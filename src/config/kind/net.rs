@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use reqwest::Url; // The same parser sqlx and the HTTP client use, so nobody reads a URL differently.
+use url::Url; // The same parser sqlx and the HTTP client use, so nobody reads a URL differently.
 
 use super::{Kind, Read, Wrong, wrong};
 use crate::config::words::{Words, words};
