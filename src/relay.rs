@@ -116,7 +116,8 @@ impl<T: Target> Relay<T> {
                         notification.id = claim.id.0,
                         attempt = claim.attempt.0
                     );
-                    let call = step(self.lane.clone(), claim).instrument(span);
+                    // In a box, for the runtime moves a task several times, and this one is large.
+                    let call = Box::pin(step(self.lane.clone(), claim).instrument(span));
                     calls.spawn(async move { (probe, call.await) });
                 }
                 continue;
