@@ -157,20 +157,22 @@ macro_rules! take {
                 select id, attempts, $1, lease_token, leased_by, to_timestamp(lease_epoch / 1000.0), clock_timestamp(),
                        'lapsed', 'unknown', 'lease_lapsed'
                   from due where lease_token is not null and attempts > 0
+                   -- A row that was changed between our reading and our lock has moved; the next claim has it.
+                   and exists (select from outboxd.notification_outbox o where o.ctid = due.place)
             )
             update outboxd.notification_outbox o
                set lease_token = $2, leased_by = $3,
                    lease_until = clock_timestamp() + $4::bigint * interval '1 millisecond',
-                   lease_epoch = greatest(o.lease_epoch + 1, (extract(epoch from clock_timestamp()) * 1000)::bigint),
+                   lease_epoch = greatest(o.lease_epoch + 1, (date_part('epoch', clock_timestamp()) * 1000)::bigint),
                    attempts = o.attempts + 1,
                    lapses = o.lapses + (o.lease_token is not null)::int,
                    may_have_arrived = o.may_have_arrived or o.lease_token is not null
-             where o.app = $1 and o.id = any (array(select id from due))
+             where o.ctid = any (array(select place from due))
             returning o.id, o.key, o.attempts, o.spared, o.lapses, o.may_have_arrived, o.lease_epoch, o.priority,
                    o.event_type, o.aggregate_type, o.aggregate_id, o.recipient, o.traceparent,
                    o.payload::text as "payload!",
-                   (extract(epoch from o.next_attempt_at) * 1000000)::bigint as "due_us!",
-                   greatest(extract(epoch from statement_timestamp() - o.next_attempt_at) * 1000, 0)::bigint as "waited_ms!",
+                   (date_part('epoch', o.next_attempt_at) * 1000000)::bigint as "due_us!",
+                   greatest(date_part('epoch', statement_timestamp() - o.next_attempt_at) * 1000, 0)::bigint as "waited_ms!",
                    coalesce(o.expires_at <= statement_timestamp(), false) as "expired!",
                    o.cancel_requested_by is not null as "cancel_requested!",
                    -- A newer one of the same collapse_key, whether still here or settled.
@@ -199,11 +201,11 @@ impl Claimer {
         take!(
             r#"-- outboxd claim
             with due as materialized (
-                select o.id, o.attempts, o.lease_token, o.leased_by, o.lease_epoch
+                select o.place, o.id, o.attempts, o.lease_token, o.leased_by, o.lease_epoch
                   from unnest(array[1, 2, 3]::smallint[], $5::bigint[], $6::bigint[]) as level (priority, from_us, from_id)
                  cross join coalesce(timestamptz 'epoch' + from_us * interval '1 microsecond', '-infinity') as mark
                  cross join lateral (
-                       select id, attempts, lease_token, leased_by, lease_epoch
+                       select c.ctid as place, id, attempts, lease_token, leased_by, lease_epoch
                          from outboxd.notification_outbox c
                         where c.app = $1 and c.priority = level.priority
                           -- From the mark on, or from half a second ago if that is earlier.
@@ -254,7 +256,7 @@ impl Claimer {
         let unknown = take!(
             r#"-- outboxd claim probe
             with due as materialized (
-                select c.id, c.attempts, c.lease_token, c.leased_by, c.lease_epoch
+                select c.ctid as place, c.id, c.attempts, c.lease_token, c.leased_by, c.lease_epoch
                   from outboxd.notification_outbox c
                  where c.app = $1 and c.may_have_arrived
                    and c.next_attempt_at <= statement_timestamp()
@@ -292,7 +294,7 @@ impl Claimer {
         take!(
             r#"-- outboxd claim suspect
             with due as materialized (
-                select c.id, c.attempts, c.lease_token, c.leased_by, c.lease_epoch
+                select c.ctid as place, c.id, c.attempts, c.lease_token, c.leased_by, c.lease_epoch
                   from outboxd.notification_outbox c
                  where c.app = $1 and c.lapses >= 1 and c.lapses + (c.lease_token is not null)::int >= 2
                    and c.next_attempt_at <= statement_timestamp()

@@ -40,8 +40,8 @@ async fn without_the_trigger_a_lane_polls_until_it_is_back(pool: PgPool) {
             "alter table outboxd.notification_outbox enable trigger wake_sleeper",
         ),
         (
-            "alter table outboxd.notification_outbox rename to hidden; create view outboxd.notification_outbox as select * from outboxd.hidden",
-            "drop view outboxd.notification_outbox; alter table outboxd.hidden rename to notification_outbox",
+            "alter table outboxd.notification_outbox rename to hidden; create table outboxd.notification_outbox (like outboxd.hidden including all)",
+            "drop table outboxd.notification_outbox; alter table outboxd.hidden rename to notification_outbox",
         ),
     ] {
         asleep(&pool, 1).await;
