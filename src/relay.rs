@@ -75,6 +75,10 @@ impl<T: Target> Relay<T> {
         let mut ended = Ended::Stopped;
         while !*stop.borrow() {
             self.lane.metrics.beat(&self.app);
+            if !calls.is_empty() {
+                // Answers that have come meanwhile are taken first: fewer claims, each of more rows.
+                tokio::task::yield_now().await;
+            }
             while !*stop.borrow()
                 && let Some(done) = calls.try_join_next()
             {
@@ -128,11 +132,12 @@ impl<T: Target> Relay<T> {
                 Some(done) = calls.join_next() => self.learn(&mut pace, done).await,
                 () = tokio::time::sleep_until(pace.next_claim.into()), if may_claim => {}
                 news = self.sleeper.news(), if may_rest => {
-                    // Whoever may wait looks once more, after it has the lock; whoever was woken has something to claim.
-                    pace.look_first = news == News::MayWait;
-                    // What called may have been committed late, behind the mark.
-                    self.claimer.sweep_if_quick();
-                    pace.now();
+                    // What was committed late lies behind the mark. Whoever lies down now must have seen it.
+                    match news {
+                        News::MayWait => self.claimer.sweep_next(),
+                        News::Woken | News::Stirred => self.claimer.sweep_if_quick(),
+                    }
+                    pace.heed(news, self.poll_idle);
                 }
                 // However long the calls take, the loop shows that it lives.
                 () = tokio::time::sleep(BEAT_EVERY) => {}

@@ -17,8 +17,10 @@
 //! the exclusive lock, and its word reaches every daemon after its rows have become visible; the lane listened before it
 //! locked, and counts every word since. tests/it/protocol.rs walks through all interleavings.
 //!
-//! One sleeper is enough for an app, however many daemons serve it: who has the lock takes the rows, and who has not is
-//! awake and polls. Nobody waits for the lock, and it is held by the listening connection alone, outside transactions.
+//! One sleeper is enough for an app, however many daemons serve it: who has the lock takes the rows. Who was refused it by
+//! another sleeper need not hurry: it looks as rarely, and a little after each word, should there be more rows than the
+//! sleeper has slots. Who was refused it by an insert polls. Nobody waits for the lock, and it is held by the listening
+//! connection alone, outside transactions.
 //! Without that connection, without the trigger, while words do not come back, or while a long transaction of the CRM
 //! keeps the lock, a lane polls as if this file did not exist.
 
@@ -28,7 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout_at};
 
 use self::ears::listen;
 use crate::metrics::Metrics;
@@ -70,6 +72,9 @@ const LOOKS_TAKE_A: u32 = 5;
 const TRY_AGAIN: Duration = Duration::from_millis(1);
 const TRY_AGAIN_AT_MOST: Duration = Duration::from_secs(1);
 
+/// After a word for another daemon's sleeper: it is faster, and most often enough.
+const LET_THE_SLEEPER: Duration = Duration::from_millis(50);
+
 /// What changed for a lane that rests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
@@ -77,6 +82,8 @@ pub enum News {
     MayWait,
     /// A row came in, or nobody would call any more.
     Woken,
+    /// The same, and another daemon is awake for it.
+    Stirred,
 }
 
 /// One lane's side.
@@ -96,8 +103,20 @@ pub struct Sleeper {
 #[derive(Debug)]
 enum State {
     Awake,
-    Asked(oneshot::Receiver<Option<Bed>>),
+    Asked(oneshot::Receiver<Answer>),
     Asleep(Bed),
+    /// Another daemon sleeps on the app's lock.
+    Attended(oneshot::Receiver<()>),
+    /// And is asked for its place, now and then.
+    AskedAgain(oneshot::Receiver<Answer>),
+}
+
+#[derive(Debug)]
+enum Answer {
+    Had(Bed),
+    /// Another daemon sleeps; the end of this is heard when it is woken.
+    Attended(oneshot::Receiver<()>),
+    Refused,
 }
 
 impl Sleeper {
@@ -133,21 +152,35 @@ impl Sleeper {
             match &mut self.state {
                 State::Awake => {
                     sleep_until(self.try_at.into()).await;
-                    let (reply, answer) = oneshot::channel();
-                    let app = self.app.clone();
-                    // Should the listening task be gone, the answer says so.
-                    let _ = requests.send(Request::Lock { app, reply });
-                    self.state = State::Asked(answer);
+                    self.state = State::Asked(self.ask(&requests));
                 }
-                State::Asked(answer) => {
-                    if let Ok(Some(bed)) = answer.await {
-                        self.state = State::Asleep(bed);
-                        self.lay_down = Instant::now();
-                        return News::MayWait;
+                State::Attended(word) => {
+                    // A word, or the end of all words.
+                    if timeout_at(self.try_at.into(), word).await.is_ok() {
+                        return self.stirred();
                     }
-                    self.state = State::Awake;
-                    self.try_at = Instant::now() + self.try_again;
-                    self.try_again = (self.try_again * 3 / 2).min(TRY_AGAIN_AT_MOST);
+                    self.state = State::AskedAgain(self.ask(&requests));
+                }
+                State::Asked(answer) | State::AskedAgain(answer) => {
+                    let answer = answer.await.unwrap_or(Answer::Refused);
+                    let attended = matches!(self.state, State::AskedAgain(_));
+                    match answer {
+                        Answer::Had(bed) => {
+                            self.state = State::Asleep(bed);
+                            self.lay_down = Instant::now();
+                            return News::MayWait;
+                        }
+                        Answer::Attended(word) => {
+                            self.state = State::Attended(word);
+                            self.try_at = Instant::now() + TRY_AGAIN_AT_MOST;
+                        }
+                        Answer::Refused if attended => return self.stirred(),
+                        Answer::Refused => {
+                            self.state = State::Awake;
+                            self.try_at = Instant::now() + self.try_again;
+                            self.try_again = (self.try_again * 3 / 2).min(TRY_AGAIN_AT_MOST);
+                        }
+                    }
                 }
                 State::Asleep(bed) => {
                     // An error means that the listening connection is gone, and the lock with it.
@@ -159,11 +192,27 @@ impl Sleeper {
         }
     }
 
+    fn ask(&self, requests: &mpsc::UnboundedSender<Request>) -> oneshot::Receiver<Answer> {
+        let (reply, answer) = oneshot::channel();
+        let app = self.app.clone();
+        // Should the listening task be gone, the answer says so.
+        let _ = requests.send(Request::Lock { app, reply });
+        answer
+    }
+
+    fn stirred(&mut self) -> News {
+        self.state = State::Awake;
+        self.try_at = Instant::now() + LET_THE_SLEEPER;
+        News::Stirred
+    }
+
     /// Gives the lock back, so that inserts no longer call; or withdraws the question for it.
     pub fn get_up(&mut self) {
         match std::mem::replace(&mut self.state, State::Awake) {
             State::Awake => {}
-            State::Asked(_) => self.try_at = Instant::now() + self.apart,
+            State::Asked(_) | State::Attended(_) | State::AskedAgain(_) => {
+                self.try_at = Instant::now() + self.apart;
+            }
             State::Asleep(_) => self.try_at = self.lay_down + self.apart,
         }
     }
@@ -183,7 +232,9 @@ impl Sleeper {
     /// How long a lane may wait for a word now, if it may.
     pub fn may_wait(&self) -> Option<Duration> {
         match self.state {
-            State::Asleep(_) => Some(self.rhythm.backstop),
+            State::Asleep(_) | State::Attended(_) | State::AskedAgain(_) => {
+                Some(self.rhythm.backstop)
+            }
             State::Awake | State::Asked(_) => None,
         }
     }
@@ -209,7 +260,7 @@ impl Drop for Bed {
 enum Request {
     Lock {
         app: String,
-        reply: oneshot::Sender<Option<Bed>>,
+        reply: oneshot::Sender<Answer>,
     },
     Unlock {
         app: String,

@@ -28,6 +28,16 @@ pub enum Word {
     Echo(String),
 }
 
+/// What came of trying to take a sleep lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tried {
+    Had,
+    /// Another daemon sleeps on it.
+    Attended,
+    /// A transaction that has inserted is still open.
+    Refused,
+}
+
 #[derive(Debug)]
 pub struct Listener {
     listener: PgListener,
@@ -96,16 +106,24 @@ impl Listener {
         }
     }
 
-    /// Tries to take the app's sleep lock. It fails while another daemon has it, or a transaction that has inserted is
-    /// still open.
-    pub async fn try_lock(&mut self, app: &str) -> Result<bool> {
+    /// Tries to take the app's sleep lock. Whether the shared lock can be had tells who has refused it.
+    pub async fn try_lock(&mut self, app: &str) -> Result<Tried> {
         let lock = sqlx::query_scalar!(
-            r#"select pg_try_advisory_lock(outboxd.sleep_lock($1)) as "held!""#,
+            r#"-- outboxd try to sleep
+            select case when pg_try_advisory_lock(lock) then 'had'
+                        when not pg_try_advisory_lock_shared(lock) then 'attended'
+                        when pg_advisory_unlock_shared(lock) then 'refused' end as "tried!"
+              from outboxd.sleep_lock($1) as lock"#,
             app
         );
-        within(self.patience, lock.fetch_one(&mut self.listener))
+        let tried = within(self.patience, lock.fetch_one(&mut self.listener))
             .await
-            .context("take the sleep lock")
+            .context("take the sleep lock")?;
+        Ok(match tried.as_str() {
+            "had" => Tried::Had,
+            "attended" => Tried::Attended,
+            _ => Tried::Refused,
+        })
     }
 
     pub async fn unlock(&mut self, app: &str) -> Result<()> {

@@ -4,6 +4,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::outbox::line::jittered;
+use crate::wake::News;
+
 /// The poll after one that found something, but less than there was room for.
 const POLL_AFTER_HIT: Duration = Duration::from_millis(50);
 
@@ -34,9 +37,15 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// The next turn is at once.
-    pub(super) fn now(&mut self) {
-        self.next_claim = Instant::now();
+    /// When the lane turns next after such news.
+    pub(super) fn heed(&mut self, news: News, poll_idle: Duration) {
+        // Whoever was woken has something to claim; whoever may wait has to look first, now that it has the lock.
+        self.look_first = news != News::Woken;
+        let wait = match news {
+            News::Woken | News::MayWait => Duration::ZERO,
+            News::Stirred => jittered(self.after_hit(poll_idle)),
+        };
+        self.within(wait);
     }
 
     /// The next turn is `wait` from now at the latest.

@@ -11,10 +11,10 @@ use tokio::time::sleep_until;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::{Bed, Request, Rhythm};
+use super::{Answer, Bed, Request, Rhythm};
 use crate::metrics::Metrics;
 use crate::outbox::line::{Database, jittered};
-use crate::outbox::listen::{Listener, Word};
+use crate::outbox::listen::{Listener, Tried, Word};
 
 /// The server ends the listening session, and with it the sleep locks, when it has not been heard for so many echoes: the
 /// daemon is frozen, or the network has swallowed it.
@@ -35,6 +35,7 @@ pub(super) async fn listen(
         requests,
         inbox,
         held: HashMap::new(),
+        attended: HashMap::new(),
         metrics,
         rhythm,
         told: None,
@@ -49,6 +50,8 @@ struct Ears {
     inbox: mpsc::UnboundedReceiver<Request>,
     /// The apps whose lock this connection has, and whom to call.
     held: HashMap<String, oneshot::Sender<()>>,
+    /// The apps whose lock another daemon has, and whom to tell of a word to it.
+    attended: HashMap<String, oneshot::Sender<()>>,
     metrics: Arc<Metrics>,
     rhythm: Rhythm,
     /// What the log was told last: that inserts call, or why they do not.
@@ -61,13 +64,14 @@ impl Ears {
         while let Err(cause) = self.listen().await {
             // Who sleeps is woken by this, for nobody would call any more.
             self.held.clear();
+            self.attended.clear();
             self.tell(Err(format!("{cause:#}")));
             let again_at = Instant::now() + jittered(self.pause);
             self.pause = (self.pause * 2).min(self.rhythm.reconnect * 30);
             loop {
                 tokio::select! {
                     request = self.inbox.recv() => match request {
-                        Some(Request::Lock { reply, .. }) => drop(reply.send(None)),
+                        Some(Request::Lock { reply, .. }) => drop(reply.send(Answer::Refused)),
                         Some(Request::Unlock { .. }) => {}
                         None => return,
                     },
@@ -107,6 +111,7 @@ impl Ears {
                 word = listener.word() => match word? {
                     Word::Wake(app) => {
                         // Without the lock it is for another daemon, which has heard it, too.
+                        self.attended.remove(&app);
                         if let Some(lane) = self.held.remove(&app) {
                             self.metrics.woken(&app);
                             let _ = lane.send(());
@@ -126,9 +131,9 @@ impl Ears {
                 },
                 request = self.inbox.recv() => match request {
                     Some(Request::Lock { app, reply }) => {
-                        let bed = if hears && inserts_call { self.lock(listener, app).await? } else { None };
+                        let answer = if hears && inserts_call { self.lock(listener, app).await? } else { Answer::Refused };
                         // A lane that no longer wants it drops it here, and with that asks to unlock.
-                        let _ = reply.send(bed);
+                        let _ = reply.send(answer);
                     }
                     Some(Request::Unlock { app }) => {
                         if self.held.remove(&app).is_some() {
@@ -144,6 +149,7 @@ impl Ears {
                     awaited = Uuid::new_v4().to_string();
                     inserts_call = listener.echo(&awaited).await?;
                     if !inserts_call {
+                        self.attended.clear();
                         for (app, _) in std::mem::take(&mut self.held) {
                             listener.unlock(&app).await?;
                         }
@@ -157,20 +163,26 @@ impl Ears {
         }
     }
 
-    async fn lock(&mut self, listener: &mut Listener, app: String) -> Result<Option<Bed>> {
+    async fn lock(&mut self, listener: &mut Listener, app: String) -> Result<Answer> {
         let Some(requests) = self.requests.upgrade() else {
-            return Ok(None);
+            return Ok(Answer::Refused);
         };
-        if !listener.try_lock(&app).await? {
-            return Ok(None);
-        }
         let (lane, called) = oneshot::channel();
-        self.held.insert(app.clone(), lane);
-        Ok(Some(Bed {
-            app,
-            called,
-            requests,
-        }))
+        Ok(match listener.try_lock(&app).await? {
+            Tried::Had => {
+                self.held.insert(app.clone(), lane);
+                Answer::Had(Bed {
+                    app,
+                    called,
+                    requests,
+                })
+            }
+            Tried::Attended => {
+                self.attended.insert(app, lane);
+                Answer::Attended(called)
+            }
+            Tried::Refused => Answer::Refused,
+        })
     }
 
     /// Sets the metric, and tells the log what is new.

@@ -7,16 +7,20 @@ mod lanes;
 mod measure;
 mod storm;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use outboxd::config::Pooler;
+use outboxd::metrics::Metrics;
 use outboxd::outbox::line::Database;
+use outboxd::wake::{News, Rhythm, Wake};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
+use tokio::task::JoinSet;
 
 use self::lanes::{Lanes, Settings, asleep, insert};
 use crate::fleet::Fleet;
-use crate::harness::{appears, create_roles, number, run};
+use crate::harness::{appears, create_roles, database, number, run};
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn an_insert_wakes_a_sleeping_lane_and_a_rollback_does_not(pool: PgPool) {
@@ -52,6 +56,50 @@ async fn of_several_daemons_one_sleeper_is_enough(pool: PgPool) {
         let holder = lanes::holder(&mut daemons, &pool).await;
         daemons.remove(holder).stop().await;
     }
+}
+
+/// Refused by another sleeper, a lane need not poll, and hears of words to that one; refused by an insert, it polls.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_lane_knows_who_has_refused_it_the_lock(pool: PgPool) {
+    let daemon = || Wake::new(database(&pool), Arc::new(Metrics::new()), Rhythm::default());
+    let ((first, first_listens), (second, second_listens)) = (daemon(), daemon());
+    let mut listening = JoinSet::new();
+    listening.spawn(first_listens);
+    listening.spawn(second_listens);
+    let (mut sleeper, mut other) = (first.sleeper("default"), second.sleeper("default"));
+
+    let mut open = pool.begin().await.unwrap();
+    insert(&mut *open, "default", "c1").await;
+    let refused = tokio::time::timeout(Duration::from_millis(300), sleeper.news()).await;
+    assert!(
+        refused.is_err() && sleeper.may_wait().is_none(),
+        "{refused:?}"
+    );
+    open.commit().await.unwrap();
+
+    assert_eq!(sleeper.news().await, News::MayWait);
+    while other.may_wait().is_none() {
+        let news = tokio::time::timeout(Duration::from_millis(50), other.news()).await;
+        assert!(news.is_err(), "{news:?}");
+    }
+    insert(&pool, "default", "c2").await;
+    assert_eq!(
+        (sleeper.news().await, other.news().await),
+        (News::Woken, News::Stirred)
+    );
+
+    // And nobody to hear of words any more.
+    assert_eq!(sleeper.news().await, News::MayWait);
+    while other.may_wait().is_none() {
+        let news = tokio::time::timeout(Duration::from_millis(50), other.news()).await;
+        assert!(news.is_err(), "{news:?}");
+    }
+    run(&pool, "select pg_terminate_backend(pid) from pg_stat_activity
+                 where datname = current_database() and application_name = 'outboxd' and query like '%try to sleep%'").await;
+    assert_eq!(
+        (sleeper.news().await, other.news().await),
+        (News::Woken, News::Stirred)
+    );
 }
 
 /// An idle app does not make the inserts of a busy one notify, nor is it woken by them.
@@ -152,7 +200,7 @@ async fn a_daemon_listens_on_one_connection_and_closes_it(pool: PgPool) {
     fleet.set("OUTBOXD_POLL_IDLE", "60s");
     let daemon = fleet.start();
     asleep(&pool, 1).await;
-    let listening = "select count(*) from pg_stat_activity where datname = current_database() and query ilike '%advisory_lock%' and pid <> pg_backend_pid()";
+    let listening = "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'outboxd' and query ~ 'advisory|echo'";
     assert_eq!(number(&pool, listening).await, 1);
     crate::harness::enqueue(&pool, "li", "c").await;
     fleet.settled().await;
