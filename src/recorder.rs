@@ -110,6 +110,13 @@ impl Writer {
                     .await
                     .unwrap_or(usize::MAX)
             };
+            // What has come meanwhile belongs to the same flush.
+            tokio::task::yield_now().await;
+            while messages.len() < BATCH
+                && let Ok(message) = inbox.try_recv()
+            {
+                messages.push(message);
+            }
             let mut endings = Vec::with_capacity(messages.len());
             let mut waiting = Vec::new();
             for message in messages.drain(..) {
