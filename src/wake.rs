@@ -96,6 +96,7 @@ pub struct Sleeper {
     state: State,
     lay_down: Instant,
     apart: Duration,
+    look_takes: Duration,
     try_at: Instant,
     try_again: Duration,
 }
@@ -137,6 +138,7 @@ impl Sleeper {
             state: State::Awake,
             lay_down: Instant::now(),
             apart: rhythm.apart,
+            look_takes: rhythm.apart / LOOKS_TAKE_A,
             try_at: Instant::now(),
             try_again: TRY_AGAIN,
         }
@@ -224,9 +226,10 @@ impl Sleeper {
         self.try_at = self.try_at.min(Instant::now() + self.apart);
     }
 
-    /// How long the last look took.
+    /// How long the last look took. The short ones count: a long one among them has only waited for its turn.
     pub fn looked(&mut self, took: Duration) {
-        self.apart = self.rhythm.apart.max(took * LOOKS_TAKE_A);
+        self.look_takes = took.min(self.look_takes * 5 / 4);
+        self.apart = self.rhythm.apart.max(self.look_takes * LOOKS_TAKE_A);
     }
 
     /// How long a lane may wait for a word now, if it may.
