@@ -6,8 +6,10 @@
 // left. The ranges stand here in full instead of in the engine's tables, so that every Node version, and every
 // other program that reads `templates.json`, finds the same.
 
-// Soft hyphen, joiners, fillers, direction marks and overrides, variation selectors, keycaps, private use.
-const INVISIBLE = new RegExp('[\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f'
+// Soft hyphen, joiners, fillers, direction marks and overrides, signs that enclose others, variation selectors,
+// keycaps, private use.
+const INVISIBLE = new RegExp('[\\u00ad\\u034f\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u115f\\u1160'
+  + '\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f'
   + '\\u202a-\\u202e\\u2060-\\u206f\\u20e3\\u2800\\u3164\\ue000-\\uf8ff\\ufdd0-\\ufdef\\ufe00-\\ufe0f\\ufeff'
   + '\\uffa0\\ufff0-\\uffff]', 'g');
 const EMOJI = new RegExp('[\\u00a9\\u00ae\\u203c\\u2049\\u2122\\u2139\\u2194-\\u2199\\u21a9\\u21aa\\u231a\\u231b'

@@ -99,4 +99,4 @@ function ledgerId(openid, templateId) {
   return createHash('sha256').update(openid + '\n' + templateId).digest('hex');
 }
 
-module.exports = { Receiver, SDKS, event, ledgerId };
+module.exports = { FUNCTION: SOURCE, Receiver, SDKS, event, ledgerId };
