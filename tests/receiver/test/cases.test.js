@@ -7,19 +7,22 @@ const assert = require('node:assert');
 const { after, before, describe, test } = require('node:test');
 
 const { Cloud } = require('../fake/cloud');
-const { Receiver, SDKS, event, ledgerId } = require('../harness');
+const { NODE_10, PINNED, Receiver, SDKS, event, ledgerId } = require('../harness');
 const { base, cases, templateId } = require('../cases.json');
 
 const OPENID = 'oNobodyRealAtAll';
 const EVERY_FIELD = ['ok', 'state', 'key', 'code', 'message', 'step', 'duplicate', 'msgid', 'grantsLeft'];
 
-for (const sdk of SDKS) {
-  describe('wx-server-sdk ' + sdk, () => {
+const places = SDKS.map((sdk) => ({ sdk, node: process.execPath }));
+if (NODE_10) places.push({ sdk: PINNED, node: NODE_10 });
+
+for (const { sdk, node } of places) {
+  describe(`wx-server-sdk ${sdk} on ${node === NODE_10 ? 'Node 10.15' : 'this Node'}`, () => {
     const cloud = new Cloud();
     let receiver;
     before(async () => {
       await cloud.listen();
-      receiver = new Receiver({ sdk, cloud, environment: { OUTBOXD_SEND_LIMIT_MS: '200' } });
+      receiver = new Receiver({ sdk, node, cloud, environment: { OUTBOXD_SEND_LIMIT_MS: '200' } });
     });
     after(async () => {
       await receiver.stop();

@@ -64,7 +64,8 @@ test(`every value satisfies the rule of its type (SEED=${seed})`, () => {
     const given = { ...event(), sentAt: random() < 0.1 ? anything(3) : '2026-11-22T13:29:17Z', payload: { given: anything(0) } };
     const written = value(type + '1', field, given);
     const why = misfit(type, written);
-    assert.strictEqual(why, null, `SEED=${seed} ${type} ${JSON.stringify(given.payload.given)} → ${JSON.stringify(written)}: ${why}`);
+    const told = `${JSON.stringify(given.payload.given)} → ${JSON.stringify(written)}`;
+    assert.strictEqual(why, null, `SEED=${seed} ${type} ${told}: ${why}`);
   }
 });
 

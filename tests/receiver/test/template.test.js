@@ -4,9 +4,10 @@
 // `templates.json` can be held to the same table.
 
 const assert = require('node:assert');
+const { execFileSync } = require('node:child_process');
 const { describe, test } = require('node:test');
 
-const { FUNCTION, event } = require('../harness');
+const { FUNCTION, NODE_10, event } = require('../harness');
 const { misfit } = require('../fake/fields');
 const table = require('../template-cases.json');
 const { value } = require(FUNCTION + '/template');
@@ -19,6 +20,18 @@ describe('each type of field', () => {
       assert.strictEqual(misfit(type, written), null);
     });
   }
+});
+
+test('the oldest Node writes the same', { skip: NODE_10 ? false : 'no Node 10 here' }, () => {
+  const script = `
+    const { value } = require(${JSON.stringify(FUNCTION + '/template')});
+    const table = require(${JSON.stringify(require.resolve('../template-cases.json'))});
+    console.log(JSON.stringify(table.cases.map((one) => {
+      const event = Object.assign({}, table.event, { payload: { given: one.value } });
+      return value(one.type + '1', Object.assign({ from: 'payload.given' }, one), event);
+    })));`;
+  const written = JSON.parse(execFileSync(NODE_10, ['-e', script]));
+  assert.deepStrictEqual(written, table.cases.map(({ expect }) => expect));
 });
 
 test('the first path that has something to offer counts, then the fallback', () => {
