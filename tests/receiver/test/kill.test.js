@@ -19,6 +19,16 @@ function start(environment) {
   return receiver;
 }
 
+// Lets the first two requests of this name go on only when both are there: neither has seen what the other writes.
+function together(name) {
+  const waiting = [];
+  return (seen) => new Promise((resolve) => {
+    if (seen !== name || waiting.length === 2) return resolve();
+    waiting.push(resolve);
+    return waiting.length === 2 ? waiting.forEach((go) => go()) : undefined;
+  });
+}
+
 // The same row, claimed again later.
 function later(type) {
   const first = event();
@@ -88,6 +98,7 @@ describe('a function that is killed', () => {
     const both = [start(), start()];
     for (let round = 0; round < 20; round += 1) {
       const key = 'round-' + round;
+      cloud.before = together('insertDocument ' + RECEIPTS);
       const answers = await Promise.all(both.map((receiver) => receiver.call(event({ key }))));
       assert.strictEqual(cloud.messages.length, round + 1);
       const states = answers.map(({ state }) => state);
@@ -101,6 +112,7 @@ describe('a function that is killed', () => {
     const both = [start(), start()];
     cloud.sends = [{ errcode: 43108 }];
     assert.strictEqual((await both[0].call(event())).code, 43108);
+    cloud.before = together('modifyDocument ' + RECEIPTS);
     const answers = await Promise.all(both.map((receiver) => receiver.call(later('notify'))));
     assert.strictEqual(answers.filter(({ ok, duplicate }) => ok && !duplicate).length, 1);
     assert.strictEqual(cloud.messages.length, 1);
@@ -184,7 +196,7 @@ describe('a function that is killed', () => {
     cloud.sends = [{ waitMs: 300 }];
     const receiver = start({ OUTBOXD_SEND_LIMIT_MS: '50' });
     assert.strictEqual((await receiver.call(event())).state, 'unknown');
-    while (receipt().state !== 'sent') await new Promise((resolve) => setTimeout(resolve, 20));
+    for (let i = 0; i < 100 && receipt().state !== 'sent'; i += 1) await new Promise((resolve) => setTimeout(resolve, 20));
     const answer = await receiver.call(later('inquire'));
     assert.deepStrictEqual([answer.state, answer.msgid], ['sent', '1988810812324364291']);
   });
