@@ -15,10 +15,14 @@ const openid = require('./openid');
 const receipts = require('./receipts');
 const sender = require('./send');
 const template = require('./template');
+const { settings } = require('./settings');
+const { within } = require('./within');
 
 const NOT_SUBSCRIBED = 43101;
 // Two calls that keep overtaking each other end here; outboxd asks again anyhow.
 const MOST_ROUNDS = 3;
+// After the send the answer is known, and a slow ledger may not keep it back.
+const LEDGER_LIMIT_MS = 500;
 
 async function receive(event, caller) {
   try {
@@ -93,7 +97,10 @@ async function record(key, ready, ended) {
     // The limit was ours. Should WeChat answer yet, and this instance live, the receipt will know.
     wrote.then(() => ended.later).then((end) => end.state !== 'unknown' && keep(key, ready.by, 'unknown', end));
   }
-  const [kept, grantsLeft] = await Promise.all([wrote, count(ready.order, ended)]);
+  const [kept, grantsLeft] = await Promise.all([
+    within(settings().databaseLimitMs, wrote, () => false),
+    within(LEDGER_LIMIT_MS, count(ready.order, ended), () => null),
+  ]);
   const more = { code: ended.code, message: ended.message, msgid: ended.msgid, grantsLeft: grantsLeft };
   if (ended.state !== 'sent') return told(ended.state, key, SEND, more);
   const message = kept ? 'sent' : 'sent, but its receipt could not be marked';

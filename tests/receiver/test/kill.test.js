@@ -184,6 +184,14 @@ describe('a function that is killed', () => {
     assert.strictEqual(cloud.messages.length, 1);
   });
 
+  test('a database that falls silent after the send does not keep the answer back', async () => {
+    cloud.before = async (name) => (name.startsWith('modifyDocument') ? cloud.hold() : undefined);
+    const began = Date.now();
+    const answer = await start({ OUTBOXD_DATABASE_LIMIT_MS: '300' }).call(event());
+    assert.deepStrictEqual([answer.ok, answer.state, answer.step], [true, 'sent', 'record']);
+    assert.ok(Date.now() - began < 1500, `${Date.now() - began} ms`);
+  });
+
   test('a send whose answer is lost is unknown', async () => {
     cloud.after = async (name) => (name === 'send' ? 'lost' : undefined);
     const answer = await start().call(event());
