@@ -67,8 +67,8 @@ async function notify(event) {
 // All that comes before the send step: an answer, or `{by, order}` under a claim of ours.
 async function prepare(event) {
   const [receipt, person] = await Promise.all([receipts.look(event.key), openid.find(event.recipient)]);
-  const told = hindrance(event, receipt);
-  if (told) return told;
+  const answer = hindrance(event, receipt);
+  if (answer) return answer;
   const order = template.fill(event);
   if (order.code !== undefined) return refused(event.key, CHECK, order.code, order.message);
   if (person.code !== undefined) return refused(event.key, LOOKUP, person.code, person.message);

@@ -26,6 +26,7 @@ class Cloud {
     this.calls = 0;
     this.sends = [];
     this.seen = [];
+    this.failure = null;
     this.before = async () => {};
     this.after = async () => {};
     (this.held || []).forEach((letGo) => letGo());
@@ -63,7 +64,7 @@ class Cloud {
       return void response.end(answer.body);
     } catch (error) {
       // Loud: a request that this cloud does not know is a mistake of the test or of the function.
-      console.error('fake cloud: ' + error.stack);
+      if (!this.failure) console.error('fake cloud: ' + error.stack);
       response.writeHead(500);
       return void response.end();
     }
@@ -82,7 +83,8 @@ class Cloud {
     const name = given.action.replace('database.', '') + ' ' + given.collectionName;
     this.seen.push(name);
     if ((await this.before(name)) === 'lost') return null;
-    const answer = this.database.answer(given);
+    if (this.failure === 'http 500') throw new Error('as the test wishes');
+    const answer = this.failure ? { code: this.failure, message: 'as the test wishes' } : this.database.answer(given);
     if ((await this.after(name)) === 'lost') return null;
     return json(answer);
   }
