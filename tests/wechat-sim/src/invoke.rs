@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 
 use crate::errors;
 use crate::faults::{Fault, Point, What};
+use crate::function;
 use crate::ledger::Call;
-use crate::receiver::{self, Ended};
+use crate::receiver::Ended;
 use crate::shapes::{
     Failure, broken, enveloped, failed, name, outer, plain, runtime_error, shaped, summary,
     undefined,
@@ -165,6 +166,7 @@ async fn call(world: &Arc<World>, request: &Request, mut event: Value) -> (Reply
     };
     let answer = match ran {
         Ok(Ended::Answered(answer)) => Some(answer),
+        Ok(Ended::Threw) => return failed(switches.error_form, Failure::Threw),
         Ok(Ended::Died) => None,
         Err(cut) => return failed(switches.error_form, cut),
     };
@@ -198,7 +200,7 @@ async fn run(
 ) -> Result<Ended, Failure> {
     let own = Duration::from_millis(switches.function_timeout_ms);
     let trigger = Duration::from_millis(switches.http_cut_ms);
-    let function = tokio::time::timeout(own, receiver::run(Arc::clone(world), event, fault));
+    let function = tokio::time::timeout(own, function::run(Arc::clone(world), event, fault));
     let mut function = tokio::spawn(function);
     match tokio::time::timeout(trigger, &mut function).await {
         Ok(Ok(Ok(ended))) => Ok(ended),

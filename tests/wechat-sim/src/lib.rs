@@ -10,11 +10,14 @@
 //!
 //! The path of a call: `server` accepts, `wire` reads a request and writes the (possibly broken) reply,
 //! `route` below picks the endpoint, `invoke` plays the platform, `receiver` the cloud function, `send`
-//! the subscribe-message API.
+//! the subscribe-message API. With [`Settings::deployed`] the function is the real one: `function` runs it, and
+//! `cloud` answers what its SDK asks.
 
+mod cloud;
 mod control;
 mod errors;
 pub mod faults;
+mod function;
 mod invoke;
 mod issuer;
 mod keeper;
@@ -64,6 +67,8 @@ struct World {
     staff: Mutex<send::Staff>,
     receipts: Mutex<receipts::Receipts>,
     ledger: keeper::Keeper,
+    function: function::Function,
+    address: SocketAddr,
     gate: watch::Sender<Gate>,
     listening: watch::Sender<bool>,
     /// Where a scripted redirect leads: a listener of its own that must never be called.
@@ -95,6 +100,8 @@ impl WechatSim {
             staff: Mutex::default(),
             receipts: Mutex::new(receipts),
             ledger,
+            function: function::Function::default(),
+            address,
             gate: watch::Sender::new(Gate::Open),
             listening: watch::Sender::new(true),
             elsewhere: elsewhere.local_addr()?,
@@ -214,6 +221,9 @@ async fn route(world: &Arc<World>, request: &Request) -> Exchange {
     }
     if request.has_referer {
         world.ledger.write(Ledger::saw_referer);
+    }
+    if request.path.starts_with(cloud::PATH) {
+        return cloud::answer(world, request).await.into();
     }
     let switches = world.switches.get();
     if switches.down {

@@ -27,6 +27,9 @@ struct Args {
     env: String,
     #[arg(long, default_value = "quickstartFunctions")]
     function: String,
+    /// The command that runs the deployed function; words with spaces between them
+    #[arg(long, value_name = "COMMAND")]
+    deployed: Option<String>,
     /// The receiver checks signatures when this is given
     #[arg(long)]
     signing_secret: Option<String>,
@@ -51,6 +54,11 @@ async fn main() -> Result<()> {
         secret: args.secret,
         env: args.env,
         function: args.function,
+        deployed: args
+            .deployed
+            .iter()
+            .flat_map(|command| command.split_whitespace().map(str::to_owned))
+            .collect(),
         signing_secret: args.signing_secret,
         token_lifetime: Duration::from_secs(args.token_lifetime_s),
         ledger: args.ledger,

@@ -28,6 +28,8 @@ pub const NO_OPENID: i32 = 1004;
 /// How a run of the function ended.
 pub(crate) enum Ended {
     Answered(Value),
+    /// It threw, or gave what cannot be written as JSON.
+    Threw,
     /// The script killed it part-way.
     Died,
 }
@@ -47,7 +49,8 @@ struct Answer<'a> {
     grants_left: Option<u32>,
 }
 
-struct Died;
+/// The script ends the function here.
+pub(crate) struct Died;
 
 /// Runs the function on one event.
 pub(crate) async fn run(world: Arc<World>, event: Value, fault: Option<Fault>) -> Ended {
@@ -216,7 +219,7 @@ async fn notify<'a>(
 }
 
 /// Where the script slows the function down or kills it.
-async fn at(point: Point, fault: Option<&Fault>) -> Result<(), Died> {
+pub(crate) async fn at(point: Point, fault: Option<&Fault>) -> Result<(), Died> {
     let Some(fault) = fault.filter(|fault| fault.point == point) else {
         return Ok(());
     };

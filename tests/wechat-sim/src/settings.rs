@@ -24,6 +24,9 @@ pub struct Settings {
     pub env: String,
     /// The cloud function's name.
     pub function: String,
+    /// The command that runs the deployed function, such as `node tests/receiver/deployed.js`; without it the
+    /// function is played by the simulator.
+    pub deployed: Vec<String>,
     /// The receiver checks signatures when this is set.
     pub signing_secret: Option<String>,
     /// 7200 s at WeChat.
@@ -63,6 +66,7 @@ impl Default for Settings {
             secret: APPSECRET.to_owned(),
             env: "cloud1-demo".to_owned(),
             function: "quickstartFunctions".to_owned(),
+            deployed: Vec::new(),
             signing_secret: None,
             token_lifetime: Duration::from_secs(7200),
             token_overlap: None,

@@ -1,7 +1,8 @@
 //! HTTP/1.1 by hand: reads one request, writes one reply, and can break off the reply at any byte.
 //!
 //! A framework would not let us reset a connection after the body was read, stop in the middle of a JSON
-//! text or drip one byte a second. Chunked request bodies are not read at all: WeChat refuses them.
+//! text or drip one byte a second. Chunked request bodies are not read: WeChat's API refuses them. Its cloud takes
+//! them, because an SDK sends them.
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::cloud;
 use crate::keeper::InFlight;
 
 const HEAD_LIMIT: usize = 64 * 1024;
@@ -28,6 +30,7 @@ pub(crate) struct Request {
     pub(crate) query: Vec<(String, String)>,
     /// A `Content-Length` was given (and no chunks); without it `body` is empty.
     pub(crate) is_measured: bool,
+    is_chunked: bool,
     pub(crate) has_referer: bool,
     pub(crate) closes: bool,
     pub(crate) body: Vec<u8>,
@@ -141,6 +144,11 @@ pub(crate) async fn read_request(stream: &mut TcpStream, unread: &mut Vec<u8>) -
             return None;
         }
     };
+    if request.is_chunked && request.path.starts_with(cloud::PATH) {
+        unread.drain(..head);
+        request.body = read_chunks(stream, unread).await?;
+        return Some(request);
+    }
     let Some(length) = length.filter(|&length| length <= BODY_LIMIT) else {
         unread.drain(..head);
         request.closes |= length.is_some();
@@ -154,6 +162,36 @@ pub(crate) async fn read_request(stream: &mut TcpStream, unread: &mut Vec<u8>) -
     request.body = unread[head..head + length].to_vec();
     unread.drain(..head + length);
     Some(request)
+}
+
+async fn read_chunks(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let needed = match httparse::parse_chunk_size(unread).ok()? {
+            httparse::Status::Partial => unread.len() + 1,
+            httparse::Status::Complete((start, size)) => {
+                let end = start + usize::try_from(size).ok()?;
+                if unread.len() < end + 2 {
+                    end + 2
+                } else {
+                    body.extend_from_slice(&unread[start..end]);
+                    unread.drain(..end + 2);
+                    if size == 0 {
+                        return Some(body);
+                    }
+                    continue;
+                }
+            }
+        };
+        if body.len() + needed > BODY_LIMIT {
+            return None;
+        }
+        while unread.len() < needed {
+            if stream.read_buf(unread).await.ok()? == 0 {
+                return None;
+            }
+        }
+    }
 }
 
 /// `None`: not HTTP. `Some(None)`: not all there yet. Otherwise the request without its body, the length
@@ -181,21 +219,21 @@ fn parse_head(bytes: &[u8]) -> Option<Option<(Request, usize, Option<usize>)>> {
         ..Request::default()
     };
     let mut length = None;
-    let mut is_chunked = false;
     for header in parsed.headers.iter() {
         let value = std::str::from_utf8(header.value).unwrap_or("").trim();
         match header.name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.parse().ok(),
-            "transfer-encoding" => is_chunked = true,
+            "transfer-encoding" => request.is_chunked = true,
             "referer" => request.has_referer = true,
             "connection" => request.closes = value.eq_ignore_ascii_case("close"),
             _ => {}
         }
     }
-    request.is_measured = length.is_some() && !is_chunked;
+    request.is_measured = length.is_some() && !request.is_chunked;
     // What follows an unmeasured POST is a body of unknown length: the connection ends with the reply.
     request.closes |= request.lacks_length();
-    Some(Some((request, head, length.filter(|_| !is_chunked))))
+    let length = length.filter(|_| request.is_measured);
+    Some(Some((request, head, length)))
 }
 
 /// Writes the reply, or what the script makes of it. True when the connection may serve another request.

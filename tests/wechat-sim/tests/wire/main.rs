@@ -6,6 +6,7 @@
 )]
 
 mod client;
+mod deployed;
 mod direct;
 mod faults;
 mod invoke;

@@ -1,0 +1,104 @@
+'use strict';
+
+// The ledger of one-time grants: how many more messages of a template a person has allowed. WeChat cannot be
+// asked, so this is an estimate: plus one per "allow" that the mini program reports, minus one per message
+// accepted, zero when WeChat refuses with 43101. It never decides whether to send.
+//
+// Whoever reports is the person the platform names, never one that the event names.
+
+const crypto = require('crypto');
+const cloud = require('wx-server-sdk');
+
+const { CODE, codeOf, textOf } = require('./answer');
+const { isDuplicate } = require('./receipts');
+const { settings } = require('./settings');
+const { templateIds } = require('./template');
+const { limited } = require('./within');
+
+const FROM_CLIENT = 'wx_client';
+
+// The event `{"type": "subscribed", "accepted": [template id, …]}`, after `wx.requestSubscribeMessage`.
+async function subscribed(event, caller) {
+  const openid = caller.OPENID;
+  if (caller.SOURCE !== FROM_CLIENT || typeof openid !== 'string' || openid === '') {
+    return told(false, CODE.WRONG_CALLER, 'this type of event is taken from the mini program only', {});
+  }
+  // Only our own templates, so that nobody fills the ledger with inventions.
+  const given = Array.isArray(event.accepted) ? event.accepted : [];
+  const accepted = templateIds().filter((id) => given.indexOf(id) >= 0);
+  try {
+    const counts = {};
+    await Promise.all(accepted.map(async (templateId) => {
+      counts[templateId] = await add(openid, templateId);
+    }));
+    return told(true, 0, '', counts);
+  } catch (error) {
+    return told(false, codeOf(error), textOf(error, openid), {});
+  }
+}
+
+function told(ok, code, message, grants) {
+  return { ok: ok, code: code, message: message, grants: grants };
+}
+
+// One more. What is left then.
+async function add(openid, templateId) {
+  const command = cloud.database().command;
+  const id = idOf(openid, templateId);
+  const isThere = await change(id, { left: command.inc(1) });
+  if (!isThere && !(await open(openid, templateId, 1))) {
+    // Opened by another call at this very moment.
+    await change(id, { left: command.inc(1) });
+  }
+  return left(id);
+}
+
+// One less, after a message was accepted. What is left then; null when nobody ever counted.
+async function spend(openid, templateId) {
+  const command = cloud.database().command;
+  const id = idOf(openid, templateId);
+  await change(id, { left: command.inc(-1) }, { left: command.gt(0) });
+  return left(id);
+}
+
+// WeChat says that none is left.
+async function exhaust(openid, templateId) {
+  const isThere = await change(idOf(openid, templateId), { left: 0 });
+  if (!isThere) await open(openid, templateId, 0);
+  return 0;
+}
+
+async function change(id, data, condition) {
+  const question = Object.assign({ _id: id }, condition);
+  const fields = Object.assign({ at: cloud.database().serverDate() }, data);
+  const done = await limited(ledger().where(question).update({ data: fields }));
+  return done.stats.updated === 1;
+}
+
+async function open(openid, templateId, count) {
+  const at = cloud.database().serverDate();
+  const page = { _id: idOf(openid, templateId), openid: openid, templateId: templateId, left: count, at: at };
+  try {
+    await limited(ledger().add({ data: page }));
+    return true;
+  } catch (error) {
+    if (isDuplicate(error)) return false;
+    throw error;
+  }
+}
+
+async function left(id) {
+  const found = await limited(ledger().where({ _id: id }).limit(1).get());
+  return found.data.length === 0 ? null : found.data[0].left;
+}
+
+// An id of fixed length from which nobody reads who it is about.
+function idOf(openid, templateId) {
+  return crypto.createHash('sha256').update(openid + '\n' + templateId).digest('hex');
+}
+
+function ledger() {
+  return cloud.database().collection(settings().grants);
+}
+
+module.exports = { subscribed, spend, exhaust };
