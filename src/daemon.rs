@@ -29,7 +29,7 @@ use crate::outbox::claim::Claimer;
 use crate::outbox::line::{Database, Line, jittered};
 use crate::outbox::state;
 use crate::policy::{Policy, RetrySchedule};
-use crate::recorder::Recorder;
+use crate::recorder::{self, Recorder};
 use crate::relay::{Ended, Relay, Until};
 use crate::step::Lane;
 use crate::wake::{Rhythm, Sleeper, Wake};
@@ -65,6 +65,14 @@ pub async fn run(
             .context("read DATABASE_URL")?,
         config.database.pooler,
     );
+    if let Some(folder) = &config.journal_dir {
+        recorder::journal::prepare(folder).with_context(|| {
+            format!(
+                "OUTBOXD_JOURNAL_DIR: cannot write to {}; give the daemon a folder of its own, or remove the setting",
+                folder.display()
+            )
+        })?;
+    }
     let mut targets = Vec::new();
     for app in &config.apps {
         metrics.serve(&app.name);
@@ -187,6 +195,7 @@ fn lane(
         config.instance.to_string(),
         shared.metrics.clone(),
         slots * 2,
+        config.journal_dir.clone(),
     );
     let relay = Relay {
         app: app.name.clone(),

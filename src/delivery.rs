@@ -144,6 +144,14 @@ pub enum Phase {
 }
 
 impl Phase {
+    pub const ALL: [Phase; 5] = [
+        Phase::NotCalled,
+        Phase::Token,
+        Phase::Connect,
+        Phase::Sent,
+        Phase::Answered,
+    ];
+
     /// The word in the column.
     pub fn word(self) -> &'static str {
         match self {

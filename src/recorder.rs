@@ -2,21 +2,26 @@
 //!
 //! It writes what has gathered since its last flush in one statement, and at once when idle: group commit without
 //! a timer and without an added wait. While the database is away it keeps trying as long as the leases last, and the
-//! calls behind it hold their slots, so nothing new is claimed that could not be written down.
+//! calls behind it hold their slots, so nothing new is claimed that could not be written down. What it holds then is in
+//! the [journal], so that it outlives this process.
 
-use std::sync::Arc;
+pub mod journal;
+mod tell;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
-use crate::delivery::Phase;
+use self::journal::Journal;
+use self::tell::tell;
 use crate::metrics::Metrics;
-use crate::notification::Status;
 use crate::outbox::line::{Line, jittered};
 use crate::outbox::record::{Ending, Recorded, keep_evidence, record};
-use crate::policy::Transition;
 
 /// How often endings put aside are tried again.
 const ASIDE_EVERY: Duration = Duration::from_millis(500);
@@ -44,19 +49,23 @@ impl Recorder {
         daemon: String,
         metrics: Arc<Metrics>,
         capacity: usize,
+        journal_dir: Option<PathBuf>,
     ) -> (Recorder, JoinHandle<()>) {
         let (endings, inbox) = mpsc::channel(capacity.max(1));
         let writer = Writer {
             line: line.keeping_plans(),
+            inbox,
+            journal: Arc::new(Mutex::new(Journal::new(journal_dir, &app))),
             app,
             daemon,
             metrics,
             away_since: None,
             aside: Vec::new(),
+            flushing: Vec::new(),
             capacity: capacity.max(1),
             aside_at: Instant::now(),
         };
-        (Recorder { endings }, tokio::spawn(writer.run(inbox)))
+        (Recorder { endings }, tokio::spawn(writer.run()))
     }
 
     /// Hands an ending over; waits while too many are unwritten.
@@ -84,18 +93,23 @@ impl Recorder {
 
 struct Writer {
     line: Line,
+    inbox: mpsc::Receiver<Message>,
+    journal: Arc<Mutex<Journal>>,
     app: String,
     daemon: String,
     metrics: Arc<Metrics>,
     away_since: Option<Instant>,
     /// Endings to be written later, each by itself. While there are `capacity` of them, none is taken in.
     aside: Vec<Ending>,
+    /// Who waits until everything before is written.
+    flushing: Vec<oneshot::Sender<()>>,
     capacity: usize,
     aside_at: Instant,
 }
 
 impl Writer {
-    async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
+    async fn run(mut self) {
+        self.inherit().await;
         let mut messages = Vec::with_capacity(BATCH);
         loop {
             // What cannot be written holds its slot: nothing new is called that could not be written down either.
@@ -103,9 +117,9 @@ impl Writer {
                 tokio::time::sleep(ASIDE_EVERY).await;
                 usize::MAX
             } else if self.aside.is_empty() {
-                inbox.recv_many(&mut messages, BATCH).await
+                self.inbox.recv_many(&mut messages, BATCH).await
             } else {
-                let inbox = inbox.recv_many(&mut messages, BATCH);
+                let inbox = self.inbox.recv_many(&mut messages, BATCH);
                 tokio::time::timeout(ASIDE_EVERY, inbox)
                     .await
                     .unwrap_or(usize::MAX)
@@ -113,20 +127,17 @@ impl Writer {
             // What has come meanwhile belongs to the same flush.
             tokio::task::yield_now().await;
             while messages.len() < BATCH
-                && let Ok(message) = inbox.try_recv()
+                && let Ok(message) = self.inbox.try_recv()
             {
                 messages.push(message);
             }
             let mut endings = Vec::with_capacity(messages.len());
-            let mut waiting = Vec::new();
             for message in messages.drain(..) {
-                match message {
-                    Message::Ending(ending) => endings.push(*ending),
-                    Message::Flushed(done) => waiting.push(done),
-                }
+                self.sort(message, &mut endings);
             }
             self.write(endings).await;
-            if self.aside_at.elapsed() >= ASIDE_EVERY || !waiting.is_empty() || received == 0 {
+            let is_asked = !self.flushing.is_empty();
+            if self.aside_at.elapsed() >= ASIDE_EVERY || is_asked || received == 0 {
                 // One by one: what was refused once must not take its neighbours along.
                 let mut aside = std::mem::take(&mut self.aside);
                 self.give_up_on_ended_leases(&mut aside);
@@ -135,7 +146,7 @@ impl Writer {
                 }
                 self.aside_at = Instant::now();
             }
-            for done in waiting {
+            for done in self.flushing.drain(..) {
                 let _ = done.send(());
             }
             if received == 0 && self.aside.is_empty() {
@@ -146,6 +157,50 @@ impl Writer {
             }
         }
         self.line.close().await;
+    }
+
+    fn sort(&mut self, message: Message, endings: &mut Vec<Ending>) {
+        match message {
+            Message::Ending(ending) => endings.push(*ending),
+            Message::Flushed(done) => self.flushing.push(done),
+        }
+    }
+
+    /// Records what daemons that are gone had heard and could not record.
+    async fn inherit(&mut self) {
+        let legacies = match self.in_journal(|journal| journal.legacies()).await {
+            Ok(legacies) => legacies,
+            Err(cause) => {
+                warn!(
+                    app = self.app,
+                    error = %cause,
+                    "the receipt journals of earlier daemons cannot be read"
+                );
+                return;
+            }
+        };
+        for legacy in legacies {
+            info!(
+                app = self.app,
+                answers = legacy.endings.len(),
+                unreadable = legacy.unreadable,
+                "recording what an earlier daemon had heard"
+            );
+            self.write(legacy.endings.clone()).await;
+            // What had to be put aside is tried again, and kept in a file of our own if need be.
+            let aside = self.aside.clone();
+            let forgotten = self.in_journal(move |journal| {
+                journal.keep(&aside)?;
+                legacy.forget()
+            });
+            if let Err(cause) = forgotten.await {
+                warn!(
+                    app = self.app,
+                    error = %cause,
+                    "a receipt journal cannot be removed; it will be read again, without effect"
+                );
+            }
+        }
     }
 
     /// Writes the endings, however often it takes while their leases last. One that the server refuses, or whose row
@@ -170,6 +225,7 @@ impl Writer {
                         match recorded {
                             Recorded::Locked => self.aside.push(ending),
                             Recorded::Done | Recorded::LeaseLost => {
+                                self.journal().done(&ending);
                                 self.report(&ending, recorded).await;
                             }
                         }
@@ -199,7 +255,7 @@ impl Writer {
                         );
                         self.away_since = Some(Instant::now());
                     }
-                    tokio::time::sleep(jittered(wait)).await;
+                    self.wait_out(jittered(wait), &mut batch).await;
                     wait = (wait * 2).min(Duration::from_secs(2));
                     self.give_up_on_ended_leases(&mut batch);
                     batches.push(batch);
@@ -208,7 +264,45 @@ impl Writer {
         }
     }
 
-    /// After a try that failed: once the lease is over, somebody else may have the row.
+    /// Waits; what it holds, and what comes meanwhile as long as it may hold more, is written down on disk.
+    async fn wait_out(&mut self, wait: Duration, batch: &mut Vec<Ending>) {
+        let until = tokio::time::Instant::now() + wait;
+        loop {
+            let endings = batch.clone();
+            if let Err(cause) = self.in_journal(move |journal| journal.keep(&endings)).await {
+                warn!(
+                    app = self.app,
+                    error = %cause,
+                    "the receipt journal cannot be written; answers are held in memory alone"
+                );
+            }
+            if batch.len() >= self.capacity.min(BATCH) {
+                return tokio::time::sleep_until(until).await;
+            }
+            match tokio::time::timeout_at(until, self.inbox.recv()).await {
+                Ok(Some(message)) => self.sort(message, batch),
+                Ok(None) => return tokio::time::sleep_until(until).await,
+                Err(_elapsed) => return,
+            }
+        }
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A disk may be slow, and this thread has other things to do.
+    async fn in_journal<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Journal) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let journal = self.journal.clone();
+        let work = move || work(&mut journal.lock().unwrap_or_else(PoisonError::into_inner));
+        tokio::task::spawn_blocking(work).await?
+    }
+
+    /// After a try that failed: once the lease is over, somebody else may have the row. The journal keeps the answer, for
+    /// the next daemon: the fence will tell whether it still counts or is evidence.
     fn give_up_on_ended_leases(&mut self, batch: &mut Vec<Ending>) {
         let now = Instant::now();
         batch.retain(|ending| {
@@ -232,7 +326,7 @@ impl Writer {
     async fn report(&mut self, ending: &Ending, recorded: Recorded) {
         self.metrics.attempt(&self.app, ending, recorded);
         match recorded {
-            Recorded::Done => log(&self.app, ending),
+            Recorded::Done => tell(&self.app, ending),
             Recorded::Locked => {}
             Recorded::LeaseLost => {
                 warn!(
@@ -253,69 +347,6 @@ impl Writer {
                     );
                 }
             }
-        }
-    }
-}
-
-fn log(app: &str, ending: &Ending) {
-    let latency_ms = ending.latency.map(millis);
-    let (id, attempt) = (ending.id.0, ending.attempt.0);
-    match &ending.transition {
-        Transition::Settle {
-            status: Status::Dead,
-            reason,
-            ..
-        } => {
-            warn!(
-                app,
-                notification.id = id,
-                attempt,
-                status = "dead",
-                reason = reason.key,
-                errcode = ending.errcode,
-                latency_ms,
-                "notification {id}: dead ({})",
-                reason.key
-            );
-        }
-        Transition::Settle { status, reason, .. } => {
-            info!(
-                app,
-                notification.id = id,
-                attempt,
-                status = status.word(),
-                reason = reason.key,
-                errcode = ending.errcode,
-                latency_ms,
-                "notification {id}: {} ({})",
-                status.word(),
-                reason.key
-            );
-        }
-        Transition::Requeue { after, .. } if ending.phase == Phase::NotCalled => {
-            let retry_ms = millis(*after);
-            debug!(
-                app,
-                notification.id = id,
-                attempt,
-                retry_ms,
-                "notification {id}: released"
-            );
-        }
-        Transition::Requeue { after, .. } => {
-            info!(
-                app,
-                notification.id = id,
-                attempt,
-                outcome = ending.outcome,
-                reason = ending.why.key,
-                errcode = ending.errcode,
-                latency_ms,
-                retry_ms = millis(*after),
-                "notification {id}: attempt {attempt} {} ({}), next try in {after:.0?}",
-                ending.outcome,
-                ending.why.key
-            );
         }
     }
 }

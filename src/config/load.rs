@@ -91,6 +91,7 @@ impl Loader<'_> {
         let drain = self.get(&settings::DRAIN_TIMEOUT, DEFAULT_APP);
         let poll_idle = self.get(&settings::POLL_IDLE, DEFAULT_APP);
         let instance = self.instance();
+        let journal_dir = self.optional(&settings::JOURNAL_DIR, DEFAULT_APP);
         let http_listen = self.get(&settings::HTTP_LISTEN, DEFAULT_APP);
         let filter = self.get(&settings::LOG, DEFAULT_APP);
         let format = self.get(&settings::LOG_FORMAT, DEFAULT_APP);
@@ -120,6 +121,7 @@ impl Loader<'_> {
             lang,
             time_zone: time_zone?.value,
             instance: instance?,
+            journal_dir: journal_dir?.map(|given| given.value),
             warnings: Vec::new(),
             shown: Vec::new(),
         })

@@ -28,6 +28,7 @@ pub mod words;
 mod tests;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono_tz::Tz;
@@ -57,6 +58,8 @@ pub struct Config {
     pub lang: Lang,
     pub time_zone: Tz,
     pub instance: Instance,
+    /// Where answers are kept while the database takes none.
+    pub journal_dir: Option<PathBuf>,
     /// Allowed, and yet likely a mistake; to be logged at start.
     pub warnings: Vec<Finding>,
     shown: Vec<print::Shown>,

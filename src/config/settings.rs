@@ -10,7 +10,7 @@ use super::{LogFormat, Needs, Pooler};
 use crate::lang::Lang;
 
 /// Every setting, in the order of template and documentation.
-pub static ALL: [&Setting; 22] = [
+pub static ALL: [&Setting; 23] = [
     &DATABASE_URL,
     &POOLER,
     &WAIT_FOR,
@@ -28,6 +28,7 @@ pub static ALL: [&Setting; 22] = [
     &DRAIN_TIMEOUT,
     &POLL_IDLE,
     &INSTANCE,
+    &JOURNAL_DIR,
     &HTTP_LISTEN,
     &LOG,
     &LOG_FORMAT,
@@ -317,6 +318,20 @@ pub static INSTANCE: Setting<Name> = Setting {
         marks: "-_.:@",
         longest: 80,
     },
+};
+
+pub static JOURNAL_DIR: Setting<Folder> = Setting {
+    env: "OUTBOXD_JOURNAL_DIR",
+    also: None,
+    key: "relay.journal_dir",
+    scope: Scope::Daemon,
+    needs: Needs::Everything,
+    absent: Absent::Means(Words::new("no journal", "不写日志")),
+    doc: Words::new(
+        "A folder of the daemon's own, kept over restarts. While the database takes no outcomes, answers that have come are written down here, and the next daemon records them: a daemon killed meanwhile does not forget whom WeChat has accepted. Daemons may share it.",
+        "守护进程专用的目录，重启后保留。数据库无法记录结果期间，已收到的应答写在这里，由下一个守护进程补记：即使此时进程被杀，也不会忘记微信已接收哪些消息。多个守护进程可以共用。",
+    ),
+    kind: Folder,
 };
 
 pub static HTTP_LISTEN: Setting<Listen> = Setting {

@@ -165,3 +165,73 @@ async fn what_cannot_be_written_down_is_not_called_on_and_on(pool: PgPool) {
     daemon.stop().await;
     fleet.assert_invariants().await;
 }
+
+/// The database takes no outcomes, the answers are in, and the daemon is killed. The next one records what was heard, and
+/// calls nobody again.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn an_answer_survives_a_kill_while_the_database_is_away(pool: PgPool) {
+    let mut fleet = Fleet::new(&pool).await;
+    let folder = std::env::temp_dir().join(format!("outboxd-it-{}", uuid::Uuid::new_v4()));
+    fleet.set("OUTBOXD_JOURNAL_DIR", folder.to_str().unwrap());
+    // Longer than this test, so that no lease lapses in it.
+    fleet.set("OUTBOXD_LEASE", "5min");
+    for n in 0..5 {
+        enqueue(&pool, "li", &format!("c{n}")).await;
+    }
+    enqueue(&pool, "fail-43101", "refused").await;
+    run(
+        &pool,
+        "alter table outboxd.notification_delivery rename to hidden",
+    )
+    .await;
+    let mut daemon = fleet.process(&["run"]);
+    let lines = || -> usize {
+        let files = std::fs::read_dir(&folder).into_iter().flatten();
+        let texts = files.filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok());
+        texts.map(|text| text.lines().count()).sum()
+    };
+    let started = std::time::Instant::now();
+    while lines() < 6 {
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "{} answers are on disk",
+            lines()
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    daemon.kill().await.unwrap();
+    run(
+        &pool,
+        "alter table outboxd.hidden rename to notification_delivery",
+    )
+    .await;
+
+    let daemon = fleet.start();
+    fleet.settled().await;
+    daemon.stop().await;
+    assert_eq!(
+        fleet.sim.ledger().calls().len(),
+        6,
+        "nobody was called or asked again"
+    );
+    assert_eq!(
+        number(
+            &pool,
+            "select count(*) from outboxd.notification_delivery
+              where status = 'delivered' and msgid is not null and attempts = 1"
+        )
+        .await,
+        5
+    );
+    assert_eq!(
+        number(
+            &pool,
+            "select count(*) from outboxd.notification_delivery where errcode = 43101"
+        )
+        .await,
+        1
+    );
+    assert_eq!(lines(), 0, "the journal is gone");
+    fleet.assert_invariants().await;
+    std::fs::remove_dir(folder).unwrap();
+}

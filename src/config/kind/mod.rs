@@ -12,7 +12,7 @@ mod text;
 pub use choice::{Choice, Filter, Zone};
 pub use net::{BaseUrl, DatabaseUrl, Listen};
 pub use number::{Count, Schedule, Span};
-pub use text::{AppId, Hidden, Name};
+pub use text::{AppId, Folder, Hidden, Name};
 
 use super::words::Words;
 

@@ -1,4 +1,6 @@
-//! Names and secrets.
+//! Names, folders and secrets.
+
+use std::path::PathBuf;
 
 use super::{Kind, Read, Wrong, wrong};
 use crate::config::words::{Words, words};
@@ -45,6 +47,33 @@ impl Read for Name {
             );
         }
         Ok(text.to_owned())
+    }
+}
+
+/// A folder, from the root: a relative one would depend on where the daemon was started.
+pub struct Folder;
+
+impl Kind for Folder {
+    fn takes(&self) -> Words {
+        Words::new("an absolute path", "绝对路径")
+    }
+}
+
+impl Read for Folder {
+    type Value = PathBuf;
+
+    fn read(&self, text: &str) -> Result<PathBuf, Wrong> {
+        let path = PathBuf::from(text);
+        if !path.is_absolute() {
+            return wrong(
+                Words::new("is not an absolute path", "不是绝对路径"),
+                Words::new(
+                    "write it from the root, such as /var/lib/outboxd, or remove the line",
+                    "请从根目录写起，如 /var/lib/outboxd，或删除这一行",
+                ),
+            );
+        }
+        Ok(path)
     }
 }
 

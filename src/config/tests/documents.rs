@@ -69,7 +69,8 @@ fn the_template_with_its_lines_uncommented_is_the_defaults() {
             .replace("appsecret = \"\"", &format!("appsecret = {APPSECRET:?}"))
             .replace("cloud_env = \"\"", "cloud_env = \"cloud1-abc\"")
             .replace("signing_secret = \"\"", "")
-            .replace("instance = \"\"", "");
+            .replace("instance = \"\"", "")
+            .replace("journal_dir = \"\"", "");
         let machine = Machine::default().file("/etc/outboxd/config.toml", &template);
         let from_file = machine.config();
         let defaults = Machine::configured().config();
@@ -80,7 +81,11 @@ fn the_template_with_its_lines_uncommented_is_the_defaults() {
         };
         assert_eq!(values(&from_file), values(&defaults));
         for row in from_file.describe(Lang::En) {
-            let optional = ["OUTBOXD_SIGNING_SECRET", "OUTBOXD_INSTANCE"];
+            let optional = [
+                "OUTBOXD_SIGNING_SECRET",
+                "OUTBOXD_INSTANCE",
+                "OUTBOXD_JOURNAL_DIR",
+            ];
             let from_default = row.origin == "default";
             assert_eq!(from_default, optional.contains(&&*row.setting), "{row:?}");
         }

@@ -95,6 +95,7 @@ impl Lanes {
                 "test".to_owned(),
                 metrics.clone(),
                 settings.slots * 2,
+                None,
             );
             let relay = Relay {
                 app: (*app).to_owned(),
