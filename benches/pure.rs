@@ -150,6 +150,7 @@ fn converse(mut stream: &TcpStream, answer: &str) -> std::io::Result<()> {
 fn claim() -> Claim {
     Claim {
         id: NotificationId(7),
+        place: None,
         key: Key(KEY.parse().expect("this is a UUID")),
         lease_token: LeaseToken(Uuid::nil()),
         attempt: AttemptNo(1),

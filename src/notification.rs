@@ -20,6 +20,10 @@ pub struct Key(pub Uuid);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LeaseToken(pub Uuid);
 
+/// Where a row lies in its table (PostgreSQL's `ctid`), until somebody changes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place(pub String);
+
 /// The attempt's number, counted from 1; it only ever rises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AttemptNo(pub i32);
@@ -46,6 +50,8 @@ impl fmt::Display for AttemptNo {
 #[derive(Clone, Debug)]
 pub struct Claim {
     pub id: NotificationId,
+    /// None: it has to be looked for.
+    pub place: Option<Place>,
     pub key: Key,
     pub lease_token: LeaseToken,
     pub attempt: AttemptNo,

@@ -223,7 +223,10 @@ impl Writer {
                     }
                     for (ending, recorded) in batch.into_iter().zip(recorded) {
                         match recorded {
-                            Recorded::Locked => self.aside.push(ending),
+                            Recorded::Locked => self.aside.push(Ending {
+                                place: None,
+                                ..ending
+                            }),
                             Recorded::Done | Recorded::LeaseLost => {
                                 self.journal().done(&ending);
                                 self.report(&ending, recorded).await;

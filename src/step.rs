@@ -120,6 +120,7 @@ pub fn ending(
     };
     Ending {
         id: claim.id,
+        place: claim.place.clone(),
         lease_token: claim.lease_token,
         attempt: claim.attempt,
         transition,

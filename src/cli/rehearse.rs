@@ -62,6 +62,7 @@ pub(super) async fn send_test(desk: &Desk, args: &SendTestArgs) -> Result<Exit> 
     let now = chrono::Utc::now().timestamp_millis();
     let claim = Claim {
         id: NotificationId(0),
+        place: None,
         key: Key(Uuid::new_v4()),
         lease_token: LeaseToken(Uuid::new_v4()),
         attempt: AttemptNo(1),

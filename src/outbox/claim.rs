@@ -15,7 +15,7 @@ use uuid::Uuid;
 pub use self::look::Look;
 use self::low_water::{LowWater, Position, columns};
 use super::line::{Held, Line, answered};
-use crate::notification::{AttemptNo, Claim, Key, LeaseToken, NotificationId};
+use crate::notification::{AttemptNo, Claim, Key, LeaseToken, NotificationId, Place};
 
 /// One app's claims by one daemon.
 #[derive(Debug)]
@@ -168,7 +168,7 @@ macro_rules! take {
                    lapses = o.lapses + (o.lease_token is not null)::int,
                    may_have_arrived = o.may_have_arrived or o.lease_token is not null
              where o.ctid = any (array(select place from due))
-            returning o.id, o.key, o.attempts, o.spared, o.lapses, o.may_have_arrived, o.lease_epoch, o.priority,
+            returning o.id, o.ctid::text as "place!", o.key, o.attempts, o.spared, o.lapses, o.may_have_arrived, o.lease_epoch, o.priority,
                    o.event_type, o.aggregate_type, o.aggregate_id, o.recipient, o.traceparent,
                    o.payload::text as "payload!",
                    (date_part('epoch', o.next_attempt_at) * 1000000)::bigint as "due_us!",
@@ -324,6 +324,7 @@ impl Claimer {
 
 struct Row {
     id: i64,
+    place: String,
     key: Uuid,
     attempts: i32,
     spared: i32,
@@ -348,6 +349,7 @@ impl Row {
     fn into_claim(self, lease_token: LeaseToken, claimed_at: Instant, lease: Duration) -> Claim {
         Claim {
             id: NotificationId(self.id),
+            place: Some(Place(self.place)),
             key: Key(self.key),
             lease_token,
             attempt: AttemptNo(self.attempts),

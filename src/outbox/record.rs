@@ -14,13 +14,15 @@ use uuid::Uuid;
 use super::line::{Line, answered};
 use crate::catalogue::Entry;
 use crate::delivery::Phase;
-use crate::notification::{AttemptNo, LeaseToken, NotificationId, Status};
+use crate::notification::{AttemptNo, LeaseToken, NotificationId, Place, Status};
 use crate::policy::Transition;
 
 /// How one claim ended: everything the database keeps of it.
 #[derive(Clone, Debug)]
 pub struct Ending {
     pub id: NotificationId,
+    /// Where the claim left the row; none: it has to be looked for.
+    pub place: Option<Place>,
     pub lease_token: LeaseToken,
     pub attempt: AttemptNo,
     pub transition: Transition,
@@ -42,7 +44,7 @@ pub struct Ending {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recorded {
     Done,
-    /// Somebody holds the row locked: write it again later.
+    /// Somebody holds the row locked, or has changed it since the claim: write it again later, and look for it.
     Locked,
     /// Another daemon had taken the row over; this answer was kept in the audit log.
     LeaseLost,
@@ -67,17 +69,29 @@ pub async fn record(
                   as e (id, lease_token, attempt, status, reason, why, may_have_arrived, spared, retry_ms,
                         phase, outcome, errcode, detail, msgid, latency_ms, age_ms)
             ),
-            -- Rows somebody else holds locked are left for the next write; nobody waits for them.
+            -- Rows somebody else holds locked are left for the next write; nobody waits for them. A row is taken from where
+            -- the claim left it, and nothing else here could be looked up in an index (hence `id + 0`): to a planner that
+            -- believes the table empty each index is as good as the next, and it walks through all of a wrong one.
             held as materialized (
                 select o.ctid as place, e.status is not null or o.cancel_requested_by is not null as settles
                   from outboxd.notification_outbox o
-                  join ending e on e.id = o.id and e.lease_token = o.lease_token
-                 where o.app = $1 and o.id = any ($2)
+                  join ending e on e.id = o.id + 0 and e.lease_token = o.lease_token
+                 where o.ctid = any ($19::text[]::tid[])
                    for update of o skip locked
+            ),
+            strayed as materialized (
+                select o.ctid as place, e.status is not null or o.cancel_requested_by is not null as settles
+                  from outboxd.notification_outbox o
+                  join ending e on e.id = o.id and e.lease_token = o.lease_token
+                 where cardinality($20::bigint[]) > 0 and o.id = any ($20)
+                   for update of o skip locked
+            ),
+            taken as materialized (
+                select place, settles from held union all select place, settles from strayed
             ),
             settled as (
                 delete from outboxd.notification_outbox o
-                 where o.ctid = any (array(select place from held where settles))
+                 where o.ctid = any (array(select place from taken where settles))
                 returning o.id, o.lease_token, o.key, o.event_type, o.aggregate_type, o.aggregate_id, o.recipient, o.payload, o.dedupe_key,
                           o.order_key, o.collapse_key, o.priority, o.expires_at, o.attempts, o.lease_epoch, o.traceparent,
                           o.format_version, o.created_at, o.created_by
@@ -92,8 +106,8 @@ pub async fn record(
                        spared = o.spared + e.spared::int,
                        may_have_arrived = e.may_have_arrived
                   from ending e
-                 where o.ctid = any (array(select place from held where not settles))
-                   and e.id = o.id and e.lease_token = o.lease_token
+                 where o.ctid = any (array(select place from taken where not settles))
+                   and e.id = o.id + 0 and e.lease_token = o.lease_token
                 returning o.id, e.lease_token
             ),
             moved as (
@@ -139,6 +153,8 @@ pub async fn record(
             &column.latency_ms as &[Option<i32>],
             &column.age_ms,
             daemon,
+            &column.place as &[&str],
+            &column.strayed,
         )
         .fetch_all(&mut connection),
     )
@@ -243,6 +259,9 @@ pub async fn keep_evidence(
 #[derive(Default)]
 struct Columns<'a> {
     id: Vec<i64>,
+    place: Vec<&'a str>,
+    /// The ids of those without a place.
+    strayed: Vec<i64>,
     lease_token: Vec<Uuid>,
     attempt: Vec<i32>,
     status: Vec<Option<&'a str>>,
@@ -265,6 +284,10 @@ impl<'a> Columns<'a> {
         let mut column = Columns::default();
         for ending in endings {
             column.id.push(ending.id.0);
+            match &ending.place {
+                Some(Place(place)) => column.place.push(place),
+                None => column.strayed.push(ending.id.0),
+            }
             column.lease_token.push(ending.lease_token.0);
             column.attempt.push(ending.attempt.0);
             column.why.push(ending.why.key);

@@ -20,6 +20,7 @@ fn policy() -> Policy {
 fn claim(spent: i32) -> Claim {
     Claim {
         id: NotificationId(1),
+        place: None,
         key: Key(Uuid::nil()),
         lease_token: LeaseToken(Uuid::nil()),
         attempt: AttemptNo(spent),

@@ -265,6 +265,7 @@ impl Line {
         let age = (Utc::now() - self.ended_at).to_std().unwrap_or_default();
         Some(Ending {
             id: NotificationId(self.id),
+            place: None,
             lease_token: LeaseToken(self.lease_token),
             attempt: AttemptNo(self.attempt),
             transition,

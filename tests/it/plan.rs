@@ -2,9 +2,10 @@
 //! Asked of the server's own counters, so it is the real statement that is judged.
 
 use outboxd::outbox::claim::{Claimer, Reach};
+use outboxd::outbox::record::{Recorded, record};
 use sqlx::PgPool;
 
-use crate::harness::{claimer, number, run};
+use crate::harness::{claimer, database, number, run};
 
 /// 1,000,000 settled rows, 100,000 not due, and a claimer whose statements were prepared on the empty table.
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
@@ -59,6 +60,60 @@ async fn a_claim_reads_what_it_takes_whatever_lies_around(pool: PgPool) {
     snapshot.rollback().await.unwrap();
 }
 
+/// Under an old snapshot settled rows leave their index entries behind, and a table in which they are all there is looks
+/// empty to the planner (`reltuples` 0): each index seems to be as good as the next. A record once walked through all the
+/// entries of the wrong one for every row it wrote.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_record_reads_what_it_writes_whatever_the_planner_believes(pool: PgPool) {
+    let mut daemon = claimer(&pool, "d");
+    let mut writer = database(&pool).line().keeping_plans();
+    run(
+        &pool,
+        "alter table outboxd.notification_outbox set (autovacuum_enabled = off)",
+    )
+    .await;
+    let mut snapshot = pool
+        .begin_with("begin isolation level repeatable read")
+        .await
+        .unwrap();
+    sqlx::query("select from pg_class limit 1")
+        .execute(&mut *snapshot)
+        .await
+        .unwrap();
+    run(
+        &pool,
+        "insert into outboxd.notification_outbox (event_type, aggregate_id, recipient)
+             select 'e', 'c' || n, 'u' from generate_series(1, 20000) n",
+    )
+    .await;
+    run(&pool, "delete from outboxd.notification_outbox").await;
+    sqlx::query("vacuum analyze outboxd.notification_outbox")
+        .execute(&pool)
+        .await
+        .unwrap();
+    run(
+        &pool,
+        "insert into outboxd.notification_outbox (event_type, aggregate_id, recipient)
+             select 'e', 'c' || n, 'u' from generate_series(1, 100) n",
+    )
+    .await;
+    daemon.sweep_next();
+    let claims = daemon.claim(Reach::Due(100)).await.unwrap();
+    flush(&mut daemon).await;
+    let before = Counters::read(&pool).await;
+    let endings: Vec<_> = claims.iter().map(crate::recorder::delivered).collect();
+    let said = record(&mut writer, "default", "d", &endings).await.unwrap();
+    writer.close().await;
+    assert_eq!(said, vec![Recorded::Done; 100]);
+    let after = Counters::read(&pool).await;
+    let read = after.index_entries - before.index_entries;
+    assert!(
+        read < 1000,
+        "a record of 100 rows read {read} entries of indexes"
+    );
+    snapshot.rollback().await.unwrap();
+}
+
 /// The counters of a session reach the others when it ends.
 async fn flush(daemon: &mut Claimer) {
     daemon.line().close().await;
@@ -67,6 +122,7 @@ async fn flush(daemon: &mut Claimer) {
 struct Counters {
     seq_scans: i64,
     index_fetches: i64,
+    index_entries: i64,
     updates: i64,
     hot_updates: i64,
 }
@@ -77,8 +133,9 @@ impl Counters {
         while number(pool, "select count(*) from pg_stat_activity where application_name = 'outboxd' and datname = current_database()").await > 0 {
             tokio::task::yield_now().await;
         }
-        let (seq_scans, index_fetches, updates, hot_updates) = sqlx::query_as(
+        let (seq_scans, index_fetches, index_entries, updates, hot_updates) = sqlx::query_as(
             "select sum(seq_scan)::bigint, sum(idx_tup_fetch)::bigint,
+                    (select sum(idx_tup_read)::bigint from pg_stat_user_indexes where relname = 'notification_outbox'),
                     sum(n_tup_upd) filter (where relname = 'notification_outbox')::bigint,
                     sum(n_tup_hot_upd) filter (where relname = 'notification_outbox')::bigint
                from pg_stat_user_tables where schemaname = 'outboxd' and relname ~ 'outbox|delivery'",
@@ -89,6 +146,7 @@ impl Counters {
         Counters {
             seq_scans,
             index_fetches,
+            index_entries,
             updates,
             hot_updates,
         }

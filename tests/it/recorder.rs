@@ -117,10 +117,11 @@ async fn nobody_records_under_somebody_elses_lease(pool: PgPool) {
     );
 }
 
-fn delivered(claim: &outboxd::notification::Claim) -> outboxd::outbox::record::Ending {
+pub(crate) fn delivered(claim: &outboxd::notification::Claim) -> outboxd::outbox::record::Ending {
     use outboxd::catalogue::local;
     outboxd::outbox::record::Ending {
         id: claim.id,
+        place: claim.place.clone(),
         lease_token: claim.lease_token,
         attempt: claim.attempt,
         transition: outboxd::policy::Transition::Settle {

@@ -6,6 +6,7 @@ use crate::catalogue::local;
 fn ending(id: i64, transition: Transition) -> Ending {
     Ending {
         id: NotificationId(id),
+        place: None,
         lease_token: LeaseToken(Uuid::new_v4()),
         attempt: AttemptNo(2),
         transition,

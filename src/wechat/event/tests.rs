@@ -11,6 +11,7 @@ use crate::secret::Secret;
 pub(crate) fn claim(payload: &str) -> Claim {
     Claim {
         id: NotificationId(7),
+        place: None,
         key: Key("0b8e5a4e-6f0a-4a54-9c3e-0d5b8f1f7a10".parse().unwrap()),
         lease_token: LeaseToken(Uuid::nil()),
         attempt: AttemptNo(3),
