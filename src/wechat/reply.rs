@@ -48,7 +48,7 @@ pub(crate) fn read(answer: &Answer, now: DateTime<Utc>) -> Heard {
     if answer.cut {
         return unreadable();
     }
-    let Some(Value::Object(outer)) = parse(&answer.body) else {
+    let Some(Value::Object(mut outer)) = parse(&answer.body) else {
         return unreadable();
     };
     let Some(errcode) = number(&outer, &["errcode", "errCode"]) else {
@@ -61,7 +61,7 @@ pub(crate) fn read(answer: &Answer, now: DateTime<Utc>) -> Heard {
     if errcode != 0 {
         return outer_refusal(errcode, text(&outer), retry_after);
     }
-    match unwrap(outer.get("resp_data")) {
+    match unwrap(outer.remove("resp_data")) {
         Inner::Undefined => Heard::Undefined,
         Inner::Other => unreadable(),
         Inner::Object(inner) => match runtime_code(&inner) {
@@ -207,10 +207,9 @@ enum Inner {
 
 /// `resp_data` is JSON in a string; a function that returns text adds a layer, one that returns
 /// `JSON.stringify(…)` another. A missing value, `null`, `""` and `undefined` all say: nothing returned.
-fn unwrap(resp_data: Option<&Value>) -> Inner {
-    let mut value = match resp_data {
-        Some(value) => value.clone(),
-        None => return Inner::Undefined,
+fn unwrap(resp_data: Option<Value>) -> Inner {
+    let Some(mut value) = resp_data else {
+        return Inner::Undefined;
     };
     for _layer in 0..4 {
         value = match value {
