@@ -15,6 +15,7 @@
 
 mod cloud;
 mod control;
+pub mod deployment;
 mod errors;
 pub mod faults;
 mod function;
