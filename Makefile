@@ -14,9 +14,10 @@ export SQLX_OFFLINE := true
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
 
-demo: toolchain ## a CRM, a simulated WeChat, outboxd and its page; Ctrl-C ends it; ONCE=1: the scripted run with faults, then exit
+demo: toolchain ## a CRM, a simulated WeChat, outboxd and its page; Ctrl-C ends it; ONCE=1: the scripted run with faults, then exit; FUNCTION=node: with the real cloud function
+	@$(if $(filter node,$(FUNCTION)),.ci/node ready)
 	@cargo build --locked --bin outboxd --example demo
-	@.ci/postgres cargo run --quiet --locked --example demo -- $(if $(ONCE),--once) $(if $(SEED),--seed $(SEED))
+	@.ci/postgres cargo run --quiet --locked --example demo -- $(if $(ONCE),--once) $(if $(SEED),--seed $(SEED)) $(if $(FUNCTION),--function $(FUNCTION))
 
 bench: toolchain ## drain, slow and latency on a durable PostgreSQL of their own, two minutes after building
 	@.ci/postgres true
