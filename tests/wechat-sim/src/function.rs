@@ -123,12 +123,15 @@ impl Instance {
             .deployed
             .split_first()
             .context("no command")?;
-        let old_after = world.switches.get().claim_old_after_ms.to_string();
+        let switches = world.switches.get();
+        let old_after = switches.claim_old_after_ms.to_string();
+        let send_limit = switches.send_limit_ms.to_string();
         let secret = world.settings.signing_secret.as_deref().unwrap_or("");
         let mut process = Command::new(program)
             .args(arguments)
             .env("OUTBOXD_SIGNING_SECRET", secret)
             .env("OUTBOXD_CLAIM_OLD_AFTER_MS", old_after)
+            .env("OUTBOXD_SEND_LIMIT_MS", send_limit)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -174,6 +174,7 @@ async fn call(world: &Arc<World>, request: &Request, mut event: Value) -> (Reply
         Err(cut) => return failed(switches.error_form, cut),
     };
     match fault.map(|fault| fault.what) {
+        Some(What::Throw) if answer.is_none() => failed(switches.error_form, Failure::Threw),
         Some(What::Outer(code)) => outer(code, errors::text(code)),
         Some(What::Runtime(status)) => (
             plain(&enveloped(&runtime_error(status, 3))),

@@ -318,6 +318,7 @@ pub(crate) async fn at(point: Point, fault: Option<&Fault>) -> Result<(), Died> 
     };
     match fault.what {
         What::Slow(time) => tokio::time::sleep(time).await,
+        What::Throw => return Err(Died),
         What::Outer(_) | What::Runtime(_) | What::Wire(_) if point != Point::Sent => {
             return Err(Died);
         }
