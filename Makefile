@@ -1,6 +1,6 @@
 # One command each, on a fresh machine too: `make` lists them.
 #
-# What is missing is installed or named by .ci/toolchain and .ci/postgres. The database of `demo`,
+# What is missing is installed or named by .ci/toolchain, .ci/postgres and .ci/node. The database of `demo`,
 # `bench` and `test` is private to the command and gone afterwards; a DATABASE_URL of yours is never used.
 
 .DEFAULT_GOAL := help
@@ -14,9 +14,10 @@ export SQLX_OFFLINE := true
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
 
-demo: toolchain ## a CRM, a simulated WeChat, outboxd and its page; Ctrl-C ends it; ONCE=1: the scripted run with faults, then exit
+demo: toolchain ## a CRM, a simulated WeChat, outboxd and its page; Ctrl-C ends it; ONCE=1: the scripted run with faults, then exit; FUNCTION=node: with the real cloud function
+	@$(if $(filter node,$(FUNCTION)),.ci/node ready)
 	@cargo build --locked --bin outboxd --example demo
-	@.ci/postgres cargo run --quiet --locked --example demo -- $(if $(ONCE),--once) $(if $(SEED),--seed $(SEED))
+	@.ci/postgres cargo run --quiet --locked --example demo -- $(if $(ONCE),--once) $(if $(SEED),--seed $(SEED)) $(if $(FUNCTION),--function $(FUNCTION))
 
 bench: toolchain ## drain, slow and latency on a durable PostgreSQL of their own, two minutes after building
 	@.ci/postgres true
@@ -26,8 +27,11 @@ bench: toolchain ## drain, slow and latency on a durable PostgreSQL of their own
 	@echo 'More workloads, and what the figures mean: examples/bench/README.md'
 
 test: export OUTBOXD_TEST_CLUSTER := fast
-test: toolchain ## every test, on a private PostgreSQL
+test: export OUTBOXD_TEST_NODE := required
+test: toolchain ## every test: on a private PostgreSQL, and the cloud function's on Node
+	@.ci/node ready
 	@.ci/postgres .ci/canary cargo test --workspace --locked --no-fail-fast
+	@.ci/node
 
 check: toolchain ## the everyday loop: format, lints, tests without a database
 	@cargo fmt --all --check

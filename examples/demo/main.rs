@@ -41,6 +41,16 @@ struct Args {
     /// The page's port; taken by somebody else, the next free one.
     #[arg(long, default_value_t = 8080)]
     port: u16,
+    /// What answers as the cloud function: `node` is the one in `cloudfunctions/`, on WeChat's own SDK; `sim`
+    /// is the simulated WeChat's own, which needs no Node.
+    #[arg(long, value_enum, default_value_t = Function::Sim)]
+    function: Function,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Function {
+    Sim,
+    Node,
 }
 
 #[tokio::main]

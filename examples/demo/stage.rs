@@ -21,10 +21,14 @@ use wechat_sim::WechatSim;
 use crate::books::{Books, Expectation};
 use crate::daemon::Daemon;
 use crate::phones::Phones;
-use crate::{Args, crm, page};
+use crate::{Args, Function, crm, page};
 
 /// A cold start with the schema to check takes a second; a busy machine needs more.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// As many as the daemon makes calls at a time: ten processes of Node that start under the first burst would take
+/// the seconds in which a call must be answered.
+const INSTANCES: usize = 10;
 
 pub(crate) struct Stage {
     pub(crate) pool: PgPool,
@@ -51,7 +55,8 @@ impl Stage {
             .connect(&args.database_url)
             .await?;
 
-        let wechat = WechatSim::start(wechat_sim::Settings::default()).await?;
+        let wechat = WechatSim::start(wechat_settings(args.function)?).await?;
+        wechat.warm_up(INSTANCES).await;
         let http = http_client()?;
         let phones = Phones::at(&wechat.base_url(), http.clone());
         let health = first_free(0).await?.local_addr()?;
@@ -110,6 +115,15 @@ impl Stage {
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
+}
+
+fn wechat_settings(function: Function) -> Result<wechat_sim::Settings> {
+    let mut settings = wechat_sim::Settings::default();
+    if let Function::Node = function {
+        settings.deployed = wechat_sim::deployment::command(None)?;
+        eprintln!("demo: the cloud function is the real one, on Node");
+    }
+    Ok(settings)
 }
 
 /// What an operator would put into the environment, with short times.

@@ -82,6 +82,8 @@ impl Place {
     /// The number that support must find beside the sentence.
     fn errcode(&self) -> Option<i32> {
         match self {
+            // The receiver does not pass on a bare -1.
+            Send(-1) => Some(-501_001),
             // What is told is that a second token was refused, too; by the token endpoint's own doing.
             Outer(40001 | 40014 | 42001) => None,
             Token(code) | Outer(code) | BeforeSend(code) | Send(code) | Caught(code) => Some(*code),

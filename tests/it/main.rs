@@ -9,6 +9,7 @@ mod canary;
 mod chaos;
 mod claim;
 mod cli;
+mod deployed;
 mod enqueue;
 mod errcodes;
 mod plan;

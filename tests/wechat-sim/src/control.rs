@@ -163,11 +163,7 @@ struct Grants {
 
 fn grants(world: &World, body: &[u8]) -> serde_json::Result<Value> {
     let Grants { recipient, n } = serde_json::from_slice(body)?;
-    let mut staff = held(&world.staff);
-    match n {
-        Some(n) => staff.set_grants(&recipient, n),
-        None => staff.set_unlimited(&recipient),
-    }
+    world.set_grants(&recipient, n);
     Ok(json!({"recipient": recipient, "n": n}))
 }
 

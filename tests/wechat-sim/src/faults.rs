@@ -4,6 +4,7 @@
 //! ```text
 //! recipient = [when-][point-]fault[@anything | .anything]
 //! when      = once | twice     the first call, or the first two, of that key, whatever their type
+//!             first-7          the first seven, and so on
 //!             always           every call, inquiries and seals too
 //!             (nothing)        every `notify` call
 //! point     = unsent           before the receipt is claimed: nothing happened
@@ -23,6 +24,7 @@
 //! | `in-progress` `unknown` `stale` `sealed` | the function answers this state and does nothing | – |
 //! | `outer-45009`, `outer-n504002` | outer errcode | unsent |
 //! | `scf-430` `scf-433` `scf-429` `scf-432` | outer errcode 0, the runtime's error object in `resp_data` | unsent |
+//! | `throw` | the function throws at this point, which looks as [`crate::Switches::error_form`] says | sent |
 //! | `slow-4s` `slow-800ms` | the function takes that long at this point; beyond its own timeout (3 s, see [`crate::Switches`]) it is killed there | claimed |
 //! | `hang` | no answer, no end | sent |
 //! | `reset-after-body` | RST instead of the reply | sent |
@@ -83,6 +85,7 @@ pub enum What {
     Outer(i32),
     /// The cloud function runtime's error object with this `statusCode`.
     Runtime(u16),
+    Throw,
     Slow(Duration),
     Wire(Wire),
     Shape(Shape),
@@ -146,6 +149,10 @@ impl Fault {
                 ("always-", When::Always),
             ],
         );
+        let (when, name) = match (when, first(name)) {
+            (None, Some((calls, rest))) => (Some(When::First(calls)), rest),
+            (when, _) => (when, name),
+        };
         let (point, name) = strip(
             name,
             &[
@@ -192,6 +199,12 @@ fn strip<'a, T: Copy>(name: &'a str, prefixes: &[(&str, T)]) -> (Option<T>, &'a 
     (None, name)
 }
 
+/// `first-7-…`.
+fn first(name: &str) -> Option<(u32, &str)> {
+    let (calls, rest) = name.strip_prefix("first-")?.split_once('-')?;
+    Some((calls.parse().ok()?, rest))
+}
+
 /// The table above, in code: a fault's name, its default point, its meaning.
 fn what(name: &str) -> Option<(Point, What)> {
     use Point::{Claimed, Sent, Unsent};
@@ -200,6 +213,7 @@ fn what(name: &str) -> Option<(Point, What)> {
     let state = |state| Some((Unsent, What::State(state)));
     match name {
         "no-openid" => Some((Unsent, What::NoOpenid)),
+        "throw" => Some((Sent, What::Throw)),
         "in-progress" => state("in_progress"),
         "unknown" => state("unknown"),
         "stale" => state("stale"),
@@ -331,6 +345,7 @@ mod tests {
             Unmarked,
             What::Slow(Duration::from_millis(800)),
         );
+        check("first-7-unsent-throw.a", First(7), Unsent, What::Throw);
         check("always-hang", Always, Sent, What::Wire(Wire::Hang));
         check(
             "twice-reset-unsent",

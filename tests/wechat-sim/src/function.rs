@@ -74,7 +74,7 @@ pub(crate) async fn run(world: Arc<World>, event: Value, fault: Option<Fault>) -
         Some(What::ReturnedError(_) | What::State(_))
     );
     if world.settings.deployed.is_empty() || is_played {
-        return receiver::run(world, event, fault).await;
+        return receiver::run(world, event, receiver::FROM_HTTP, fault).await;
     }
     let id = rand::random();
     let call = Arc::new(Running {
@@ -98,7 +98,8 @@ async fn serve(world: &World, id: u64, call: &Running) -> Result<Ended> {
         None => Instance::start(world)?,
     };
     let cloud = format!("http://{}/admin/{id}", world.address);
-    let line = json!({"id": id, "event": call.event, "source": "wx_http", "cloud": cloud});
+    let line =
+        json!({"id": id, "event": call.event, "source": receiver::FROM_HTTP, "cloud": cloud});
     instance
         .events
         .write_all(format!("{line}\n").as_bytes())
@@ -122,12 +123,15 @@ impl Instance {
             .deployed
             .split_first()
             .context("no command")?;
-        let old_after = world.switches.get().claim_old_after_ms.to_string();
+        let switches = world.switches.get();
+        let old_after = switches.claim_old_after_ms.to_string();
+        let send_limit = switches.send_limit_ms.to_string();
         let secret = world.settings.signing_secret.as_deref().unwrap_or("");
         let mut process = Command::new(program)
             .args(arguments)
             .env("OUTBOXD_SIGNING_SECRET", secret)
             .env("OUTBOXD_CLAIM_OLD_AFTER_MS", old_after)
+            .env("OUTBOXD_SEND_LIMIT_MS", send_limit)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

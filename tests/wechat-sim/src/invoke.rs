@@ -55,7 +55,7 @@ pub(crate) async fn answer(world: &Arc<World>, request: &Request) -> Exchange {
 }
 
 /// The event, or null when the body is no JSON. What is JSON but fits no [`Value`] (a number without end,
-/// a nest of arrays) costs only the field that holds it: a JavaScript function would read it.
+/// a nest of arrays) costs only the inside of the field that holds it: a JavaScript function would read it.
 fn read(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap_or_else(|_| {
         let fields = serde_json::from_slice::<BTreeMap<String, Box<RawValue>>>(body);
@@ -65,7 +65,10 @@ fn read(body: &[u8]) -> Value {
                 .map(|(name, raw)| {
                     (
                         name,
-                        serde_json::from_str::<Value>(raw.get()).unwrap_or_default(),
+                        serde_json::from_str(raw.get()).unwrap_or_else(|_| {
+                            let is_object = raw.get().starts_with('{');
+                            if is_object { json!({}) } else { Value::Null }
+                        }),
                     )
                 })
                 .collect()
@@ -171,6 +174,7 @@ async fn call(world: &Arc<World>, request: &Request, mut event: Value) -> (Reply
         Err(cut) => return failed(switches.error_form, cut),
     };
     match fault.map(|fault| fault.what) {
+        Some(What::Throw) if answer.is_none() => failed(switches.error_form, Failure::Threw),
         Some(What::Outer(code)) => outer(code, errors::text(code)),
         Some(What::Runtime(status)) => (
             plain(&enveloped(&runtime_error(status, 3))),

@@ -15,9 +15,11 @@
 
 mod cloud;
 mod control;
+pub mod deployment;
 mod errors;
 pub mod faults;
 mod function;
+mod grants;
 mod invoke;
 mod issuer;
 mod keeper;
@@ -41,9 +43,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 pub use ledger::{Call, Ledger, Message, TokenCall};
-pub use receiver::{BAD_EVENT, BAD_SIGNATURE, NO_OPENID, UNKNOWN_TYPE};
+pub use receiver::{BAD_EVENT, BAD_SIGNATURE, NO_OPENID, NO_TEMPLATE, UNKNOWN_TYPE, WRONG_CALLER};
 pub use settings::{APPID, APPSECRET, Settings, Template};
 pub use switches::{ErrorForm, Switchboard, Switches, TokenAnswer, UndefinedForm};
 
@@ -66,6 +69,7 @@ struct World {
     tokens: Mutex<issuer::Tokens>,
     staff: Mutex<send::Staff>,
     receipts: Mutex<receipts::Receipts>,
+    grants: Mutex<grants::Grants>,
     ledger: keeper::Keeper,
     function: function::Function,
     address: SocketAddr,
@@ -99,6 +103,7 @@ impl WechatSim {
             tokens: Mutex::default(),
             staff: Mutex::default(),
             receipts: Mutex::new(receipts),
+            grants: Mutex::default(),
             ledger,
             function: function::Function::default(),
             address,
@@ -193,7 +198,7 @@ impl WechatSim {
 
     /// Gives `recipient` exactly `grants` one-time permissions; without it they are unlimited.
     pub fn set_grants(&self, recipient: &str, grants: u32) {
-        held(&self.world.staff).set_grants(recipient, grants);
+        self.world.set_grants(recipient, Some(grants));
     }
 
     /// Gives `recipient` another openid than `o-<recipient>`, or none at all.
@@ -201,10 +206,33 @@ impl WechatSim {
         held(&self.world.staff).set_openid(recipient, openid);
     }
 
+    /// Starts that many instances of a deployed function ahead of the calls that will need them, so that these
+    /// meet no cold start.
+    pub async fn warm_up(&self, instances: usize) {
+        let mut starts = JoinSet::new();
+        for _ in 0..instances {
+            let event = serde_json::json!({"type": "ping"});
+            starts.spawn(function::run(Arc::clone(&self.world), event, None));
+        }
+        starts.join_all().await;
+    }
+
     async fn until_listening(&self, wanted: bool) {
         let mut listening = self.world.listening.subscribe();
         // The sender lives in the world we hold, so this cannot fail.
         let _ = listening.wait_for(|&now| now == wanted).await;
+    }
+}
+
+impl World {
+    /// How often this person may be messaged; `None` is without end. The played receiver hears of it as the real
+    /// one hears of a tap in the mini program.
+    fn set_grants(&self, recipient: &str, grants: Option<u32>) {
+        held(&self.staff).set_grants(recipient, grants);
+        let openid = held(&self.staff).openid_of(recipient);
+        if let (Some(openid), Some(template)) = (openid, self.settings.templates.first()) {
+            held(&self.grants).report(&openid, &template.id, grants);
+        }
     }
 }
 

@@ -27,12 +27,11 @@ pub(crate) struct Staff {
 }
 
 impl Staff {
-    pub(crate) fn set_grants(&mut self, recipient: &str, grants: u32) {
-        self.grants.insert(recipient.to_owned(), grants);
-    }
-
-    pub(crate) fn set_unlimited(&mut self, recipient: &str) {
-        self.grants.remove(recipient);
+    pub(crate) fn set_grants(&mut self, recipient: &str, grants: Option<u32>) {
+        match grants {
+            Some(grants) => self.grants.insert(recipient.to_owned(), grants),
+            None => self.grants.remove(recipient),
+        };
     }
 
     pub(crate) fn set_openid(&mut self, recipient: &str, openid: Option<&str>) {
@@ -60,15 +59,15 @@ impl Staff {
         (self.openid_of(recipient).as_deref() == Some(openid)).then(|| recipient.to_owned())
     }
 
-    /// Spends one permission; what is left of them.
-    fn spend(&mut self, recipient: &str) -> Result<Option<u32>, i32> {
+    /// Spends one permission.
+    fn spend(&mut self, recipient: &str) -> Result<(), i32> {
         match self.grants.get_mut(recipient) {
             Some(0) => Err(43101),
             Some(left) => {
                 *left -= 1;
-                Ok(Some(*left))
+                Ok(())
             }
-            None => Ok(None),
+            None => Ok(()),
         }
     }
 }
@@ -88,7 +87,6 @@ pub(crate) struct Order<'a> {
 /// The platform accepted it.
 pub(crate) struct Sent {
     pub(crate) msgid: u64,
-    pub(crate) grants_left: Option<u32>,
 }
 
 /// The platform refused it.
@@ -138,7 +136,7 @@ pub(crate) async fn deliver(world: &Arc<World>, order: Order<'_>) -> Result<Sent
     } else {
         None
     };
-    let grants_left = held(&world.staff).spend(&recipient)?;
+    held(&world.staff).spend(&recipient)?;
     if switches.send_ms > 0 {
         tokio::time::sleep(Duration::from_millis(switches.send_ms)).await;
     }
@@ -156,7 +154,7 @@ pub(crate) async fn deliver(world: &Arc<World>, order: Order<'_>) -> Result<Sent
         aggregate_id: order.aggregate_id.to_owned(),
         msgid: msgid.to_string(),
     });
-    Ok(Sent { msgid, grants_left })
+    Ok(Sent { msgid })
 }
 
 /// One openid takes one message at a time; freed even when the function is killed in between.

@@ -38,6 +38,8 @@ pub struct Settings {
     pub forced_refresh_gap: Duration,
     /// The app's own message templates. The receiver sends the first.
     pub templates: Vec<Template>,
+    /// The types of event for which the receiver has a template; `None` means all of them.
+    pub event_types: Option<Vec<String>>,
     /// One JSON line per message, appended before the call is answered. A file that is there already is
     /// read at start, so that receipts outlive the process.
     pub ledger: Option<PathBuf>,
@@ -75,6 +77,7 @@ impl Default for Settings {
                 id: "TMPL_ASSIGNED".to_owned(),
                 keywords: ["thing1", "thing2", "time3"].map(str::to_owned).into(),
             }],
+            event_types: None,
             ledger: None,
             switches: Switches::default(),
         }

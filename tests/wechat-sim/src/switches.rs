@@ -56,6 +56,8 @@ pub struct Switches {
     pub runs_on_after_cut: bool,
     /// How long a receipt may say `sending` before the receiver answers `unknown` instead of `in_progress`.
     pub claim_old_after_ms: u64,
+    /// How long the receiver waits for the send before it answers `unknown`.
+    pub send_limit_ms: u64,
     /// How long sending itself takes; a second send to the same openid meanwhile gets 43108.
     pub send_ms: u64,
 }
@@ -146,6 +148,7 @@ impl Default for Switches {
             http_cut_ms: 5_000,
             runs_on_after_cut: true,
             claim_old_after_ms: 30_000,
+            send_limit_ms: 3_000,
             send_ms: 0,
         }
     }

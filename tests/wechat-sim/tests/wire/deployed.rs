@@ -1,14 +1,14 @@
 //! The real cloud function behind the simulated platform: what it promises must hold through every part of the way,
 //! and be what the played one promises.
 //!
-//! It needs Node and the packages that `.ci/node ready` fetches; without them these tests say so and pass.
+//! It needs Node and the packages that `.ci/node ready` fetches; without them these tests say so and pass, unless
+//! `OUTBOXD_TEST_NODE=required`.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use wechat_sim::{NO_OPENID, PATIENCE, Settings};
+use wechat_sim::{NO_OPENID, PATIENCE, Settings, deployment};
 
 use crate::client::{Stage, event, post_within};
 
@@ -16,16 +16,7 @@ const SDKS: [&str; 4] = ["2.4.0", "2.6.3", "3.0.4", "4.0.2"];
 
 /// A stage whose function is deployed with this SDK; `None` where it cannot be.
 async fn deployed(sdk: &str) -> Option<Stage> {
-    let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../receiver");
-    if !tests.join("node_modules/.installed").exists() {
-        #[allow(clippy::print_stderr, reason = "a test that looks at nothing says so")]
-        {
-            eprintln!("skipped: run .ci/node ready first");
-        }
-        return None;
-    }
-    let runner = tests.join("deployed.js").to_string_lossy().into_owned();
-    let deployed = ["node", &runner, sdk].map(str::to_owned).into();
+    let deployed = deployment::for_test(Some(sdk))?;
     Some(
         Stage::with(Settings {
             deployed,

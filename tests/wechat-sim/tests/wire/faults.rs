@@ -15,11 +15,11 @@ async fn outer(stage: &Stage, recipient: &str) -> Value {
 #[tokio::test]
 async fn the_receiver_tells_refused_from_unknown() {
     let stage = Stage::new().await;
-    for (recipient, state, code, step) in [
+    for (nth, (recipient, state, code, step)) in [
         ("fail-43101", "refused", 43101, "send"),
         ("fail-47003@li", "refused", 47003, "send"),
         ("fail-n604101", "refused", -604_101, "send"),
-        ("fail-n1", "unknown", -1, "send"),
+        ("fail-n1", "unknown", -501_001, "send"),
         ("fail-n604102", "unknown", -604_102, "send"),
         ("lookup-fail-n502001", "refused", -502_001, "lookup"),
         ("no-openid", "refused", wechat_sim::NO_OPENID, "lookup"),
@@ -27,8 +27,12 @@ async fn the_receiver_tells_refused_from_unknown() {
         ("stale", "stale", 0, "claim"),
         ("sealed", "sealed", 0, "claim"),
         ("unknown", "unknown", 0, "claim"),
-    ] {
-        let answer = stage.notify(recipient, recipient).await.answer();
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let key = format!("k{nth}");
+        let answer = stage.notify(&key, recipient).await.answer();
         assert_eq!(answer["state"], state, "{recipient}: {answer}");
         assert_eq!(
             (&answer["code"], &answer["step"]),
@@ -37,7 +41,7 @@ async fn the_receiver_tells_refused_from_unknown() {
         );
         assert_eq!(
             (&answer["ok"], &answer["key"]),
-            (&json!(false), &json!(recipient))
+            (&json!(false), &json!(key))
         );
     }
     let answer = stage.notify("k", "returned-err-43101").await.answer();

@@ -105,9 +105,11 @@ async fn inquire_tells_and_seal_refuses() {
     stage.sim.set_grants("zhang", 1);
     assert_eq!(
         state("notify", "c", 5).await,
-        "sent",
-        "a refusal releases the claim"
+        "refused",
+        "the claim that was refused hears it again"
     );
+    assert_eq!(state("inquire", "c", 6).await, "refused");
+    assert_eq!(state("notify", "c", 6).await, "sent");
     assert_eq!(
         state("notify", "a", 1).await,
         "sent",

@@ -62,7 +62,7 @@ async fn switches_act_on_everybody() {
         500
     );
     switch(json!({"reset": true, "quota_left": 1})).await;
-    assert_eq!(stage.notify("a", "zhang").await.answer()["state"], "sent");
+    assert_eq!(stage.notify("e", "zhang").await.answer()["state"], "sent");
     assert_eq!(stage.notify("b", "zhang").await.json()["errcode"], 45009);
     switch(json!({"reset": true, "everyone": "outer-n501005"})).await;
     assert_eq!(stage.notify("b", "zhang").await.json()["errcode"], -501_005);
