@@ -1,10 +1,10 @@
 # One command each, on a fresh machine too: `make` lists them.
 #
 # What is missing is installed or named by .ci/toolchain, .ci/postgres and .ci/node. The database of `demo`,
-# `bench` and `test` is private to the command and gone afterwards; a DATABASE_URL of yours is never used.
+# `bench`, `chaos` and `test` is private to the command and gone afterwards; a DATABASE_URL of yours is never used.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test check fmt sqlx clean toolchain
+.PHONY: help demo bench chaos test check fmt sqlx clean toolchain
 
 # rustup's folder, where a fresh shell has not picked it up yet.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -25,6 +25,12 @@ bench: toolchain ## drain, slow and latency on a durable PostgreSQL of their own
 	@for workload in 'drain -n 100000' slow 'latency --seconds 10'; do \
 	    cargo run --quiet --release --locked --example bench -- $$workload || exit; done
 	@echo 'More workloads, and what the figures mean: examples/bench/README.md'
+
+chaos: export OUTBOXD_TEST_CLUSTER := fast
+chaos: toolchain ## 100,000 notifications while everything breaks: nobody told twice, nothing lost? ROWS, DAEMONS, SEED; RECEIPTS=off: how many would be told twice; FUNCTION=node
+	@$(if $(filter node,$(FUNCTION)),.ci/node ready)
+	@cargo build --release --locked --bin outboxd --example chaos
+	@.ci/postgres cargo run --quiet --release --locked --example chaos -- $(if $(ROWS),--rows $(ROWS)) $(if $(DAEMONS),--daemons $(DAEMONS)) $(if $(RECEIPTS),--receipts $(RECEIPTS)) $(if $(FUNCTION),--function $(FUNCTION)) $(if $(SEED),--seed $(SEED))
 
 test: export OUTBOXD_TEST_CLUSTER := fast
 test: export OUTBOXD_TEST_NODE := required

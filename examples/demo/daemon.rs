@@ -18,6 +18,29 @@ use tokio::time::timeout;
 /// Longer than a call's timeout: a daemon told to stop lets its calls finish.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// The one asked for, or the one built beside this example: `target/<profile>/outboxd` for
+/// `target/<profile>/examples/demo`. `examples/chaos` shares this file.
+pub(crate) fn program(asked_for: Option<&Path>) -> Result<PathBuf> {
+    if let Some(program) = asked_for {
+        return program
+            .canonicalize()
+            .with_context(|| format!("find {}", program.display()));
+    }
+    let here = std::env::current_exe().context("find this example's own program")?;
+    let profile = here
+        .parent()
+        .and_then(Path::parent)
+        .context("this example's program stands in no folder")?;
+    let program = profile.join("outboxd");
+    if !program.is_file() {
+        bail!(
+            "{} is missing: build it with `cargo build --bin outboxd` first",
+            program.display()
+        );
+    }
+    Ok(program)
+}
+
 pub(crate) struct Daemon {
     program: PathBuf,
     settings: Vec<(&'static str, String)>,

@@ -5,7 +5,7 @@
 //! seen within seconds; everything else is as delivered.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use wechat_sim::WechatSim;
 use crate::books::{Books, Expectation};
 use crate::daemon::Daemon;
 use crate::phones::Phones;
-use crate::{Args, Function, crm, page};
+use crate::{Args, Function, crm, daemon, page};
 
 /// A cold start with the schema to check takes a second; a busy machine needs more.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -43,7 +43,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn put_up(args: &Args) -> Result<Stage> {
-        let program = the_daemons_program(args.outboxd.as_deref())?;
+        let program = daemon::program(args.outboxd.as_deref())?;
         let log = std::env::temp_dir().join(format!("outboxd-demo-{}.log", std::process::id()));
         // One connection first: a pool would try for half a minute and then not say why.
         let connection = PgConnection::connect(&args.database_url)
@@ -177,29 +177,6 @@ fn by_the_script(recipient: &str) -> Expectation {
     } else {
         Expectation::Message
     }
-}
-
-/// The one asked for, or the one built beside this example: `target/<profile>/outboxd` for
-/// `target/<profile>/examples/demo`.
-fn the_daemons_program(asked_for: Option<&Path>) -> Result<PathBuf> {
-    if let Some(program) = asked_for {
-        return program
-            .canonicalize()
-            .with_context(|| format!("find {}", program.display()));
-    }
-    let here = std::env::current_exe().context("find the demo's own program")?;
-    let profile = here
-        .parent()
-        .and_then(Path::parent)
-        .context("the demo's program stands in no folder")?;
-    let program = profile.join("outboxd");
-    if !program.is_file() {
-        bail!(
-            "{} is missing: build it with `cargo build --bin outboxd` (`make demo` does)",
-            program.display()
-        );
-    }
-    Ok(program)
 }
 
 /// Nothing here leaves the machine: no proxy, no redirects.
