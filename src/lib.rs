@@ -27,6 +27,7 @@ pub mod config;
 pub mod daemon;
 pub mod delivery;
 pub mod health;
+mod http;
 pub mod lang;
 pub mod metrics;
 pub mod notification;

@@ -10,7 +10,6 @@
 mod credential;
 mod event;
 mod function;
-mod http;
 mod reply;
 mod scrub;
 mod token_reply;
@@ -28,13 +27,14 @@ pub use trace::{Rehearsal, Step};
 use credential::TokenCache;
 use event::Verb;
 use function::{Inquired, inquired, notified, sealed};
-use http::{Trouble, Uri, Wire};
+
 use reply::{CONFIG, Heard, Unfit};
 use scrub::{private, scrub};
 use trace::Trace;
 
 use crate::catalogue::{Entry, local};
 use crate::delivery::{Failure, FailureKind, Outcome, Phase, Sealed, Target, Unknown};
+use crate::http::{Trouble, Uri, Wire};
 use crate::notification::Claim;
 use crate::secret::Secret;
 

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::credential::Handed;
 use super::event::Verb;
-use super::http::{Answer, Trouble};
 use super::reply::Heard;
 use crate::delivery::{Failure, Outcome};
+use crate::http::{Answer, Trouble};
 
 /// An attempt with its steps.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! One POST to WeChat: connect, headers and body under a single deadline, and what came of it.
+//! One POST: connect, headers and body under a single deadline, and what came of it.
 //!
 //! This stands on hyper itself (docs/decisions/0007): no redirects (the token and the body would go to a
 //! stranger), no referer (it would carry the token), no proxy from the environment, no decompression, and
