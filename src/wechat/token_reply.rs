@@ -87,6 +87,7 @@ pub(crate) fn read(answer: &Answer, now: DateTime<Utc>) -> Result<Fresh, Failure
 pub(crate) fn unanswered(trouble: Trouble) -> Failure {
     let detail = match trouble {
         Trouble::NotReached(detail) | Trouble::Lost(detail) => detail,
+        Trouble::Internal => String::from("internal address"),
         Trouble::TimedOut => String::from("no answer in time"),
     };
     failure(
