@@ -17,4 +17,5 @@ mod recorder;
 mod relay;
 mod schema;
 mod support;
+mod targets;
 mod wake;
