@@ -5,7 +5,7 @@
 //! 2xx says that it has taken the event, and nothing more is known. Only a receiver that answers `inquire` is ever
 //! asked: one that does not look at `type` would take the question for a second notification.
 //!
-//! It is hard to point at the inside of a network by mistake ([`crate::http::guard`]), and redirects are not
+//! It is hard to point at the inside of a network by mistake (`http::guard`), and redirects are not
 //! followed. No text of the other side leaves without the secret and the payload's persons taken out.
 
 mod reply;

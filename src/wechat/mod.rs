@@ -1,4 +1,4 @@
-//! WeChat's targets: the cloud function, called over HTTP; and in [`direct`] the message itself.
+//! WeChat's targets: the cloud function, called over HTTP; and in `direct` the message itself.
 //!
 //! One attempt is token ▸ call ▸ read the answer on its three levels. A token that is refused was refused
 //! before anything ran, so it is replaced once within the attempt. An attempt after an unknown one asks
