@@ -32,6 +32,7 @@ const PAYLOAD: &str = r#"{"phone": "13800138000", "source": "mini program", "ass
 #[divan::bench(args = ["delivered", "unknown", "transient", "throttled", "permanent", "outage"])]
 fn decide(bencher: Bencher<'_, '_>, name: &str) {
     let policy = Policy {
+        on_unknown: Default::default(),
         schedule: RetrySchedule(vec![Duration::from_secs(5); 10]),
         call_timeout: Duration::from_secs(10),
     };
@@ -43,6 +44,7 @@ fn decide(bencher: Bencher<'_, '_>, name: &str) {
 #[divan::bench]
 fn refuse(bencher: Bencher<'_, '_>) {
     let policy = Policy {
+        on_unknown: Default::default(),
         schedule: RetrySchedule(vec![Duration::from_secs(5); 10]),
         call_timeout: Duration::from_secs(10),
     };

@@ -32,8 +32,9 @@ use crate::policy::{Policy, RetrySchedule};
 use crate::recorder::{self, Recorder};
 use crate::relay::{Ended, Relay, Until};
 use crate::step::Lane;
+use crate::target::{self, AppTarget};
 use crate::wake::{Rhythm, Sleeper, Wake};
-use crate::wechat::{ForcedRefresh, WechatSettings, WechatTarget};
+use crate::wechat::ForcedRefresh;
 
 /// After the drain time, for what has been answered to be written.
 const LAST_WRITES: Duration = Duration::from_secs(3);
@@ -77,7 +78,7 @@ pub async fn run(
     for app in &config.apps {
         metrics.serve(&app.name);
         let fence = Arc::new(FleetFence(Mutex::new(database.line())));
-        let target = WechatTarget::new(wechat_settings(app), fence)?;
+        let target = AppTarget::new(app, config.time_zone, &database, fence)?;
         targets.push((app.name.clone(), Arc::new(target)));
     }
     let health = Arc::new(Health {
@@ -185,7 +186,7 @@ struct Shared {
 fn lane(
     config: &Config,
     app: &AppConfig,
-    target: Arc<WechatTarget>,
+    target: Arc<AppTarget>,
     shared: &Shared,
 ) -> impl Future<Output = Result<Ended>> + Send + use<> {
     let slots = app.slots as usize;
@@ -220,6 +221,7 @@ fn lane(
             policy: Policy {
                 schedule: RetrySchedule(app.retry_schedule.clone()),
                 call_timeout: app.call_timeout,
+                on_unknown: target::on_unknown(app),
             },
             recorder,
             metrics: shared.metrics.clone(),
@@ -273,20 +275,6 @@ impl ForcedRefresh for FleetFence {
                     false
                 })
         })
-    }
-}
-
-/// What the target needs of an app's settings.
-pub fn wechat_settings(app: &AppConfig) -> WechatSettings {
-    WechatSettings {
-        app: app.name.clone(),
-        appid: app.appid.clone(),
-        appsecret: app.appsecret.clone(),
-        cloud_env: app.cloud_env.clone(),
-        function: app.function.clone(),
-        base_url: app.base_url.clone(),
-        call_timeout: app.call_timeout,
-        signing_secret: app.signing_secret.clone(),
     }
 }
 

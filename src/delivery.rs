@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::catalogue::{self, Entry, Pause};
 use crate::notification::Claim;
 
-/// Whatever delivers a notification. The product has one: [`crate::wechat::WechatTarget`].
+/// Whatever delivers a notification; [`crate::target`] has the product's.
 pub trait Target: Send + Sync + 'static {
     /// Makes one attempt. A claim whose earlier attempt ended unknown is asked about first, and called
     /// only when the receiver has not seen its key. Never panics, never takes longer than its deadlines.
@@ -34,7 +34,7 @@ impl<T: Target> Target for Arc<T> {
 /// What we know after an attempt.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// WeChat accepted the message; whether it was shown is not known to anybody but the person.
+    /// The receiver accepted the message; whether it was shown is not known to anybody but the person.
     Delivered(Receipt),
     /// Certain: this attempt sent nothing.
     Failed(Failure),
@@ -62,10 +62,7 @@ impl Outcome {
 
     pub fn why(&self) -> &'static Entry {
         match self {
-            Outcome::Delivered(receipt) if receipt.duplicate => {
-                catalogue::local::ACCEPTED_DUPLICATE
-            }
-            Outcome::Delivered(_) => catalogue::local::ACCEPTED,
+            Outcome::Delivered(receipt) => receipt.why(),
             Outcome::Failed(failure) => failure.why,
             Outcome::Unknown(unknown) => unknown.why,
         }
@@ -95,6 +92,61 @@ pub struct Receipt {
     pub msgid: Option<String>,
     /// This key had been sent by an earlier attempt; this call sent nothing.
     pub duplicate: bool,
+    pub by: AcceptedBy,
+}
+
+/// Whose word it is. Of WeChat is said only what WeChat said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AcceptedBy {
+    #[default]
+    Wechat,
+    /// A receiver of one's own.
+    Receiver,
+}
+
+impl Receipt {
+    pub fn why(&self) -> &'static Entry {
+        match (self.by, self.duplicate) {
+            (AcceptedBy::Wechat, false) => catalogue::local::ACCEPTED,
+            (AcceptedBy::Wechat, true) => catalogue::local::ACCEPTED_DUPLICATE,
+            (AcceptedBy::Receiver, false) => catalogue::local::TAKEN,
+            (AcceptedBy::Receiver, true) => catalogue::local::TAKEN_EARLIER,
+        }
+    }
+}
+
+/// What is done about an outcome that nobody can tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnUnknown {
+    /// The receiver keeps receipts: ask it, then call again if it has not sent.
+    #[default]
+    Ask,
+    /// Call again, and risk that the person is told twice.
+    Resend,
+    /// Call no more; say that it may have arrived.
+    Stop,
+}
+
+impl OnUnknown {
+    /// An unknown outcome in the words that fit what is done about it.
+    pub(crate) fn unclear(
+        self,
+        phase: Phase,
+        errcode: Option<i32>,
+        detail: Option<String>,
+    ) -> Outcome {
+        let why = match self {
+            OnUnknown::Ask => catalogue::local::UNANSWERED_ASKED,
+            OnUnknown::Resend => catalogue::local::UNANSWERED_RESENT,
+            OnUnknown::Stop => catalogue::local::UNANSWERED_STOPPED,
+        };
+        Outcome::Unknown(Unknown {
+            phase,
+            why,
+            errcode,
+            detail,
+        })
+    }
 }
 
 /// Certain that this attempt sent nothing, and why.

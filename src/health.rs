@@ -24,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::outbox::backlog::backlog;
 use crate::outbox::line::{Line, answered};
 use crate::outbox::schema;
-use crate::wechat::WechatTarget;
+use crate::target::AppTarget;
 
 /// A loop that has not turned for this long is stuck: longer than any statement and any back-off of ours.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
@@ -34,7 +34,7 @@ pub struct Health {
     pub line: Mutex<Line>,
     pub apps: Vec<String>,
     /// The targets of the apps, for what is known about their tokens.
-    pub targets: Vec<(String, Arc<WechatTarget>)>,
+    pub targets: Vec<(String, Arc<AppTarget>)>,
     pub stopping: AtomicBool,
 }
 
@@ -118,7 +118,9 @@ async fn metrics(State(health): State<Arc<Health>>) -> Response {
         tracing::debug!(error = format!("{cause:#}"), "the backlog cannot be read");
     }
     for (app, target) in &health.targets {
-        health.metrics.token(app, target.token_figures());
+        if let Some(figures) = target.token_figures() {
+            health.metrics.token(app, figures);
+        }
     }
     match health.metrics.render() {
         Ok(page) => (

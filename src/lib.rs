@@ -4,7 +4,7 @@
 //!  CRM's tx ──insert──▶ notification_outbox
 //!                           │ outbox::claim     one statement: lease it, count the attempt
 //!                           ▼
-//!                         Claim ──▶ Target::deliver ──▶ Outcome     wechat: token ▸ call ▸ read the answer
+//!                         Claim ──▶ Target::deliver ──▶ Outcome     wechat, hook: (token ▸) call ▸ read the answer
 //!                           step                         │ policy::decide    pure: attempt × outcome → transition
 //!                                                        ▼
 //!                       outbox::record ◀── recorder ◀── Transition  one statement, fenced by the lease token
@@ -14,7 +14,7 @@
 //! ```
 //!
 //! In reading order: [`notification`] and [`delivery`] are the nouns, [`catalogue`] says what every code means,
-//! [`policy`] what becomes of a row; [`outbox`] holds every statement, [`wechat`] every call; [`step`] is one row's way,
+//! [`policy`] what becomes of a row; [`outbox`] holds every statement, [`target`] the choice of what is called, [`wechat`] and [`hook`] every call; [`step`] is one row's way,
 //! [`relay`] the loop, [`wake`] what calls it, [`recorder`] the writing end; [`daemon`] puts the real parts together; [`cli`] and [`words`] speak
 //! to people, [`health`] and [`metrics`] to machines; [`config`] says what is meant by what was typed.
 //!
@@ -27,6 +27,8 @@ pub mod config;
 pub mod daemon;
 pub mod delivery;
 pub mod health;
+pub mod hook;
+mod http;
 pub mod lang;
 pub mod metrics;
 pub mod notification;
@@ -36,6 +38,7 @@ pub mod recorder;
 pub mod relay;
 pub mod secret;
 pub mod step;
+pub mod target;
 pub mod wake;
 pub mod wechat;
 pub mod words;

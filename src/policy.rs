@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::catalogue::{self, Entry, Pause};
-use crate::delivery::{Failure, FailureKind, Outcome, Phase, Unknown};
+use crate::delivery::{Failure, FailureKind, OnUnknown, Outcome, Phase, Unknown};
 use crate::notification::{Claim, Status};
 
 /// Three claims in a row without a word: the row kills its worker.
@@ -77,6 +77,7 @@ pub struct Policy {
     pub schedule: RetrySchedule,
     /// The least time a call needs; an attempt that cannot have it is not begun.
     pub call_timeout: Duration,
+    pub on_unknown: OnUnknown,
 }
 
 impl Policy {
@@ -99,6 +100,9 @@ impl Policy {
         if claim.lapses >= QUARANTINE_AFTER {
             return Some(settle(Status::Dead, catalogue::local::KILLS_WORKER));
         }
+        if self.on_unknown == OnUnknown::Stop && is_left_over(claim) {
+            return Some(settle(Status::Dead, catalogue::local::UNANSWERED_STOPPED));
+        }
         if self.schedule.is_spent_before(claim.spent) {
             return Some(settle(Status::Dead, catalogue::local::ATTEMPTS_SPENT));
         }
@@ -117,16 +121,13 @@ impl Policy {
         match outcome {
             Outcome::Delivered(receipt) => Transition::Settle {
                 status: Status::Delivered,
-                reason: if receipt.duplicate {
-                    catalogue::local::ACCEPTED_DUPLICATE
-                } else {
-                    catalogue::local::ACCEPTED
-                },
+                reason: receipt.why(),
                 may_have_arrived: false,
             },
-            // The receiver itself cannot tell and never will: asking again is no use, and it must not be sent again.
+            // Nobody can tell and nobody ever will: asking again is no use, and it must not be sent again.
             Outcome::Unknown(unknown)
-                if unknown.why.key == catalogue::local::RECEIVER_UNKNOWN.key =>
+                if self.on_unknown == OnUnknown::Stop
+                    || unknown.why.key == catalogue::local::RECEIVER_UNKNOWN.key =>
             {
                 Transition::Settle {
                     status: Status::Dead,
@@ -188,6 +189,12 @@ impl Policy {
             },
         }
     }
+}
+
+/// A call before this one may have arrived, and nobody has decided since to risk another: a daemon died in the middle
+/// of it, or it was made when unknowns were still called again. (`outboxd retry` begins the count anew.)
+fn is_left_over(claim: &Claim) -> bool {
+    claim.may_have_arrived && (claim.lapses > 0 || claim.spent > 1)
 }
 
 /// Another try that costs nothing; each of them waits twice as long as the one before.

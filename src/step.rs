@@ -85,17 +85,16 @@ async fn seal_before_dead<T: Target>(
         may_have_arrived,
     };
     match lane.target.seal(claim).await {
-        Sealed::Delivered(receipt) => (
-            settle(
-                Status::Delivered,
-                catalogue::local::ACCEPTED_DUPLICATE,
-                false,
-            ),
-            Some(Receipt {
+        Sealed::Delivered(receipt) => {
+            let receipt = Receipt {
                 duplicate: true,
                 ..receipt
-            }),
-        ),
+            };
+            (
+                settle(Status::Delivered, receipt.why(), false),
+                Some(receipt),
+            )
+        }
         Sealed::NotSent => (settle(status, reason, false), None),
         Sealed::Unknown => (settle(status, reason, true), None),
     }

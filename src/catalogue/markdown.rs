@@ -96,6 +96,8 @@ impl Origin {
             Origin::Send => ("发送", "send"),
             Origin::Runtime => ("运行时", "runtime"),
             Origin::Http => ("HTTP", "HTTP"),
+            Origin::Direct => ("直连", "direct"),
+            Origin::Receiver => ("接收方 HTTP", "receiver HTTP"),
             Origin::Local => ("本地", "local"),
         };
         pick(lang, zh, en)

@@ -37,8 +37,12 @@ pub enum Origin {
     Send,
     /// `resp_data` carries the platform's error object (`statusCode`).
     Runtime,
-    /// HTTP status.
+    /// HTTP status of WeChat's gateway.
     Http,
+    /// `subscribe/send`, called by this daemon itself.
+    Direct,
+    /// HTTP status of a receiver of one's own.
+    Receiver,
     /// Known to this daemon alone.
     Local,
 }
@@ -81,7 +85,9 @@ pub enum Who {
 pub fn lookup(origin: Origin, code: i32) -> &'static Entry {
     match origin {
         Origin::Http => http(code),
-        Origin::Token
+        Origin::Receiver => receiver(code),
+        Origin::Direct
+        | Origin::Token
         | Origin::Outer
         | Origin::BeforeSend
         | Origin::Send
@@ -90,7 +96,7 @@ pub fn lookup(origin: Origin, code: i32) -> &'static Entry {
             (Origin::Token, _) => local::TOKEN_UNKNOWN_CODE,
             (Origin::BeforeSend, _) => local::UNKNOWN_REFUSAL,
             // A positive code is WeChat's definite refusal; a negative one is trouble on the way.
-            (Origin::Send, 1..) => local::UNKNOWN_REFUSAL,
+            (Origin::Send | Origin::Direct, 1..) => local::UNKNOWN_REFUSAL,
             _ => local::UNKNOWN_CODE,
         }),
     }
@@ -102,6 +108,15 @@ fn http(status: i32) -> &'static Entry {
         400..=499 => local::HTTP_4XX,
         500..=599 => local::HTTP_5XX,
         _ => local::UNREADABLE_ANSWER,
+    })
+}
+
+fn receiver(status: i32) -> &'static Entry {
+    listed(Origin::Receiver, status).unwrap_or(match status {
+        300..=399 => local::RECEIVER_REDIRECTS,
+        400..=499 => local::RECEIVER_SETUP_WRONG,
+        // Anything else says nothing about what was done.
+        _ => local::UNANSWERED_STOPPED,
     })
 }
 
@@ -161,6 +176,20 @@ pub mod local {
         DEADLINE_TOO_SHORT "deadline_too_short";
         APP_PAUSED "app_paused";
         PAYLOAD_UNUSABLE "payload_unusable";
+        SAME_PERSON_BUSY "same_person_busy";
+        TEMPLATE_MISSING "template_missing";
+        OPENID_QUERY_WRONG "openid_query_wrong";
+        OPENID_QUERY_FAILED "openid_query_failed";
+        TAKEN "taken";
+        TAKEN_EARLIER "taken_earlier";
+        RECEIVER_NOT_REACHED "receiver_not_reached";
+        RECEIVER_INTERNAL "receiver_internal";
+        RECEIVER_REDIRECTS "receiver_redirects";
+        RECEIVER_SETUP_WRONG "receiver_setup_wrong";
+        RECEIVER_MUTE "receiver_mute";
+        UNANSWERED_ASKED "unanswered_asked";
+        UNANSWERED_RESENT "unanswered_resent";
+        UNANSWERED_STOPPED "unanswered_stopped";
     }
 
     /// Found while compiling, so a name that left the table does not build.

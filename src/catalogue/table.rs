@@ -41,7 +41,7 @@ macro_rules! table {
 
 table! {
     // ---- settled well ----
-    accepted Delivered, Nobody [Send 0]
+    accepted Delivered, Nobody [Send 0, Direct 0]
         zh "微信已接收" "无需处理；是否弹出由用户的微信设置决定"
         en "Accepted by WeChat" "Nothing to do; whether it pops up is the user's setting";
     accepted_duplicate Delivered, Nobody []
@@ -55,7 +55,7 @@ table! {
     secret_wrong Outage(CONFIG), Operator [Token 40001 40125]
         zh "小程序密钥（AppSecret）有误，不影响数据" "核对 MINIPROGRAM_APPSECRET，改正后自动恢复"
         en "The AppSecret is wrong; nothing is lost" "Check MINIPROGRAM_APPSECRET; sending resumes by itself";
-    appid_wrong Outage(CONFIG), Operator [Token 40013, Send 40013]
+    appid_wrong Outage(CONFIG), Operator [Token 40013, Send 40013, Direct 40013]
         zh "小程序 AppID 有误，不影响数据" "核对 MINIPROGRAM_APPID 的大小写和空格"
         en "The AppID is wrong; nothing is lost" "Check MINIPROGRAM_APPID: case, spaces, the right mini program";
     token_request_wrong Outage(CONFIG), Developer [Token 40002 41002 41004 43002]
@@ -70,13 +70,13 @@ table! {
     token_quota Outage(TOMORROW), Operator [Token 45009]
         zh "今天取凭证的次数已用完，明天自动恢复" "查明谁在频繁取凭证；急用可在后台清零次数"
         en "Today's token quota is used up; resumes tomorrow" "Find out who fetches so often; the console can clear the quota";
-    minute_limit Outage(pause(60)), Nobody [Token 45011, Send 45011]
+    minute_limit Outage(pause(60)), Nobody [Token 45011, Send 45011, Direct 45011]
         zh "这一分钟调用太多，一分钟后继续" "自动重试，无需处理"
         en "Too many calls this minute; goes on in a minute" "Retries by itself";
     token_forbidden Outage(CONFIG), Operator [Token 50004]
         zh "该账号被禁止取凭证" "在小程序后台查看账号状态"
         en "The account may not fetch tokens" "Look at the account's state in the console";
-    account_frozen Outage(CONFIG), Operator [Token 50007, Send 50002 50007]
+    account_frozen Outage(CONFIG), Operator [Token 50007, Send 50002 50007, Direct 50002 50007]
         zh "小程序账号被冻结或受限" "在小程序后台处理账号限制"
         en "The mini program's account is frozen or limited" "Resolve the limitation in the console";
     managed_by_third_party Outage(CONFIG), Operator [Token 61024]
@@ -105,7 +105,7 @@ table! {
         en "The token is refused even after a refresh" "Check whether another system forces token refreshes";
 
     // ---- the gateway: the outer errcode ----
-    token_refused TokenRefused, Operator [Outer 40001 40014 42001]
+    token_refused TokenRefused, Operator [Outer 40001 40014 42001, Direct 40001 40014 42001]
         zh "凭证过期或失效，消息没有发出" "自动换新凭证；反复出现请检查是否有别的系统在取凭证"
         en "The token was refused; nothing was sent" "Refreshed by itself; if it keeps happening, another system fetches tokens";
     request_wrong Outage(CONFIG), Developer [Outer 41001 40101 43002 43003 44002]
@@ -114,7 +114,7 @@ table! {
     cloud_not_opened Outage(CONFIG), Operator [Outer 85088]
         zh "该小程序没有开通云开发" "在开发者工具里开通云开发"
         en "Cloud development is not opened for this app" "Open it in the developer tools";
-    api_not_authorised Outage(CONFIG), Operator [Outer 48001 48004, BeforeSend 48001 48004, Send 48001 48004]
+    api_not_authorised Outage(CONFIG), Operator [Outer 48001 48004, BeforeSend 48001 48004, Send 48001 48004, Direct 48001 48004]
         zh "接口没有权限或被封禁" "在小程序后台查看接口权限"
         en "The interface is not authorised or banned" "Look at the interface permissions in the console";
     environment_wrong Outage(CONFIG), Operator [Outer -501000 -501005 -501006 -601012, BeforeSend -501000 -501005 -501006 -601012]
@@ -177,25 +177,25 @@ table! {
         en "The function lacks a collection or a permission" "A developer creates the collections of the deployment checklist";
 
     // ---- the send step ----
-    not_subscribed Permanent, Recipient [Send 43101, BeforeSend 43101]
+    not_subscribed Permanent, Recipient [Send 43101, BeforeSend 43101, Direct 43101]
         zh "微信拒收：用户没有授权，或授权次数已用完" "请对方在小程序里点“允许”，然后重新发送"
         en "Refused by WeChat: not authorised, or the one-time permission is spent" "The person taps “allow” in the mini program; then send again";
-    openid_wrong Permanent, CrmAdmin [Send 40003 43104, BeforeSend 40003 43104]
+    openid_wrong Permanent, CrmAdmin [Send 40003 43104, BeforeSend 40003 43104, Direct 40003 43104]
         zh "该员工的 openid 不属于本小程序" "请该员工在本小程序里重新登录绑定"
         en "This person's openid belongs to another app" "The person signs in to this mini program again";
-    content_refused Permanent, Developer [Send 47003 47001, BeforeSend 47003 47001]
+    content_refused Permanent, Developer [Send 47003 47001, BeforeSend 47003 47001, Direct 47003 47001]
         zh "模板内容不符合微信的要求，重试无用" "请开发人员按详情中的字段修正模板映射"
         en "The content does not fit the template; retrying is useless" "A developer fixes the field named in the detail";
-    sensitive_word Permanent, CrmAdmin [Send 45168, BeforeSend 45168]
+    sensitive_word Permanent, CrmAdmin [Send 45168, BeforeSend 45168, Direct 45168]
         zh "内容含有微信的敏感词，重试无用" "修改客户名称或备注里的敏感词，再重新发送"
         en "The content has a word WeChat forbids; retrying is useless" "Change the word in the customer's name or note; then send again";
-    template_wrong Outage(CONFIG), Developer [Send 40037, BeforeSend 40037]
+    template_wrong Outage(CONFIG), Developer [Send 40037, BeforeSend 40037, Direct 40037]
         zh "消息模板不存在或已删除" "请开发人员核对模板 ID"
         en "The message template does not exist" "A developer checks the template id";
-    page_wrong Outage(CONFIG), Developer [Send 41030, BeforeSend 41030]
+    page_wrong Outage(CONFIG), Developer [Send 41030, BeforeSend 41030, Direct 41030]
         zh "跳转页面不在正式版小程序里" "请开发人员核对页面路径（不以 / 开头），或发布小程序"
         en "The page is not in the released mini program" "A developer checks the path (no leading /) or releases the mini program";
-    template_banned Outage(CONFIG), Operator [Send 43107, BeforeSend 43107]
+    template_banned Outage(CONFIG), Operator [Send 43107, BeforeSend 43107, Direct 43107]
         zh "订阅消息能力或模板被封禁" "在小程序后台查看封禁原因"
         en "Subscribe messages or the template are banned" "Read the reason in the console";
     function_no_openapi_permission Outage(CONFIG), Developer [Send -604101, BeforeSend -604101, Outer -604101]
@@ -204,18 +204,32 @@ table! {
     function_calls_wrong_api Outage(CONFIG), Developer [Send -604100 -604104 41028 41029 10001 10002 10003 10004 10005 20001 20002 20003 20004 20005 20013 200011, BeforeSend -604100 -604104, Outer -604100 -604104]
         zh "云函数调用了错误的微信接口" "请开发人员检查云函数的代码"
         en "The function calls the wrong WeChat interface" "A developer checks the function's code";
-    message_quota Outage(TOMORROW), Operator [Send 45009]
+    message_quota Outage(TOMORROW), Operator [Send 45009, Direct 45009]
         zh "今天的消息额度已用完，明天自动恢复" "等到明天，或在后台查看额度"
         en "Today's message quota is used up; resumes tomorrow" "Wait until tomorrow or look at the quota in the console";
-    same_person_busy Throttled, Nobody [Send 43108]
+    same_person_busy Throttled, Nobody [Send 43108, Direct 43108]
         zh "同一用户的另一条消息正在发送，稍后再发" "自动重试，无需处理"
         en "Another message to the same person is on its way" "Retries by itself";
     inner_token_refused Outage(pause(60)), Developer [Send 40001 40014 42001, BeforeSend 40001 40014 42001]
         zh "云函数内部的凭证被拒，一分钟后再试" "自动重试；反复出现请开发人员检查云函数"
         en "WeChat refused the function's own credential; tries again in a minute" "Retries by itself; if it keeps happening a developer checks the function";
-    send_ambiguous Unknown, Support [Send -1 -501001 -501002 -604102 -604103]
+    send_ambiguous Unknown, Support [Send -1 -501001 -501002 -604102 -604103, Direct -1]
         zh "微信没有给出明确结果，可能已收到" "先问对方是否收到；重发可能重复"
         en "WeChat gave no clear result; it may have arrived" "Ask the person first; a resend may double it";
+
+    // ---- sent by this daemon itself ----
+    send_request_wrong Outage(CONFIG), Developer [Direct 41001 43002 43003 44002 41028 41029]
+        zh "发送订阅消息的请求格式不对" "请开发人员检查设置和版本"
+        en "The call that sends the message is malformed" "A developer checks the settings and the version";
+    template_missing Permanent, Developer []
+        zh "没有为这类通知配置模板，没有发送" "请开发人员在 templates 所指的文件里加上，重启后重新发送"
+        en "There is no template for this kind of event; not sent" "A developer adds it to the file of templates; restart, then send again";
+    openid_query_wrong Outage(CONFIG), Developer []
+        zh "查 openid 的语句出错，消息没有发出" "请开发人员按详情修正 openid_query，重启后自动恢复"
+        en "The query for the openid is wrong; nothing was sent" "A developer corrects openid_query, as the detail says, and restarts";
+    openid_query_failed Unreachable, Operator []
+        zh "查 openid 时数据库没有应答，消息没有发出" "自动重试；持续出现请检查数据库和该语句的耗时"
+        en "The database did not answer the query for the openid; nothing was sent" "Retries by itself; if it lasts, look at the database and how long the query takes";
 
     // ---- codes nobody has told us about ----
     unknown_code Unknown, Developer []
@@ -250,6 +264,52 @@ table! {
     redirected Outage(CONFIG), Operator []
         zh "微信地址被重定向到别处，未跟随" "检查 base_url 和网络代理"
         en "The address redirects elsewhere; not followed" "Check base_url and proxies";
+
+    // ---- a receiver of one's own, called over HTTP ----
+    taken Delivered, Nobody []
+        zh "接收方已接收" "无需处理；之后如何送达由接收方负责"
+        en "Accepted by the receiving service" "Nothing to do; what follows is up to that service";
+    taken_earlier Delivered, Nobody []
+        zh "接收方此前已接收，这次没有重复发送" "无需处理"
+        en "Accepted by the receiving service earlier; not sent twice" "Nothing to do";
+    receiver_not_reached Unreachable, Operator []
+        zh "连不上接收方（域名、连接或证书），消息没有发出" "自动重试；持续超过几分钟请检查 url 和网络"
+        en "The receiver was not reached (DNS, connect or TLS); nothing was sent" "Retries by itself; check url and the network if it lasts minutes";
+    receiver_internal Outage(CONFIG), Operator []
+        zh "接收方的域名指向内部地址，没有调用" "核对 url；确实要调用内部服务，请把 主机:端口 加入 allow"
+        en "The receiver's name leads to an internal address; not called" "Check url; if an internal service is meant, add its host:port to allow";
+    receiver_refused Permanent, Developer [Receiver 400 404 410 413 422]
+        zh "接收方拒绝了这条通知，重试无用" "请开发人员看详情中的状态码"
+        en "The receiver refused this notification; retrying is useless" "A developer looks at the status in the detail";
+    receiver_forbids Outage(CONFIG), Operator [Receiver 401 403 407]
+        zh "接收方不认可我们的身份或签名" "核对两边的 webhook_secret 和服务器时间"
+        en "The receiver does not accept our signature" "Check webhook_secret on both sides and the server's clock";
+    receiver_busy Throttled, Nobody [Receiver 425 429]
+        zh "接收方暂时太忙，稍后再发" "自动重试，无需处理"
+        en "The receiver is too busy; goes on a little later" "Retries by itself";
+    receiver_not_yet Transient, Nobody [Receiver 408 409]
+        zh "接收方暂时没有接收，消息没有发出" "自动重试，无需处理"
+        en "The receiver did not take it this time; nothing was sent" "Retries by itself";
+    receiver_setup_wrong Outage(CONFIG), Developer []
+        zh "接收方不接受这种请求" "请开发人员看详情中的状态码，核对 url"
+        en "The receiver does not take this kind of request" "A developer looks at the status in the detail and checks url";
+    receiver_redirects Outage(CONFIG), Operator []
+        zh "接收方的地址被重定向到别处，未跟随" "把 url 改成最终的地址"
+        en "The receiver's address redirects elsewhere; not followed" "Set url to the final address";
+    receiver_mute Outage(CONFIG), Developer []
+        zh "接收方没有回答询问，这次没有发送" "请开发人员实现 inquire，或把 on_unknown 改为 stop 或 resend"
+        en "The receiver does not answer inquire; this attempt sent nothing" "A developer implements inquire, or sets on_unknown to stop or resend";
+
+    // ---- no clear answer, where the receiver cannot be asked or is one's own ----
+    unanswered_asked Unknown, Nobody []
+        zh "请求发出后没有得到明确答复，不确定是否已发送" "系统会先询问再重试，无需处理"
+        en "No clear answer after the call; it may or may not have been sent" "Asks first, then retries by itself";
+    unanswered_resent Unknown, Nobody []
+        zh "请求发出后没有得到明确答复，可能已收到" "按 on_unknown = resend 自动重发，可能重复"
+        en "No clear answer after the call; it may have arrived" "Sent again by itself, as on_unknown = resend asks; it may double";
+    unanswered_stopped Unknown, Support []
+        zh "请求发出后没有得到明确答复，可能已收到" "先问对方是否收到；重发可能重复"
+        en "No clear answer after the call; it may have arrived" "Ask the person first; a resend may double it";
 
     // ---- the receiver's own words ----
     wrong_key_echoed Unknown, Developer []

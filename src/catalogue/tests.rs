@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Kind::{Delivered, Outage, Permanent, Throttled, TokenRefused, Transient, Unknown};
-use super::Origin::{BeforeSend, Http, Outer, Runtime, Send, Token};
+use super::Origin::{BeforeSend, Direct, Http, Outer, Receiver, Runtime, Send, Token};
 use super::Pause;
 use super::{ENTRIES, Kind, Origin, by_key, local, lookup, to_markdown};
 use crate::lang::Lang;
@@ -83,6 +83,28 @@ fn every_code_has_the_kind_the_reference_gives_it() {
         (Send, &[-999_999], Unknown),
         (BeforeSend, &[99_999, -999_999], Transient),
         (Token, &[99_999, -999_999], CONFIG),
+        // Section 9: the direct path.
+        (Direct, &[0], Delivered),
+        (Direct, &[40001, 40014, 42001], TokenRefused),
+        (Direct, &[43108], Throttled),
+        (Direct, &[45011], MINUTE),
+        (Direct, &[45009], TOMORROW),
+        (
+            Direct,
+            &[43101, 40003, 43104, 47003, 45168, 47001],
+            Permanent,
+        ),
+        (Direct, &[40037, 41030, 43107, 48001, 48004, 40013], CONFIG),
+        (Direct, &[50002, 50007, 41001, 43002, 43003, 44002], CONFIG),
+        (Direct, &[-1, -999_999], Unknown),
+        (Direct, &[99_999], Transient),
+        // A receiver of one's own.
+        (Receiver, &[400, 404, 410, 413, 422], Permanent),
+        (Receiver, &[401, 403, 405, 411, 412, 415], CONFIG),
+        (Receiver, &[301, 302, 303, 307, 308], CONFIG),
+        (Receiver, &[408, 409], Transient),
+        (Receiver, &[425, 429], Throttled),
+        (Receiver, &[500, 501, 502, 503, 504, 599, 101], Unknown),
     ];
     for (origin, codes, kind) in lines {
         for code in *codes {

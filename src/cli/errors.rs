@@ -120,6 +120,8 @@ fn place(origin: Origin) -> &'static str {
         Origin::Send => "send",
         Origin::Runtime => "runtime",
         Origin::Http => "http",
+        Origin::Direct => "direct",
+        Origin::Receiver => "receiver",
         Origin::Local => "local",
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -12,12 +12,13 @@ use super::json::VERSION;
 use super::out::{Form, Tone, safe};
 use super::{Desk, Exit};
 use crate::config::Needs;
-use crate::daemon;
 use crate::delivery::{FailureKind, Outcome};
 use crate::notification::{AttemptNo, Claim, Key, LeaseToken, NotificationId};
 use crate::outbox::act::{self, Enqueue};
+use crate::outbox::line::Database;
 use crate::outbox::session;
-use crate::wechat::{NeverForce, WechatTarget};
+use crate::target::AppTarget;
+use crate::wechat::NeverForce;
 use crate::words::cause::{cause, remedy};
 use crate::words::{Lang, label, say};
 
@@ -29,7 +30,7 @@ Examples:
 
 Without --store nothing is written anywhere: one token, one call, one answer. A real person
 gets a real message. Columns in a pipe: step, milliseconds, what it said; the last line is
-the verdict. Exit code 0 only when WeChat accepted it, 5 when it could not be reached.")]
+the verdict. Exit code 0 only when it was accepted, 5 when nobody could be reached.")]
 pub(super) struct SendTestArgs {
     /// The customer's id.
     #[arg(long)]
@@ -91,7 +92,16 @@ pub(super) async fn send_test(desk: &Desk, args: &SendTestArgs) -> Result<Exit> 
         )
         .into());
     };
-    let target = WechatTarget::new(daemon::wechat_settings(app), Arc::new(NeverForce))?;
+    let database = Database::new(
+        config
+            .database
+            .url
+            .expose()
+            .parse()
+            .context("read DATABASE_URL")?,
+        config.database.pooler,
+    );
+    let target = AppTarget::new(app, config.time_zone, &database, Arc::new(NeverForce))?;
     let rehearsal = target.rehearse(&claim).await;
     let why = rehearsal.outcome.why();
     let errcode = rehearsal.outcome.errcode();

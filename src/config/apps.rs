@@ -1,4 +1,4 @@
-//! The mini programs: `[apps.NAME]` in the file, and the app `default`, for which variables speak.
+//! The apps: `[apps.NAME]` in the file, and the app `default`, for which variables speak.
 
 use std::time::Duration;
 
@@ -7,20 +7,15 @@ use super::load::{Given, Loader};
 use super::relations;
 use super::report::Finding;
 use super::setting::{Absent, DEFAULT_APP, Scope, Setting};
-use super::settings::{self, ALL};
+use super::settings::{self, ALL, serves};
 use super::sources::Origin;
 use super::words::{Words, words};
-use super::{AppConfig, Needs, Secret};
+use super::{AppConfig, Needs, TargetConfig, TargetKind};
 
 /// One app as far as it could be read.
 pub(super) struct App {
     name: String,
-    appid: Option<Given<String>>,
-    appsecret: Option<Given<Secret>>,
-    cloud_env: Option<Given<String>>,
-    function: Option<Given<String>>,
-    base_url: Option<Given<String>>,
-    signing_secret: Option<Option<Given<Secret>>>,
+    target: Option<TargetConfig>,
     slots: Option<Given<u32>>,
     pub(super) call_timeout: Option<Given<Duration>>,
     retry_schedule: Option<Given<Vec<Duration>>>,
@@ -31,12 +26,7 @@ impl App {
     pub(super) fn done(self) -> Option<AppConfig> {
         Some(AppConfig {
             name: self.name,
-            appid: self.appid?.value,
-            appsecret: self.appsecret?.value,
-            cloud_env: self.cloud_env?.value,
-            function: self.function?.value,
-            base_url: self.base_url?.value,
-            signing_secret: self.signing_secret?.map(|given| given.value),
+            target: self.target?,
             slots: self.slots?.value,
             call_timeout: self.call_timeout?.value,
             retry_schedule: self.retry_schedule?.value,
@@ -68,26 +58,26 @@ impl Loader<'_> {
     }
 
     fn app(&mut self, name: String) -> App {
+        let kind = self.get(&settings::TARGET, &name).map(|given| given.value);
         let app = App {
-            appid: self.get(&settings::APPID, &name),
-            appsecret: self.get(&settings::APPSECRET, &name),
-            cloud_env: self.get(&settings::CLOUD_ENV, &name),
-            function: self.get(&settings::FUNCTION, &name),
-            base_url: self.get(&settings::BASE_URL, &name),
-            signing_secret: self.optional(&settings::SIGNING_SECRET, &name),
+            target: kind.and_then(|kind| self.target(kind, &name)),
             slots: self.get(&settings::SLOTS, &name),
             call_timeout: self.get(&settings::CALL_TIMEOUT, &name),
             retry_schedule: self.get(&settings::RETRY_SCHEDULE, &name),
             name,
         };
         match app.call_timeout.as_ref() {
-            Some(call) if call.origin != Origin::Default => {
+            Some(call)
+                if call.origin != Origin::Default && kind == Some(TargetKind::CloudFunction) =>
+            {
                 self.warnings.extend(relations::call_outlasts_callee(call));
             }
             Some(_) | None => {}
         }
         let missing = std::mem::take(&mut self.missing);
-        if missing.len() == needed().count() && app.name == DEFAULT_APP {
+        let is_nobody = kind == Some(TargetKind::CloudFunction)
+            && missing.len() == needed(TargetKind::CloudFunction).count();
+        if is_nobody && app.name == DEFAULT_APP {
             self.mistakes.push(no_app());
         } else {
             self.mistakes.extend(missing);
@@ -97,7 +87,11 @@ impl Loader<'_> {
 
     /// Whether a flag, variable or credential says who the app `default` is.
     fn default_is_given(&self) -> bool {
-        needed().any(|setting| !matches!(self.layers.find(setting, DEFAULT_APP), Ok(None)))
+        let is_given =
+            |setting: &Setting| !matches!(self.layers.find(setting, DEFAULT_APP), Ok(None));
+        let needed = |setting: &&Setting| matches!(setting.absent, Absent::Refused(_));
+        let of_apps = ALL.iter().filter(|setting| setting.scope == Scope::App);
+        is_given(&settings::TARGET) || of_apps.copied().filter(needed).any(is_given)
     }
 
     /// Variables that speak for an app which nobody configured.
@@ -141,14 +135,18 @@ impl Loader<'_> {
 }
 
 /// What says who an app is.
-fn needed() -> impl Iterator<Item = &'static Setting> {
-    ALL.iter().copied().filter(|setting| {
-        setting.scope == Scope::App && matches!(setting.absent, Absent::Refused(_))
+fn needed(target: TargetKind) -> impl Iterator<Item = &'static Setting> {
+    ALL.iter().copied().filter(move |setting| {
+        setting.scope == Scope::App
+            && serves(setting.env, target)
+            && matches!(setting.absent, Absent::Refused(_))
     })
 }
 
 fn no_app() -> Finding {
-    let names: Vec<&str> = needed().map(|setting| setting.env).collect();
+    let names: Vec<&str> = needed(TargetKind::CloudFunction)
+        .map(|setting| setting.env)
+        .collect();
     Finding::new(
         names.join(", "),
         None,

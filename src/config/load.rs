@@ -74,7 +74,7 @@ impl<T> Given<T> {
 
 pub(super) struct Loader<'a> {
     pub(super) layers: Layers<'a>,
-    sources: &'a Sources,
+    pub(super) sources: &'a Sources,
     pub(super) needs: Needs,
     pub(super) mistakes: Vec<Finding>,
     pub(super) warnings: Vec<Finding>,

@@ -21,6 +21,7 @@ pub mod report;
 pub mod setting;
 pub mod settings;
 pub mod sources;
+mod targets;
 mod unknown;
 pub mod words;
 
@@ -41,6 +42,10 @@ pub use layers::DEFAULT_FILE;
 pub use print::Row;
 pub use report::{Finding, Misplaced, Refused};
 pub use sources::{FileText, Origin, Sources};
+pub use targets::{
+    FunctionConfig, HttpConfig, HttpUrl, Miniprogram, OpenidSource, SendConfig, TargetConfig,
+    TargetKind,
+};
 pub use words::Words;
 
 /// What is meant.
@@ -76,18 +81,11 @@ pub struct DatabaseConfig {
     pub unsafe_durability: bool,
 }
 
-/// One mini program.
+/// One app: rows of its name, and what they are sent to.
 #[derive(Clone, Debug)]
 pub struct AppConfig {
     pub name: String,
-    pub appid: String,
-    pub appsecret: Secret,
-    pub cloud_env: String,
-    pub function: String,
-    /// Without a slash at its end.
-    pub base_url: String,
-    /// Signs events when given.
-    pub signing_secret: Option<Secret>,
+    pub target: TargetConfig,
     pub slots: u32,
     pub call_timeout: Duration,
     /// The waits between attempts; never empty.

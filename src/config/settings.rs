@@ -3,24 +3,39 @@
 //! Parser, template, `config show` and `docs/configuration.md` all read this table, so they cannot
 //! disagree. A default is written as a person would write it and goes through the same reader.
 
+mod target;
+
 use super::kind::*;
 use super::setting::{Absent, Scope, Setting};
 use super::words::Words;
 use super::{LogFormat, Needs, Pooler};
 use crate::lang::Lang;
 
+pub use target::{
+    ALLOW, ON_UNKNOWN, OPENID_FROM, OPENID_QUERY, SIGNING_SECRET, TARGET, TARGET_URL, TEMPLATES,
+    WEBHOOK_SECRET, serves,
+};
+
 /// Every setting, in the order of template and documentation.
-pub static ALL: [&Setting; 23] = [
+pub static ALL: [&Setting; 31] = [
     &DATABASE_URL,
     &POOLER,
     &WAIT_FOR,
     &UNSAFE_DURABILITY,
+    &TARGET,
     &APPID,
     &APPSECRET,
     &CLOUD_ENV,
     &FUNCTION,
     &BASE_URL,
     &SIGNING_SECRET,
+    &TEMPLATES,
+    &OPENID_FROM,
+    &OPENID_QUERY,
+    &TARGET_URL,
+    &WEBHOOK_SECRET,
+    &ALLOW,
+    &ON_UNKNOWN,
     &SLOTS,
     &CALL_TIMEOUT,
     &RETRY_SCHEDULE,
@@ -181,20 +196,6 @@ pub static BASE_URL: Setting<BaseUrl> = Setting {
         "微信接口的地址：可换成微信的其他域名、代理或模拟器。",
     ),
     kind: BaseUrl,
-};
-
-pub static SIGNING_SECRET: Setting<Hidden> = Setting {
-    env: "OUTBOXD_SIGNING_SECRET",
-    also: None,
-    key: "signing_secret",
-    scope: Scope::App,
-    needs: Needs::Everything,
-    absent: Absent::Means(Words::new("events are not signed", "不签名")),
-    doc: Words::new(
-        "Shared with the cloud function, which then refuses events that others made. The same text goes into the function's environment.",
-        "与云函数共用的密钥，云函数据此拒绝他人伪造的事件。云函数的环境变量里要填同一个值。",
-    ),
-    kind: Hidden::SigningSecret,
 };
 
 pub static SLOTS: Setting<Count> = Setting {

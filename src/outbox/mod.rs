@@ -4,7 +4,7 @@
 //! due rows under a lease, or a look says that nothing is due), [`listen`] (what wakes a resting lane), [`record`] (one
 //! statement writes what became of them), [`state`] (the gate of each app), [`inspect`] (every read for people), [`backlog`] (the numbers for metrics) and [`act`] (what
 //! people may do, audited). [`line`](mod@line) is the connection a daemon's duty runs on, [`session`] the transactions
-//! in which people read and act.
+//! in which people read and act; [`openid`] asks the CRM for a target that has to know.
 
 pub mod act;
 pub mod backlog;
@@ -12,6 +12,7 @@ pub mod claim;
 pub mod inspect;
 pub mod line;
 pub mod listen;
+pub mod openid;
 pub mod record;
 pub mod schema;
 pub mod session;

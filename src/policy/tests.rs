@@ -14,6 +14,7 @@ fn policy() -> Policy {
     Policy {
         schedule: RetrySchedule(vec![S(5), S(60), S(3600)]),
         call_timeout: S(10),
+        on_unknown: OnUnknown::Ask,
     }
 }
 
@@ -109,7 +110,7 @@ fn attempt_by_outcome() {
         3,
         Outcome::Delivered(Receipt {
             duplicate: true,
-            msgid: None,
+            ..Receipt::default()
         }),
         "delivered accepted_duplicate",
     );
@@ -251,4 +252,39 @@ fn only_silence_and_breakage_speak_against_the_target() {
         failure.phase = Phase::Token;
     }
     assert_eq!(health(&outage), Health::Broken(Pause::UntilTomorrow));
+}
+
+#[test]
+fn where_nobody_can_be_asked_the_setting_decides() {
+    let with = |on_unknown| Policy {
+        on_unknown,
+        ..policy()
+    };
+    let (stop, resend) = (with(OnUnknown::Stop), with(OnUnknown::Resend));
+    assert_eq!(
+        short(&stop.decide(&claim(1), &unknown(), 0.5)),
+        "dead timed_out ?"
+    );
+    assert_eq!(short(&resend.decide(&claim(1), &unknown(), 0.5)), "5s ?");
+    // What is certain is decided as ever.
+    assert_eq!(
+        short(&stop.decide(&claim(1), &failed(FailureKind::Transient), 0.5)),
+        "5s"
+    );
+    let refused = |policy: &Policy, spent, lapses, may_have_arrived| {
+        let claim = Claim {
+            lapses,
+            may_have_arrived,
+            ..claim(spent)
+        };
+        policy.refuse(&claim).as_ref().map(short)
+    };
+    let stopped = Some("dead unanswered_stopped ?".to_owned());
+    // A daemon died in the middle of the call, or the row comes from a time of other settings.
+    assert_eq!(refused(&stop, 1, 1, true), stopped);
+    assert_eq!(refused(&stop, 2, 0, true), stopped);
+    // A person has said: send it again.
+    assert_eq!(refused(&stop, 1, 0, true), None);
+    assert_eq!(refused(&stop, 2, 0, false), None);
+    assert_eq!(refused(&resend, 2, 1, true), None);
 }

@@ -18,12 +18,12 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
 
-use super::http::Wire;
 use super::reply::Unfit;
 use super::scrub::scrub;
 use super::token_reply::{self, Fresh};
 use crate::catalogue::local;
 use crate::delivery::Failure;
+use crate::http::Wire;
 use crate::secret::Secret;
 
 /// Leave to force a refresh, given once for the whole fleet: at least 30 s apart, at most 20 a day. The

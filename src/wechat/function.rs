@@ -109,6 +109,7 @@ pub(crate) fn function_word(
         receipt: Receipt {
             msgid: object.get("msgid").and_then(msgid),
             duplicate: object.get("duplicate") == Some(&Value::Bool(true)),
+            ..Receipt::default()
         },
         // What it says about a success is nothing anybody would read.
         detail: if ok { None } else { text(object) },
@@ -302,7 +303,7 @@ impl Word {
 
 /// Waits that the cause itself suggests: a send takes seconds (the function is cut off at five), and
 /// calls to one person must not overlap.
-fn wish(entry: &Entry) -> Option<Duration> {
+pub(crate) fn wish(entry: &Entry) -> Option<Duration> {
     match entry.key {
         "in_progress" => Some(Duration::from_secs(6)),
         "same_person_busy" => Some(Duration::from_secs(2)),
@@ -342,7 +343,7 @@ pub(crate) fn text(object: &Map<String, Value>) -> Option<String> {
 }
 
 /// A number near 2·10^18 or text; one that came as a double is rounded and no id at all.
-fn msgid(value: &Value) -> Option<String> {
+pub(crate) fn msgid(value: &Value) -> Option<String> {
     match value {
         Value::Number(number) => number.as_u64().map(|id| id.to_string()),
         Value::String(text) => {

@@ -1,4 +1,4 @@
-//! The target: WeChat's cloud function, called over HTTP.
+//! WeChat's targets: the cloud function, called over HTTP; and in `direct` the message itself.
 //!
 //! One attempt is token ▸ call ▸ read the answer on its three levels. A token that is refused was refused
 //! before anything ran, so it is replaced once within the attempt. An attempt after an unknown one asks
@@ -8,11 +8,12 @@
 //! What leaves this module is data without secrets: no URL, no token, no openid.
 
 mod credential;
+mod direct;
 mod event;
 mod function;
-mod http;
 mod reply;
 mod scrub;
+mod template;
 mod token_reply;
 mod trace;
 
@@ -23,18 +24,23 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 
 pub use credential::{ForcedRefresh, NeverForce};
+pub use direct::{DirectSettings, DirectTarget, FindOpenid, LookupFailed, Openids};
+pub use template::Templates;
 pub use trace::{Rehearsal, Step};
 
+// What a receiver of one's own is spoken to with, too: the event, and the function's words.
+pub(crate) use event::{Verb, build};
+pub(crate) use function::{Inquired, function_word, inquired, notified, sealed};
+pub(crate) use reply::{CONFIG, Heard, Unfit, excerpt, parse, retry_after, verdict};
+pub(crate) use trace::Trace;
+
 use credential::TokenCache;
-use event::Verb;
-use function::{Inquired, inquired, notified, sealed};
-use http::{Trouble, Uri, Wire};
-use reply::{CONFIG, Heard, Unfit};
+
 use scrub::{private, scrub};
-use trace::Trace;
 
 use crate::catalogue::{Entry, local};
 use crate::delivery::{Failure, FailureKind, Outcome, Phase, Sealed, Target, Unknown};
+use crate::http::{Trouble, Uri, Wire};
 use crate::notification::Claim;
 use crate::secret::Secret;
 
@@ -78,6 +84,16 @@ pub struct TokenFigures {
     pub fetches: u64,
     pub failures: u64,
     pub expires_at: Option<Instant>,
+}
+
+impl TokenFigures {
+    fn of(tokens: &TokenCache) -> TokenFigures {
+        TokenFigures {
+            fetches: tokens.fetches(),
+            failures: tokens.failures(),
+            expires_at: tokens.expires_at(),
+        }
+    }
 }
 
 impl WechatTarget {
@@ -161,11 +177,7 @@ impl WechatTarget {
     }
 
     pub fn token_figures(&self) -> TokenFigures {
-        TokenFigures {
-            fetches: self.tokens.fetches(),
-            failures: self.tokens.failures(),
-            expires_at: self.tokens.expires_at(),
-        }
+        TokenFigures::of(&self.tokens)
     }
 }
 
@@ -280,7 +292,7 @@ impl<'a> Attempt<'a> {
         let started = Instant::now();
         let deadline = started + settings.call_timeout;
         let answered = self.target.wire.post(uri, event, deadline).await;
-        self.trace.http(verb, started, &answered);
+        self.trace.http(verb.word(), started, &answered);
         let heard = match answered {
             Ok(answer) => reply::read(&answer, Utc::now()),
             Err(trouble) => Heard::Stopped(unanswered(trouble)),
@@ -319,6 +331,9 @@ fn unanswered(trouble: Trouble) -> Outcome {
                 retry_after: None,
             });
         }
+        Trouble::Internal => {
+            return unanswered(Trouble::NotReached(String::from("internal address")));
+        }
         Trouble::TimedOut => (local::TIMED_OUT, None),
         Trouble::Lost(detail) => (local::CONNECTION_LOST, Some(detail)),
     };
@@ -331,7 +346,7 @@ fn unanswered(trouble: Trouble) -> Outcome {
 }
 
 /// The same without our secrets, and without what the payload tells of persons, in any text of the other side.
-fn without(mut heard: Heard, secrets: &[&Secret], payload: &str) -> Heard {
+pub(crate) fn without(mut heard: Heard, secrets: &[&Secret], payload: &str) -> Heard {
     let detail = match &mut heard {
         Heard::TokenRefused(unfit) => &mut unfit.detail,
         Heard::Stopped(Outcome::Failed(failure)) => &mut failure.detail,
@@ -350,6 +365,8 @@ fn without(mut heard: Heard, secrets: &[&Secret], payload: &str) -> Heard {
 #[cfg(test)]
 mod attempt_tests;
 #[cfg(test)]
-mod testing;
+pub(crate) use event::tests as event_tests;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

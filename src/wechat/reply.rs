@@ -12,10 +12,10 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::function::{Word, function_word, text};
-use super::http::Answer;
 use crate::catalogue::Pause;
 use crate::catalogue::{Entry, Kind, Origin, local, lookup};
 use crate::delivery::{Failure, FailureKind, Outcome, Phase, Unknown};
+use crate::http::Answer;
 
 /// How far an answer could be read.
 #[derive(Debug)]

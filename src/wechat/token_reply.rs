@@ -9,10 +9,10 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::function::text;
-use super::http::{Answer, Trouble};
 use super::reply::{CONFIG, Unfit, excerpt, find, number, parse, retry_after};
 use crate::catalogue::{Entry, Kind, Origin, local, lookup};
 use crate::delivery::{Failure, FailureKind, Phase};
+use crate::http::{Answer, Trouble};
 use crate::secret::Secret;
 
 /// A token and how long it lives, counted from before the request.
@@ -87,6 +87,7 @@ pub(crate) fn read(answer: &Answer, now: DateTime<Utc>) -> Result<Fresh, Failure
 pub(crate) fn unanswered(trouble: Trouble) -> Failure {
     let detail = match trouble {
         Trouble::NotReached(detail) | Trouble::Lost(detail) => detail,
+        Trouble::Internal => String::from("internal address"),
         Trouble::TimedOut => String::from("no answer in time"),
     };
     failure(

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::credential::Handed;
-use super::event::Verb;
-use super::http::{Answer, Trouble};
 use super::reply::Heard;
+use crate::catalogue::local;
 use crate::delivery::{Failure, Outcome};
+use crate::http::{Answer, Trouble};
+use crate::secret::Secret;
 
 /// An attempt with its steps.
 #[derive(Debug)]
@@ -15,7 +16,7 @@ pub struct Rehearsal {
     pub outcome: Outcome,
 }
 
-/// One step: `token`, `notify`, `inquire`, `answer`; what came of it, and how long it took.
+/// One step: `openid`, `token`, `notify`, `inquire`, `send`, `answer`; what came of it, and how long it took.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     pub name: &'static str,
@@ -47,15 +48,25 @@ impl Trace {
         });
     }
 
+    /// Whether there is one; never which.
+    pub(crate) fn openid(&mut self, started: Instant, found: &Result<Option<Secret>, Heard>) {
+        self.push("openid", started, || match found {
+            Ok(Some(_)) => String::from("found"),
+            Ok(None) => code(local::NO_OPENID.key, None),
+            Err(Heard::Stopped(outcome)) => code(outcome.why().key, outcome.errcode()),
+            Err(_) => String::from("none"),
+        });
+    }
+
     pub(crate) fn http(
         &mut self,
-        verb: Verb,
+        name: &'static str,
         started: Instant,
         answered: &Result<Answer, Trouble>,
     ) {
-        self.push(verb.word(), started, || match answered {
+        self.push(name, started, || match answered {
             Ok(answer) => format!("HTTP {}, {} bytes", answer.status, answer.body.len()),
-            Err(Trouble::NotReached(_)) => String::from("not reached"),
+            Err(Trouble::NotReached(_) | Trouble::Internal) => String::from("not reached"),
             Err(Trouble::TimedOut) => String::from("no answer in time"),
             Err(Trouble::Lost(_)) => String::from("connection lost"),
         });
@@ -66,7 +77,7 @@ impl Trace {
             Heard::TokenRefused(unfit) => code("token_refused", unfit.errcode),
             Heard::Stopped(Outcome::Failed(failure)) => code(failure.why.key, failure.errcode),
             Heard::Stopped(Outcome::Unknown(unknown)) => code(unknown.why.key, unknown.errcode),
-            Heard::Stopped(Outcome::Delivered(_)) => String::from("errcode 0"),
+            Heard::Stopped(Outcome::Delivered(receipt)) => code(receipt.why().key, None),
             Heard::Undefined => String::from("errcode 0, the function returned nothing"),
             Heard::Word(word) => format!("errcode 0, {word}"),
         });

@@ -89,6 +89,8 @@ pub fn step(lang: Lang, name: &str) -> String {
         "notify" => say!(lang, "step.notify"),
         "inquire" => say!(lang, "step.inquire"),
         "answer" => say!(lang, "step.answer"),
+        "openid" => say!(lang, "step.openid"),
+        "send" => say!(lang, "step.send"),
         other => clean(other),
     }
 }
@@ -97,6 +99,7 @@ pub fn step(lang: Lang, name: &str) -> String {
 pub fn step_said(lang: Lang, said: &str) -> String {
     let key = said.split(',').next().unwrap_or(said);
     match (said, by_key(key)) {
+        ("found", _) => say!(lang, "step.found"),
         ("at hand", _) => say!(lang, "step.at_hand"),
         ("fetched", _) => say!(lang, "step.fetched"),
         ("not reached", _) => say!(lang, "step.not_reached"),
@@ -149,7 +152,7 @@ mod tests {
         for action in ["retry", "cancel", "pause", "resume", "late_answer"] {
             assert!(!zh.action(action).is_ascii(), "{action}");
         }
-        for name in ["token", "notify", "inquire", "answer"] {
+        for name in ["token", "notify", "inquire", "answer", "openid", "send"] {
             assert!(!step(Lang::Zh, name).is_ascii(), "{name}");
         }
         assert_eq!(zh.status("brand_new"), "brand_new");

@@ -86,14 +86,16 @@ impl Voice {
                 let took = it.last_latency_ms.map_or_else(String::new, |ms| {
                     say!(self, "settled.took", took = self.took(ms))
                 });
+                // Of WeChat is said only what WeChat said.
+                let reason = it.reason.as_deref();
+                let by_receiver = [local::TAKEN.key, local::TAKEN_EARLIER.key].map(Some);
+                let happened = if by_receiver.contains(&reason) {
+                    "settled.taken"
+                } else {
+                    "settled.delivered"
+                };
                 nobody(
-                    say!(
-                        self,
-                        "settled.delivered",
-                        at = at,
-                        n = it.attempts,
-                        took = took
-                    ),
+                    say!(self, happened, at = at, n = it.attempts, took = took),
                     say!(self, "next.delivered"),
                 )
             }

@@ -21,10 +21,10 @@ const PHONE: &str = "13812345678";
 const NAME: &str = "金丝雀小姐";
 
 /// What must not be found, with everything it could look like.
-struct Canaries(Vec<(String, Vec<String>)>);
+pub(crate) struct Canaries(Vec<(String, Vec<String>)>);
 
 impl Canaries {
-    fn of(secrets: &[(&str, &str)]) -> Canaries {
+    pub(crate) fn of(secrets: &[(&str, &str)]) -> Canaries {
         let forms = |secret: &str| {
             // Half a secret is one, too.
             let pieces: BTreeSet<&str> = if secret.len() > 48 {
@@ -117,19 +117,19 @@ fn base64(text: &str) -> Vec<String> {
 
 /// Everything said and stored, by where it was found.
 #[derive(Default)]
-struct Heard(Vec<(String, String)>);
+pub(crate) struct Heard(Vec<(String, String)>);
 
 impl Heard {
-    fn add(&mut self, place: impl Into<String>, text: impl Into<String>) {
+    pub(crate) fn add(&mut self, place: impl Into<String>, text: impl Into<String>) {
         self.0.push((place.into(), text.into()));
     }
 
-    fn said(&mut self, place: &str, said: &Said) {
+    pub(crate) fn said(&mut self, place: &str, said: &Said) {
         self.add(format!("{place}, stdout"), &*said.out);
         self.add(format!("{place}, stderr"), &*said.err);
     }
 
-    fn assert_free_of(&self, canaries: &Canaries) {
+    pub(crate) fn assert_free_of(&self, canaries: &Canaries) {
         let mut leaks = String::new();
         let mut seen = BTreeSet::new();
         let lines = self
@@ -200,7 +200,7 @@ async fn enqueue_all(pool: &PgPool, round: &str) {
 }
 
 /// Runs a daemon until every row was called, through every pause, and hears all of it.
-async fn a_run(fleet: &Fleet, heard: &mut Heard, place: &str, arguments: &[&str]) {
+pub(crate) async fn a_run(fleet: &Fleet, heard: &mut Heard, place: &str, arguments: &[&str]) {
     let mut command = fleet.command(arguments);
     let mut daemon = command
         .stdout(Stdio::piped())
@@ -267,7 +267,7 @@ async fn a_run(fleet: &Fleet, heard: &mut Heard, place: &str, arguments: &[&str]
 }
 
 /// Every column of every table and view but the payload, as text; one line a row.
-async fn tables(pool: &PgPool) -> String {
+pub(crate) async fn tables(pool: &PgPool) -> String {
     let names: Vec<String> = sqlx::query_scalar(
         "select c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
           where n.nspname = 'outboxd' and c.relkind in ('r', 'p', 'v') and not c.relispartition",

@@ -18,4 +18,5 @@ mod recorder;
 mod relay;
 mod schema;
 mod support;
+mod targets;
 mod wake;

@@ -5,11 +5,13 @@
 //! refused text comes back with its reason and the way out, never with the text of a secret.
 
 mod choice;
+mod hook;
 mod net;
 mod number;
 mod text;
 
 pub use choice::{Choice, Filter, Zone};
+pub use hook::{FilePath, HookUrl, HostPorts, Sql};
 pub use net::{BaseUrl, DatabaseUrl, Listen};
 pub use number::{Count, Schedule, Span};
 pub use text::{AppId, Folder, Hidden, Name};

@@ -130,6 +130,8 @@ pub enum Hidden {
     AppSecret,
     /// Any text of our own choosing, long enough.
     SigningSecret,
+    /// `whsec_` and base64, by Standard Webhooks.
+    WebhookSecret,
 }
 
 impl Kind for Hidden {
@@ -139,6 +141,10 @@ impl Kind for Hidden {
             Hidden::SigningSecret => Words::new(
                 "any text without spaces, 16 characters or more",
                 "任意文字，不含空格，不少于 16 个字符",
+            ),
+            Hidden::WebhookSecret => Words::new(
+                "`whsec_` and the base64 of 24 to 64 bytes",
+                "`whsec_` 加 24 到 64 字节的 base64",
             ),
         }
     }
@@ -164,6 +170,7 @@ impl Kind for Hidden {
                     "如果还是占位文字，请到 mp.weixin.qq.com「开发管理 → 开发设置」取真实的值",
                 ),
             }),
+            Hidden::WebhookSecret => None, // Read strictly instead.
             Hidden::SigningSecret if text.len() >= 16 => None,
             Hidden::SigningSecret => Some(Wrong {
                 reason: Words::new("is short enough to be guessed", "太短，容易被猜到"),
@@ -187,6 +194,18 @@ impl Read for Hidden {
                     "为空，或其中有空格或换行",
                 ),
                 Words::new("copy it again, in one piece", "请重新复制，中间不要断开"),
+            );
+        }
+        if matches!(self, Hidden::WebhookSecret) && crate::hook::Signer::new(text).is_none() {
+            return wrong(
+                Words::new(
+                    "is not whsec_ and the base64 of 24 to 64 bytes",
+                    "不是 whsec_ 加 24 到 64 字节的 base64",
+                ),
+                Words::new(
+                    "make one with: echo whsec_$(openssl rand -base64 32)",
+                    "请用此命令生成：echo whsec_$(openssl rand -base64 32)",
+                ),
             );
         }
         Ok(Secret::new(text))

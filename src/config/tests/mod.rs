@@ -3,12 +3,13 @@
 mod documents;
 mod mistakes;
 mod origins;
+mod targets;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use super::{Config, FileText, Needs, Refused, Row, Sources};
+use super::{Config, FileText, FunctionConfig, Needs, Refused, Row, Sources, TargetConfig};
 use crate::lang::Lang;
 
 const APPID: &str = "wx0123456789abcdef";
@@ -87,6 +88,13 @@ impl Machine {
     }
 }
 
+fn function(config: &Config, app: usize) -> &FunctionConfig {
+    match &config.apps[app].target {
+        TargetConfig::CloudFunction(function) => function,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn row(config: &Config, setting: &str) -> (String, String) {
     let rows = config.describe(Lang::En);
     let Row { value, origin, .. } = rows
@@ -110,11 +118,12 @@ fn defaults_are_what_the_table_says() {
         panic!("{:?}", config.apps);
     };
     assert_eq!(app.name, "default");
-    assert_eq!(app.appid, APPID);
-    assert_eq!(app.appsecret.expose(), APPSECRET);
-    assert_eq!(app.function, "quickstartFunctions");
-    assert_eq!(app.base_url, "https://api.weixin.qq.com");
-    assert_eq!(app.signing_secret, None);
+    let target = function(&config, 0);
+    assert_eq!(target.miniprogram.appid, APPID);
+    assert_eq!(target.miniprogram.appsecret.expose(), APPSECRET);
+    assert_eq!(target.function, "quickstartFunctions");
+    assert_eq!(target.miniprogram.base_url, "https://api.weixin.qq.com");
+    assert_eq!(target.signing_secret, None);
     assert_eq!(app.slots, 10);
     assert_eq!(app.call_timeout, Duration::from_secs(10));
     assert_eq!(app.retry_schedule.len(), 10);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{APPID, APPSECRET, Machine, URL, row};
+use super::{APPID, APPSECRET, Machine, URL, function, row};
 use crate::config::{Lang, Needs, Pooler};
 
 fn slots(machine: Machine) -> (u32, String) {
@@ -90,7 +90,10 @@ fn a_secret_in_a_file_of_its_own() {
         .env("MINIPROGRAM_APPSECRET_FILE", "/run/secrets/wx")
         .file("/run/secrets/wx", &format!("{APPSECRET}\n"));
     let config = machine.clone().config();
-    assert_eq!(config.apps[0].appsecret.expose(), APPSECRET);
+    assert_eq!(
+        function(&config, 0).miniprogram.appsecret.expose(),
+        APPSECRET
+    );
     assert_eq!(config.warnings, []);
     let origin = "file named by MINIPROGRAM_APPSECRET_FILE";
     assert_eq!(
@@ -117,7 +120,10 @@ fn a_nearer_source_wins_over_a_farther_pointer() {
     let config = Machine::configured()
         .file(".env", "MINIPROGRAM_APPSECRET_FILE=/nowhere")
         .config();
-    assert_eq!(config.apps[0].appsecret.expose(), APPSECRET);
+    assert_eq!(
+        function(&config, 0).miniprogram.appsecret.expose(),
+        APPSECRET
+    );
 }
 
 #[test]
@@ -132,7 +138,10 @@ fn systemd_hands_over_credentials() {
         )
         .file("/run/credentials/outboxd.service/database_url", URL)
         .config();
-    assert_eq!(config.apps[0].appsecret.expose(), APPSECRET);
+    assert_eq!(
+        function(&config, 0).miniprogram.appsecret.expose(),
+        APPSECRET
+    );
     assert_eq!(config.database.url.expose(), URL);
     assert_eq!(
         row(&config, "MINIPROGRAM_APPSECRET").1,
@@ -173,8 +182,14 @@ fn several_apps_and_variables_for_the_default_one() {
     assert_eq!(names, ["default", "shop"]);
     assert_eq!(config.database.pooler, Pooler::Transaction);
     let (crm, shop) = (&config.apps[0], &config.apps[1]);
-    assert_eq!((&*crm.appid, crm.slots), (APPID, 20));
-    assert_eq!((&*shop.appid, shop.slots), ("wxfedcba9876543210", 3));
+    assert_eq!(
+        (&*function(&config, 0).miniprogram.appid, crm.slots),
+        (APPID, 20)
+    );
+    assert_eq!(
+        (&*function(&config, 1).miniprogram.appid, shop.slots),
+        ("wxfedcba9876543210", 3)
+    );
     let waits = [1, 5400].map(Duration::from_secs);
     assert_eq!(shop.retry_schedule, waits);
     assert_eq!(row(&config, "apps.shop.slots").1, "x.toml: apps.shop.slots");

@@ -17,6 +17,13 @@ pub struct Held {
     pub(super) unnamed: bool,
 }
 
+impl Held {
+    /// Behind a transaction pooler every statement runs in one.
+    pub(in crate::outbox) fn is_in_transaction(&self) -> bool {
+        self.unnamed
+    }
+}
+
 impl<'c> Executor<'c> for &'c mut Held {
     type Database = Postgres;
 

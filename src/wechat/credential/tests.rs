@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::super::http::Wire;
 use super::super::testing::{Server, say_json, say_token};
 use super::{ForcedRefresh, Handed, NeverForce, TokenCache};
 use crate::delivery::{Failure, FailureKind, Phase};
+use crate::http::Wire;
 use crate::secret::Secret;
 
 const TIMEOUT: Duration = Duration::from_secs(5);

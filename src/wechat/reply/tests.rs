@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::super::function::{Inquired, inquired, notified, sealed};
-use super::super::http::{Answer, BODY_LIMIT};
 use super::{Heard, read};
 use crate::catalogue::Pause;
 use crate::delivery::{Failure, FailureKind, Outcome, Sealed};
+use crate::http::{Answer, BODY_LIMIT};
 use crate::notification::Key;
 
 pub(crate) const OURS: &str = "0b8e5a4e-6f0a-4a54-9c3e-0d5b8f1f7a10";

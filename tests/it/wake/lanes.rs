@@ -117,6 +117,7 @@ impl Lanes {
                         hold_calls: settings.hold_calls,
                     },
                     policy: Policy {
+                        on_unknown: Default::default(),
                         schedule: RetrySchedule(vec![Duration::from_secs(1)]),
                         call_timeout: Duration::from_secs(5),
                     },
@@ -229,10 +230,7 @@ impl Target for Tells {
         if self.hold_calls {
             std::future::pending::<()>().await;
         }
-        Outcome::Delivered(Receipt {
-            msgid: None,
-            duplicate: false,
-        })
+        Outcome::Delivered(Receipt::default())
     }
 
     async fn seal(&self, _: &Claim) -> Sealed {

@@ -16,6 +16,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::time::timeout;
 use tower_service::Service as _;
 
+use super::guard::{Internal, Reach, Resolver, is_internal};
 use super::{Trouble, causes};
 
 /// Shorter than any gateway keeps an idle connection, so that a call seldom meets one just being closed.
@@ -25,15 +26,20 @@ pub(super) type Connection = SendRequest<Full<Bytes>>;
 
 pub(super) struct Warm {
     origin: Uri,
-    connector: HttpsConnector<HttpConnector>,
+    connector: HttpsConnector<HttpConnector<Resolver>>,
+    reach: Reach,
     connect_timeout: Duration,
     /// The oldest in front.
     idle: Mutex<VecDeque<(Instant, Connection)>>,
 }
 
 impl Warm {
-    pub(super) fn new(origin: Uri, connect_timeout: Duration) -> std::io::Result<Warm> {
-        let mut tcp = HttpConnector::new();
+    pub(super) fn new(
+        origin: Uri,
+        reach: Reach,
+        connect_timeout: Duration,
+    ) -> std::io::Result<Warm> {
+        let mut tcp = HttpConnector::new_with_resolver(Resolver::new(reach));
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         let connector = HttpsConnectorBuilder::new()
@@ -44,6 +50,7 @@ impl Warm {
         Ok(Warm {
             origin,
             connector,
+            reach,
             connect_timeout,
             idle: Mutex::default(),
         })
@@ -79,6 +86,10 @@ impl Warm {
 
     pub(super) async fn connect(&self) -> Result<Connection, Trouble> {
         let opened = async {
+            // The connector looks up names only; an address it takes as it is.
+            if self.reach.refuses(self.origin.host().unwrap_or_default()) {
+                return Err(Internal.into());
+            }
             let stream = self.connector.clone().call(self.origin.clone()).await?;
             http1::handshake(stream).await.map_err(Into::into)
         };
@@ -94,5 +105,8 @@ impl Warm {
 }
 
 fn not_reached(error: Box<dyn std::error::Error + Send + Sync>) -> Trouble {
+    if is_internal(&*error) {
+        return Trouble::Internal;
+    }
     Trouble::NotReached(causes(&*error))
 }

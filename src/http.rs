@@ -1,4 +1,4 @@
-//! One POST to WeChat: connect, headers and body under a single deadline, and what came of it.
+//! One POST: connect, headers and body under a single deadline, and what came of it.
 //!
 //! This stands on hyper itself (docs/decisions/0007): no redirects (the token and the body would go to a
 //! stranger), no referer (it would carry the token), no proxy from the environment, no decompression, and
@@ -6,6 +6,7 @@
 //! before the first byte went out.
 //! Only a failed DNS look-up, connect or TLS handshake proves that nothing was sent.
 
+pub(crate) mod guard;
 mod warm;
 
 use std::error::Error;
@@ -17,10 +18,11 @@ use http_body_util::{BodyExt as _, Full};
 pub(crate) use hyper::Uri;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
-use hyper::{Method, Request, Response};
+use hyper::{HeaderMap, Method, Request, Response};
 use tokio::time::timeout_at;
 use url::Url;
 
+use guard::Reach;
 use warm::{Connection, Warm};
 
 /// What is read of an answer; a real one has a few hundred bytes.
@@ -52,6 +54,8 @@ pub(crate) struct Answer {
 pub(crate) enum Trouble {
     /// DNS, connect or TLS: proven not sent.
     NotReached(String),
+    /// Not called: the host has no address but internal ones, and is not allowed to.
+    Internal,
     /// Sent, or at least begun; no word within the deadline.
     TimedOut,
     /// Sent, or at least begun; the connection broke.
@@ -60,11 +64,15 @@ pub(crate) enum Trouble {
 
 impl Wire {
     pub(crate) fn new(base_url: &str, call_timeout: Duration) -> anyhow::Result<Wire> {
-        let base = checked(base_url)?;
+        Wire::to(checked(base_url)?, Reach::Anywhere, call_timeout)
+    }
+
+    /// To an address that others judged; `reach` is judged here, at each connect.
+    pub(crate) fn to(base: Url, reach: Reach, call_timeout: Duration) -> anyhow::Result<Wire> {
         let origin = &base[..url::Position::BeforePath];
         // Below the deadline, so that a connect that hangs is still told apart from a call that does.
         let connect_timeout = CONNECT_TIMEOUT.min(call_timeout * 3 / 5);
-        let warm = Warm::new(origin.parse()?, connect_timeout)
+        let warm = Warm::new(origin.parse()?, reach, connect_timeout)
             .context("build the HTTPS client (are the system's CA certificates installed?)")?;
         let host = &base[url::Position::BeforeHost..url::Position::AfterPort];
         Ok(Wire {
@@ -85,6 +93,12 @@ impl Wire {
         asked.parse().expect("what a URL escapes is a URI")
     }
 
+    /// The part of its own URL behind the host.
+    pub(crate) fn own_uri(&self) -> Uri {
+        let asked = &self.base[url::Position::BeforePath..url::Position::AfterQuery];
+        asked.parse().expect("what a URL escapes is a URI")
+    }
+
     /// Sends `body` and reads the answer, all before `deadline`.
     pub(crate) async fn post(
         &self,
@@ -92,8 +106,19 @@ impl Wire {
         body: Vec<u8>,
         deadline: Instant,
     ) -> Result<Answer, Trouble> {
+        self.post_with(uri, HeaderMap::new(), body, deadline).await
+    }
+
+    /// The same with headers of the caller's.
+    pub(crate) async fn post_with(
+        &self,
+        uri: Uri,
+        headers: HeaderMap,
+        body: Vec<u8>,
+        deadline: Instant,
+    ) -> Result<Answer, Trouble> {
         let mut answer = Answer::default();
-        let exchange = self.exchange(uri, body, &mut answer);
+        let exchange = self.exchange(uri, headers, body, &mut answer);
         let trouble = match timeout_at(deadline.into(), exchange).await {
             Ok(Ok(())) => return Ok(answer),
             Ok(Err(trouble)) => trouble,
@@ -108,11 +133,18 @@ impl Wire {
         }
     }
 
-    async fn exchange(&self, uri: Uri, body: Vec<u8>, answer: &mut Answer) -> Result<(), Trouble> {
+    async fn exchange(
+        &self,
+        uri: Uri,
+        own: HeaderMap,
+        body: Vec<u8>,
+        answer: &mut Answer,
+    ) -> Result<(), Trouble> {
         let mut request = Request::new(Full::from(Bytes::from(body)));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
+        *headers = own;
         headers.reserve(4); // With the length, which the whole body tells: WeChat refuses chunks (HTTP 412).
         headers.insert(HOST, self.host.clone());
         headers.insert(USER_AGENT, AGENT);
@@ -218,7 +250,7 @@ mod tests {
     use std::thread;
     use std::time::{Duration, Instant};
 
-    use super::{Wire, checked};
+    use super::{Reach, Trouble, Url, Wire, checked};
 
     /// The other side hangs up after each answer, as it may: the next call goes over a new connection.
     #[tokio::test]
@@ -253,6 +285,23 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    /// A name that looks like any other and leads to this machine: nothing is connected to.
+    #[tokio::test]
+    async fn a_name_that_resolves_inside_is_not_called() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        for host in ["localhost", "127.0.0.1", "[::ffff:127.0.0.1]", "0x7f.1"] {
+            let url: Url = format!("http://{host}:{port}/x?y").parse().unwrap();
+            let wire = Wire::to(url, Reach::Public, Duration::from_secs(5)).unwrap();
+            assert_eq!(wire.own_uri(), "/x?y");
+            let deadline = Instant::now() + Duration::from_secs(5);
+            let answer = wire.post(wire.own_uri(), b"{}".to_vec(), deadline).await;
+            assert_eq!(answer.unwrap_err(), Trouble::Internal, "{host}");
+        }
+        assert!(listener.accept().is_err(), "nobody connected");
     }
 
     #[test]
