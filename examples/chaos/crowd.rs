@@ -42,20 +42,34 @@ const MISFORTUNES: &[(u32, &str, Fate)] = &[
     // Cut off, and then killed at its own limit before it sends.
     (2, "once-claimed-slow-60s", Fate::Either),
     (2, "once-unmarked-slow-60s", Fate::Either),
-    // All attempts go without an answer, and the seal has the last word; or not even that.
-    (1, "first-6-lost-reply", Fate::Either),
-    (1, "first-6-reset-unsent", Fate::Either),
-    (1, "reset-unsent", Fate::Nothing),
-    (1, "always-lost-reply", Fate::Either),
+    // No answer at first; when it is called again the person takes no messages any more. "Dead" is true once sealed.
+    (6, GONE, Fate::Nothing),
     // WeChat refuses.
     (10, "fail-43101", Fate::Nothing),
     (4, "no-openid", Fate::Nothing),
     (8, "once-fail-43108", Fate::Message),
 ];
 
-/// A recipient.
-pub(crate) fn somebody(rng: &mut StdRng) -> String {
+/// Whoever takes no messages, without a name that says so.
+pub(crate) const GONE: &str = "once-reset-unsent@gone";
+
+/// No attempt gets an answer, and the seal has the last word; or not even that. Few of them, and early: they are the
+/// oldest due whenever the breaker is open, so they are its probes, and each holds up everybody.
+const STUBBORN: &[(u32, &str, Fate)] = &[
+    (1, "first-6-lost-reply", Fate::Either),
+    (1, "first-6-reset-unsent", Fate::Either),
+    (1, "reset-unsent", Fate::Nothing),
+    (1, "always-lost-reply", Fate::Either),
+];
+const STUBBORN_SHARE: f64 = 0.001;
+
+/// A recipient; `progress` is how much of the crowd has come, of 1.
+pub(crate) fn somebody(rng: &mut StdRng, progress: f64) -> String {
     let number: u32 = rng.random_range(0..100_000);
+    if progress < 0.2 && rng.random_bool(STUBBORN_SHARE) {
+        let (_, name, _) = STUBBORN[rng.random_range(0..STUBBORN.len())];
+        return format!("{name}.{number}");
+    }
     if !rng.random_bool(SHARE) {
         return format!("staff-{number}");
     }
@@ -69,6 +83,7 @@ pub(crate) fn fate_of(recipient: &str) -> Fate {
     let name = recipient.split('.').next().unwrap_or("");
     MISFORTUNES
         .iter()
+        .chain(STUBBORN)
         .find(|(_, misfortune, _)| *misfortune == name)
         .map_or(Fate::Message, |(.., fate)| *fate)
 }

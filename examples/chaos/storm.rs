@@ -30,6 +30,8 @@ pub(crate) struct Aftermath {
     pub(crate) sim: WechatSim,
     pub(crate) seed: u64,
     pub(crate) kills: u32,
+    /// How many were enqueued behind the storm, for people without misfortunes.
+    pub(crate) calm: u32,
     pub(crate) took: Duration,
 }
 
@@ -40,7 +42,6 @@ pub(crate) async fn rage(args: &Args) -> Result<Aftermath> {
     let pool = PgPoolOptions::new().connect(&args.database_url).await?;
     let sim = wechat(args).await?;
     let daemons = daemons(args, &sim).await?;
-    let left = "select count(*) from outboxd.notification_outbox";
     let settled_before: i64 =
         sqlx::query_scalar("select count(*) from outboxd.notification_delivery")
             .fetch_one(&pool)
@@ -52,28 +53,15 @@ pub(crate) async fn rage(args: &Args) -> Result<Aftermath> {
     }
     let mut kills = 0;
     {
-        let enqueued = enqueue(args, &pool, seed);
+        let enqueued = enqueue(args, &pool, &sim, seed);
         let killed = kill_at_random(&daemons, &sim, seed, &mut kills);
         tokio::select! {
             done = enqueued => done?,
             stopped = killed => stopped?,
         }
     }
-    eprintln!("chaos: all enqueued, {kills} kills; what is open now settles in peace");
-    let mut last = (i64::MAX, Instant::now());
-    loop {
-        let open: i64 = sqlx::query_scalar(left).fetch_one(&pool).await?;
-        if open == 0 {
-            break;
-        }
-        if open < last.0 {
-            last = (open, Instant::now());
-        }
-        if last.1.elapsed() > PATIENCE {
-            bail!("{open} rows are still open, and nothing has moved for {PATIENCE:?}");
-        }
-        sleep(Duration::from_millis(200)).await;
-    }
+    eprintln!("chaos: all enqueued, {kills} kills; what is open now settles among a few calm ones");
+    let calm = calm_down(&pool).await?;
     for daemon in &daemons {
         ensure!(!daemon.ended_by_itself().await, "a daemon ended by itself");
         daemon.stop().await?;
@@ -86,8 +74,72 @@ pub(crate) async fn rage(args: &Args) -> Result<Aftermath> {
         sim,
         seed,
         kills,
+        calm,
         took: begun.elapsed(),
     })
+}
+
+/// Waits until everything is settled. What is left of a storm are the broken ones alone, and where nobody answers at
+/// all, WeChat is down: the daemons would wait longer and longer. So ordinary notifications go on coming, as they do in
+/// real life. How many of them.
+async fn calm_down(pool: &PgPool) -> Result<u32> {
+    let mut calm = 0;
+    let mut last = ((0, 0), Instant::now());
+    loop {
+        let (open, stormy, tried): (i64, i64, i64) = sqlx::query_as(
+            "select count(*), count(*) filter (where recipient not like 'calm-%'), coalesce(sum(attempts), 0)::bigint
+               from outboxd.notification_outbox",
+        )
+        .fetch_one(pool)
+        .await?;
+        if open == 0 {
+            return Ok(calm);
+        }
+        if stormy > 0 {
+            let people = (0..4).map(|n| format!("calm-{}", calm + n)).collect();
+            insert(pool, "calm", calm, people).await?;
+            calm += 4;
+        }
+        if (stormy, tried) != last.0 {
+            last = ((stormy, tried), Instant::now());
+        }
+        if last.1.elapsed() > PATIENCE {
+            let why = what_is_open(pool).await?;
+            bail!("{open} rows are still open, and nothing has moved for {PATIENCE:?}:\n{why}");
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+async fn insert(pool: &PgPool, what: &str, first: u32, people: Vec<String>) -> Result<()> {
+    sqlx::query(
+        "insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, payload)
+         select 'customer_assigned', $3 || ($2 + n), person, '{\"customerName\": \"李女士\"}'
+           from unnest($1::text[]) with ordinality as crowd (person, n)",
+    )
+    .bind(people)
+    .bind(i64::from(first))
+    .bind(what)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// For whoever has to find out why a run does not end.
+async fn what_is_open(pool: &PgPool) -> Result<String> {
+    let gates: Vec<String> =
+        sqlx::query_scalar("select to_jsonb(s)::text from outboxd.app_state s")
+            .fetch_all(pool)
+            .await?;
+    let rows: Vec<String> = sqlx::query_scalar(
+        "select format('%s × %s, attempts %s to %s, lapses up to %s, due %s to %s, %s leased', count(*),
+                       split_part(recipient, '.', 1), min(attempts), max(attempts), max(lapses),
+                       min(next_attempt_at - now()), max(next_attempt_at - now()), count(lease_token))
+           from outboxd.notification_outbox group by split_part(recipient, '.', 1) order by count(*) desc limit 20",
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok([gates, rows].concat().join("\n"))
 }
 
 async fn wechat(args: &Args) -> Result<WechatSim> {
@@ -169,7 +221,7 @@ async fn daemons(args: &Args, sim: &WechatSim) -> Result<Vec<Arc<Daemon>>> {
 
 /// Steadily, so that healthy calls surround the broken ones as they do in real life: five silent calls in a row are an
 /// outage.
-async fn enqueue(args: &Args, pool: &PgPool, seed: u64) -> Result<()> {
+async fn enqueue(args: &Args, pool: &PgPool, sim: &WechatSim, seed: u64) -> Result<()> {
     let mut rng = StdRng::seed_from_u64(seed);
     let usual = match args.function {
         Function::Sim => 1_000,
@@ -181,16 +233,14 @@ async fn enqueue(args: &Args, pool: &PgPool, seed: u64) -> Result<()> {
     while done < args.rows {
         beat.tick().await;
         let n = per_beat.min(args.rows - done);
-        let people: Vec<String> = (0..n).map(|_| crowd::somebody(&mut rng)).collect();
-        sqlx::query(
-            "insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, payload)
-             select 'customer_assigned', 'c' || ($2 + n), person, '{\"customerName\": \"李女士\"}'
-               from unnest($1::text[]) with ordinality as crowd (person, n)",
-        )
-        .bind(people)
-        .bind(i64::from(done))
-        .execute(pool)
-        .await?;
+        let progress = f64::from(done) / f64::from(args.rows);
+        let people: Vec<String> = (0..n)
+            .map(|_| crowd::somebody(&mut rng, progress))
+            .collect();
+        for person in people.iter().filter(|name| name.starts_with(crowd::GONE)) {
+            sim.set_grants(person, 0);
+        }
+        insert(pool, "customer", done, people).await?;
         done += n;
     }
     Ok(())

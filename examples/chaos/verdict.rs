@@ -56,14 +56,15 @@ pub(crate) async fn judge(args: &Args, aftermath: &Aftermath) -> Result<bool> {
     for row in &settled {
         tally.count(row, &ledger, args.receipts);
     }
-    tally.lost += u64::from(args.rows).saturating_sub(tally.settled);
+    let enqueued = args.rows + aftermath.calm;
+    tally.lost += u64::from(enqueued).saturating_sub(tally.settled);
     let (most, extra) = per_key(&ledger);
-    print(&tally, aftermath, &ledger, lapsed);
+    print(&tally, aftermath, &ledger, enqueued, lapsed);
     say(format_args!(
         "messages={} most_per_key={most} twice={} duplicates_delivered={extra} duplicate_rate={:.3}%",
         ledger.messages().len(),
         ledger.twice().len(),
-        100.0 * extra as f64 / f64::from(args.rows),
+        100.0 * extra as f64 / f64::from(enqueued),
     ));
     for fault in tally.faults.iter().take(20) {
         eprintln!("chaos: {fault}");
@@ -83,7 +84,7 @@ fn per_key(ledger: &Ledger) -> (usize, usize) {
     })
 }
 
-fn print(tally: &Tally, aftermath: &Aftermath, ledger: &Ledger, lapsed: i64) {
+fn print(tally: &Tally, aftermath: &Aftermath, ledger: &Ledger, enqueued: u32, lapsed: i64) {
     let answered = |kind: &str, words: &str| {
         let is_it = |call: &&std::sync::Arc<wechat_sim::Call>| {
             call.kind == kind && call.answered.as_deref() == Some(words)
@@ -99,7 +100,7 @@ fn print(tally: &Tally, aftermath: &Aftermath, ledger: &Ledger, lapsed: i64) {
         ledger.calls().len(),
     ));
     say(format_args!(
-        "settled={} delivered={} refused={} quarantined={} lost={}",
+        "enqueued={enqueued} settled={} delivered={} refused={} quarantined={} lost={}",
         tally.settled, tally.delivered, tally.refused, tally.quarantined, tally.lost,
     ));
     say(format_args!(
