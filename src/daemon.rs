@@ -57,15 +57,7 @@ pub async fn run(
     mut stop: watch::Receiver<bool>,
 ) -> Result<()> {
     let metrics = Arc::new(Metrics::new());
-    let database = Database::new(
-        config
-            .database
-            .url
-            .expose()
-            .parse()
-            .context("read DATABASE_URL")?,
-        config.database.pooler,
-    );
+    let database = Database::configured(&config.database)?;
     if let Some(folder) = &config.journal_dir {
         recorder::journal::prepare(folder).with_context(|| {
             format!(

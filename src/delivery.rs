@@ -4,11 +4,13 @@
 //! neither success nor failure. What the target answers is data; only what breaks in us is an error.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalogue::{self, Entry, Pause};
 use crate::notification::Claim;
+use crate::secret::Secret;
 
 /// Whatever delivers a notification; [`crate::target`] has the product's.
 pub trait Target: Send + Sync + 'static {
@@ -29,6 +31,23 @@ impl<T: Target> Target for Arc<T> {
     fn seal(&self, claim: &Claim) -> impl Future<Output = Sealed> + Send {
         T::seal(self, claim)
     }
+}
+
+/// Whose openid it is: the CRM knows.
+pub trait FindOpenid: Send + Sync + 'static {
+    fn openid<'a>(
+        &'a self,
+        recipient: &'a str,
+    ) -> Pin<Box<dyn Future<Output = Result<Option<Secret>, LookupFailed>> + Send + 'a>>;
+}
+
+/// The query did not run. The texts name no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LookupFailed {
+    /// It never will: a table or a right is missing.
+    Wrong(String),
+    /// The database was away or too slow.
+    Away(String),
 }
 
 /// What we know after an attempt.

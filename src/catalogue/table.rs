@@ -273,11 +273,11 @@ table! {
         zh "接收方此前已接收，这次没有重复发送" "无需处理"
         en "Accepted by the receiving service earlier; not sent twice" "Nothing to do";
     receiver_not_reached Unreachable, Operator []
-        zh "连不上接收方（域名、连接或证书），消息没有发出" "自动重试；持续超过几分钟请检查 url 和网络"
-        en "The receiver was not reached (DNS, connect or TLS); nothing was sent" "Retries by itself; check url and the network if it lasts minutes";
+        zh "连不上接收方（域名、连接或证书），消息没有发出" "自动重试；持续超过几分钟请检查 target_url 和网络"
+        en "The receiver was not reached (DNS, connect or TLS); nothing was sent" "Retries by itself; check target_url and the network if it lasts minutes";
     receiver_internal Outage(CONFIG), Operator []
-        zh "接收方的域名指向内部地址，没有调用" "核对 url；确实要调用内部服务，请把 主机:端口 加入 allow"
-        en "The receiver's name leads to an internal address; not called" "Check url; if an internal service is meant, add its host:port to allow";
+        zh "接收方的域名指向内部地址，没有调用" "核对 target_url；确实要调用内部服务，请把 主机:端口 加入 allow"
+        en "The receiver's name leads to an internal address; not called" "Check target_url; if an internal service is meant, add its host:port to allow";
     receiver_refused Permanent, Developer [Receiver 400 404 410 413 422]
         zh "接收方拒绝了这条通知，重试无用" "请开发人员看详情中的状态码"
         en "The receiver refused this notification; retrying is useless" "A developer looks at the status in the detail";
@@ -291,11 +291,11 @@ table! {
         zh "接收方暂时没有接收，消息没有发出" "自动重试，无需处理"
         en "The receiver did not take it this time; nothing was sent" "Retries by itself";
     receiver_setup_wrong Outage(CONFIG), Developer []
-        zh "接收方不接受这种请求" "请开发人员看详情中的状态码，核对 url"
-        en "The receiver does not take this kind of request" "A developer looks at the status in the detail and checks url";
+        zh "接收方不接受这种请求" "请开发人员看详情中的状态码，核对 target_url"
+        en "The receiver does not take this kind of request" "A developer looks at the status in the detail and checks target_url";
     receiver_redirects Outage(CONFIG), Operator []
-        zh "接收方的地址被重定向到别处，未跟随" "把 url 改成最终的地址"
-        en "The receiver's address redirects elsewhere; not followed" "Set url to the final address";
+        zh "接收方的地址被重定向到别处，未跟随" "把 target_url 改成最终的地址"
+        en "The receiver's address redirects elsewhere; not followed" "Set target_url to the final address";
     receiver_mute Outage(CONFIG), Developer []
         zh "接收方没有回答询问，这次没有发送" "请开发人员实现 inquire，或把 on_unknown 改为 stop 或 resend"
         en "The receiver does not answer inquire; this attempt sent nothing" "A developer implements inquire, or sets on_unknown to stop or resend";

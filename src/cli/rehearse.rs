@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -92,15 +92,7 @@ pub(super) async fn send_test(desk: &Desk, args: &SendTestArgs) -> Result<Exit> 
         )
         .into());
     };
-    let database = Database::new(
-        config
-            .database
-            .url
-            .expose()
-            .parse()
-            .context("read DATABASE_URL")?,
-        config.database.pooler,
-    );
+    let database = Database::configured(&config.database)?;
     let target = AppTarget::new(app, config.time_zone, &database, Arc::new(NeverForce))?;
     let rehearsal = target.rehearse(&claim).await;
     let why = rehearsal.outcome.why();

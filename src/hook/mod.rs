@@ -30,7 +30,7 @@ use crate::http::{Trouble, Wire};
 use crate::notification::Claim;
 use crate::secret::Secret;
 use crate::wechat::{Heard, Inquired, Rehearsal, Trace, Verb};
-use crate::wechat::{build, inquired, notified, sealed, without};
+use crate::wechat::{build, inquired, notified, sealed, stopped, without};
 
 /// One app's receiver.
 #[derive(Clone)]
@@ -216,17 +216,6 @@ fn by_receiver(receipt: Receipt) -> Receipt {
         by: AcceptedBy::Receiver,
         ..receipt
     }
-}
-
-fn stopped(kind: FailureKind, phase: Phase, why: &'static crate::catalogue::Entry) -> Heard {
-    Heard::Stopped(Outcome::Failed(Failure {
-        kind,
-        phase,
-        why,
-        errcode: None,
-        detail: None,
-        retry_after: None,
-    }))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 pub use held::Held;
 
-use crate::config::Pooler;
+use crate::config::{DatabaseConfig, Pooler};
 
 /// We give up the connection a little after the server has given up the statement, for a server that no longer answers.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
@@ -30,6 +30,11 @@ pub struct Database {
 }
 
 impl Database {
+    pub fn configured(config: &DatabaseConfig) -> Result<Self> {
+        let options = config.url.expose().parse().context("read DATABASE_URL")?;
+        Ok(Database::new(options, config.pooler))
+    }
+
     pub fn new(options: PgConnectOptions, pooler: Pooler) -> Self {
         let options = options
             .log_statements(tracing::log::LevelFilter::Off)

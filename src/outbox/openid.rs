@@ -11,8 +11,8 @@ use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 use tokio::sync::Mutex;
 
 use super::line::{Line, answered};
+use crate::delivery::{FindOpenid, LookupFailed};
 use crate::secret::Secret;
-use crate::wechat::{FindOpenid, LookupFailed};
 
 /// Begins what nothing can be written in.
 const READ_ONLY: &str =

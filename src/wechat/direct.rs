@@ -8,8 +8,6 @@
 mod turns;
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,7 +23,10 @@ use super::template::{Templates, at};
 use super::trace::{Rehearsal, Trace};
 use super::{TokenFigures, stopped, unanswered, without};
 use crate::catalogue::{Kind, Origin, local, lookup};
-use crate::delivery::{Failure, FailureKind, OnUnknown, Outcome, Phase, Receipt, Sealed, Target};
+use crate::delivery::{
+    Failure, FailureKind, FindOpenid, LookupFailed, OnUnknown, Outcome, Phase, Receipt, Sealed,
+    Target,
+};
 use crate::http::{Answer, Wire};
 use crate::notification::Claim;
 use crate::secret::Secret;
@@ -33,23 +34,6 @@ use turns::Turns;
 
 /// A row waits this long for its turn with a person; a send takes a fraction of a second.
 const TURN: Duration = Duration::from_secs(3);
-
-/// Whose openid it is: the CRM knows.
-pub trait FindOpenid: Send + Sync + 'static {
-    fn openid<'a>(
-        &'a self,
-        recipient: &'a str,
-    ) -> Pin<Box<dyn Future<Output = Result<Option<Secret>, LookupFailed>> + Send + 'a>>;
-}
-
-/// The query did not run. The texts name no value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LookupFailed {
-    /// It never will: a table or a right is missing.
-    Wrong(String),
-    /// The database was away or too slow.
-    Away(String),
-}
 
 /// Where the openid comes from.
 #[derive(Clone)]

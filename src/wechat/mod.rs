@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 
 pub use credential::{ForcedRefresh, NeverForce};
-pub use direct::{DirectSettings, DirectTarget, FindOpenid, LookupFailed, Openids};
+pub use direct::{DirectSettings, DirectTarget, Openids};
 pub use template::Templates;
 pub use trace::{Rehearsal, Step};
 
@@ -306,7 +306,7 @@ impl<'a> Attempt<'a> {
     }
 }
 
-fn stopped(kind: FailureKind, phase: Phase, why: &'static Entry) -> Heard {
+pub(crate) fn stopped(kind: FailureKind, phase: Phase, why: &'static Entry) -> Heard {
     let failure = Failure {
         kind,
         phase,

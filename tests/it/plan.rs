@@ -3,7 +3,7 @@
 
 use outboxd::outbox::claim::{Claimer, Reach};
 use outboxd::outbox::record::{Recorded, record};
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, Transaction};
 
 use crate::harness::{claimer, database, number, run};
 
@@ -25,15 +25,7 @@ async fn a_claim_reads_what_it_takes_whatever_lies_around(pool: PgPool) {
         select 'e', 'c' || n, 'u', 1 + n % 3, now() + n * interval '1 second' from generate_series(1, 100000) n;
         insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, collapse_key, order_key)
         select 'e', 'c' || n, 'u', 'k' || n, 'k' || n from generate_series(1, 1000) n").await;
-    // An old snapshot, as a report or a dump holds it: the server can clear nothing away between the claims.
-    let mut snapshot = pool
-        .begin_with("begin isolation level repeatable read")
-        .await
-        .unwrap();
-    sqlx::query("select from pg_class limit 1")
-        .execute(&mut *snapshot)
-        .await
-        .unwrap();
+    let snapshot = old_snapshot(&pool).await;
     flush(&mut daemon).await;
     let before = Counters::read(&pool).await;
     for round in 0..50 {
@@ -72,14 +64,7 @@ async fn a_record_reads_what_it_writes_whatever_the_planner_believes(pool: PgPoo
         "alter table outboxd.notification_outbox set (autovacuum_enabled = off)",
     )
     .await;
-    let mut snapshot = pool
-        .begin_with("begin isolation level repeatable read")
-        .await
-        .unwrap();
-    sqlx::query("select from pg_class limit 1")
-        .execute(&mut *snapshot)
-        .await
-        .unwrap();
+    let snapshot = old_snapshot(&pool).await;
     run(
         &pool,
         "insert into outboxd.notification_outbox (event_type, aggregate_id, recipient)
@@ -112,6 +97,19 @@ async fn a_record_reads_what_it_writes_whatever_the_planner_believes(pool: PgPoo
         "a record of 100 rows read {read} entries of indexes"
     );
     snapshot.rollback().await.unwrap();
+}
+
+/// As a report or a dump holds it: while it lives, the server can clear nothing away.
+async fn old_snapshot(pool: &PgPool) -> Transaction<'static, Postgres> {
+    let mut snapshot = pool
+        .begin_with("begin isolation level repeatable read")
+        .await
+        .unwrap();
+    sqlx::query("select from pg_class limit 1")
+        .execute(&mut *snapshot)
+        .await
+        .unwrap();
+    snapshot
 }
 
 /// The counters of a session reach the others when it ends.

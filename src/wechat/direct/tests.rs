@@ -1,5 +1,7 @@
 //! Messages as they go out, and every answer of the reference's section 9.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::super::NeverForce;
