@@ -26,7 +26,7 @@ use crate::outbox::line::{answered, jittered};
 use crate::outbox::state::{self, Gate};
 use crate::policy::Transition;
 use crate::step::{Lane, Stepped, ending, step};
-use crate::wake::{News, Sleeper};
+use crate::wake::Sleeper;
 
 /// For putting back, at a stop, what was claimed and not started.
 const RELEASE_WITHIN: Duration = Duration::from_secs(3);
@@ -132,13 +132,12 @@ impl<T: Target> Relay<T> {
                 Some(done) = calls.join_next() => self.learn(&mut pace, done).await,
                 () = tokio::time::sleep_until(pace.next_claim.into()), if may_claim => {}
                 news = self.sleeper.news(), if may_rest => {
-                    // What was committed late lies behind the mark. Whoever lies down now must have seen it.
-                    match news {
-                        News::MayWait => self.claimer.sweep_next(),
-                        News::Woken | News::Stirred => self.claimer.sweep_if_quick(),
-                    }
+                    // What was committed late lies behind the mark. Whoever lies down now must see it.
+                    self.claimer.sweep_soon();
                     pace.heed(news, self.poll_idle);
                 }
+                // A row lies behind the mark; the mark has been set back to it.
+                () = self.claimer.swept_aside(), if may_claim => pace.claim_now(),
                 // However long the calls take, the loop shows that it lives.
                 () = tokio::time::sleep(BEAT_EVERY) => {}
             }
@@ -290,10 +289,10 @@ impl<T: Target> Relay<T> {
                 pace.width = 1;
                 Ok(Vec::new())
             }
-            Gate::Probe => {
+            Gate::Probe { in_doubt } => {
                 self.tell_gate(pace, true);
                 pace.width = 1;
-                let mut claims = self.claimer.claim(Reach::Probe).await?;
+                let mut claims = self.claimer.claim(Reach::Probe { in_doubt }).await?;
                 if claims.is_empty() && in_flight == 0 {
                     claims = self
                         .claimer

@@ -22,9 +22,9 @@ use crate::stage::{Drain, Scene, Stage};
 pub(crate) struct Args {
     #[command(flatten)]
     options: Options,
-    /// Rows that are settled under the snapshot before the drain.
-    #[arg(long, default_value_t = 200_000)]
-    burn: i64,
+    /// Rows that are settled under the snapshot beforehand: 200,000 before a drain, none before a flow.
+    #[arg(long)]
+    burn: Option<i64>,
     /// Instead of a drain, hold the snapshot for that long while rows flow.
     #[arg(long)]
     minutes: Option<f64>,
@@ -68,12 +68,16 @@ pub(crate) async fn run(args: Args) -> Result<Report> {
     for _ in 0..args.options.runs {
         for program in &stage.programs {
             if let Some(minutes) = args.minutes {
-                for run in flow(&stage, program, minutes, args.rate, drain.slots).await? {
+                let burn = args.burn.unwrap_or(0);
+                for run in flow(&stage, program, minutes, args.rate, drain.slots, burn).await? {
                     report.add(run)?;
                 }
                 continue;
             }
-            for (variant, burn) in [("alone", 0), ("under a snapshot", args.burn)] {
+            for (variant, burn) in [
+                ("alone", 0),
+                ("under a snapshot", args.burn.unwrap_or(200_000)),
+            ] {
                 let mut scene = stage.scene(program).await?;
                 let snapshot = if burn > 0 {
                     Some(burn_under_snapshot(&mut scene, burn).await?)
@@ -123,16 +127,18 @@ async fn flow(
     minutes: f64,
     rate: i64,
     slots: u32,
+    burn: i64,
 ) -> Result<[Run; 2]> {
     let mut scene = stage.scene(program).await?;
     let heard = Claims::listen(&mut scene).await?;
-    let books = Books::open(&mut scene.control).await?;
     stage.sink.reset(Duration::ZERO);
-    let snapshot = old_snapshot(&scene).await?;
+    let snapshot = burn_under_snapshot(&mut scene, burn).await?;
+    scene.come_to_rest().await?;
+    let books = Books::open(&mut scene.control).await?;
     let daemon = scene.start_daemon(slots)?;
     let begun = now_us() as f64 / 1e6;
     let seconds = minutes * 60.0;
-    let inserted = feed(&mut scene, rate, Duration::from_secs_f64(seconds)).await?;
+    let inserted = feed(&mut scene, burn, rate, Duration::from_secs_f64(seconds)).await?;
     stage.sink.reached(usize::try_from(inserted)?).await?;
     let spent = daemon.stop().await?;
     let balance = books
@@ -143,7 +149,13 @@ async fn flow(
 
     let claims = heard.heard()?;
     let window = seconds.min(60.0);
-    let group = format!("{}, {rate}/s for {minutes} min", program.name);
+    let group = match burn {
+        0 => format!("{}, {rate}/s for {minutes} min", program.name),
+        _ => format!(
+            "{}, {rate}/s for {minutes} min after {burn} rows",
+            program.name
+        ),
+    };
     let mut runs = [
         ("first minute", begun),
         ("last minute", begun + seconds - window),
@@ -169,7 +181,7 @@ async fn flow(
 }
 
 /// Inserts a twentieth of a second's rows twenty times a second; says how many.
-async fn feed(scene: &mut Scene<'_>, rate: i64, time: Duration) -> Result<i64> {
+async fn feed(scene: &mut Scene<'_>, after: i64, rate: i64, time: Duration) -> Result<i64> {
     let beginning = Instant::now();
     let mut inserted = 0;
     for beat in 0.. {
@@ -179,7 +191,7 @@ async fn feed(scene: &mut Scene<'_>, rate: i64, time: Duration) -> Result<i64> {
         }
         let due = rate * (i64::from(beat) + 1) / 20 - inserted;
         if due > 0 {
-            scene.enqueue(inserted + 1, due).await?;
+            scene.enqueue(after + inserted + 1, due).await?;
             inserted += due;
         }
     }

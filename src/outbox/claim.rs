@@ -6,6 +6,7 @@
 
 mod look;
 mod low_water;
+mod sweep;
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 pub use self::look::Look;
 use self::low_water::{LowWater, Position, columns};
+use self::sweep::Sweep;
 use super::line::{Held, Line, answered};
 use crate::notification::{AttemptNo, Claim, Key, LeaseToken, NotificationId, Place};
 
@@ -25,6 +27,7 @@ pub struct Claimer {
     daemon: String,
     lease: Duration,
     mark: LowWater,
+    sweep: Sweep,
 }
 
 /// Which rows a claim may take.
@@ -32,8 +35,9 @@ pub struct Claimer {
 pub enum Reach {
     /// Due rows, as many as there are free slots, while the app's gate is open.
     Due(usize),
-    /// One due row although the breaker is not closed: is the outage over?
-    Probe,
+    /// One due row although the breaker is not closed: is the outage over? `in_doubt`: rather one whose last call stayed
+    /// without an answer.
+    Probe { in_doubt: bool },
     /// One row that was in flight at two lapsed claims. It runs alone, so that a third lapse is its own. `as_probe`
     /// although the breaker is not closed, when nothing else is due.
     Suspect { as_probe: bool },
@@ -47,6 +51,7 @@ impl Claimer {
             daemon: daemon.to_owned(),
             lease,
             mark: LowWater::default(),
+            sweep: Sweep::new(),
         }
     }
 
@@ -55,23 +60,24 @@ impl Claimer {
         &mut self.line
     }
 
-    /// True when the next claim walks from the beginning instead of from the mark.
+    /// True when it is time for a walk from the beginning instead of from the mark.
     pub fn sweep_is_due(&self) -> bool {
-        self.mark.sweep_is_due()
+        self.sweep.is_due()
     }
 
-    /// The next claim sweeps.
+    /// The next claim sweeps, however long that takes.
     pub fn sweep_next(&mut self) {
-        self.mark.sweep_next();
+        self.sweep.force();
     }
 
-    /// The same, unless there is so much to step over that it has to wait for its turn.
-    pub fn sweep_if_quick(&mut self) {
-        self.mark.sweep_if_quick();
+    /// The next claim sweeps, unless there is so much to step over that it is made aside.
+    pub fn sweep_soon(&mut self) {
+        self.sweep.soon();
     }
 
     pub async fn claim(&mut self, reach: Reach) -> Result<Vec<Claim>> {
-        let sweep = self.sweep_is_due() || reach == Reach::Probe;
+        self.mind_the_sweep();
+        let sweep = self.sweep.is_due_here() || matches!(reach, Reach::Probe { .. });
         let from = self.mark.from(sweep);
         let token = LeaseToken(Uuid::new_v4());
         let mut connection = self.line.take().await?;
@@ -80,7 +86,9 @@ impl Claimer {
             Reach::Due(slots) => {
                 answered(self.due(&mut connection, token, slots, false, from)).await
             }
-            Reach::Probe => answered(self.probe(&mut connection, token, from)).await,
+            Reach::Probe { in_doubt } => {
+                answered(self.probe(&mut connection, token, in_doubt, from)).await
+            }
             Reach::Suspect { as_probe } => {
                 answered(self.suspect(&mut connection, token, as_probe)).await
             }
@@ -89,7 +97,7 @@ impl Claimer {
         self.line.back(connection).await?;
 
         if sweep && !matches!(reach, Reach::Suspect { .. }) {
-            self.mark.swept(claimed_at);
+            self.sweep.made(claimed_at);
         }
         if let Reach::Due(slots) = reach {
             for (level, taken) in by_priority(&rows) {
@@ -147,10 +155,10 @@ impl Claimer {
 /// - No column is decoded that could fail: payload as text, times as numbers. One odd row must never cost its
 ///   neighbours their batch.
 macro_rules! take {
-    ($due:literal, $($argument:expr),* $(,)?) => {
+    ([$($due:tt)+], $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             Row,
-            $due + r#",
+            $($due)+ + r#",
             lapsed as (
                 insert into outboxd.notification_attempt
                        (notification_id, attempt, app, lease_token, daemon, started_at, ended_at, phase, outcome, sentence)
@@ -199,7 +207,7 @@ impl Claimer {
         let lease_ms = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
         let (from_us, from_id) = columns(from);
         take!(
-            r#"-- outboxd claim
+            [r#"-- outboxd claim
             with due as materialized (
                 select o.place, o.id, o.attempts, o.lease_token, o.leased_by, o.lease_epoch
                   from unnest(array[1, 2, 3]::smallint[], $5::bigint[], $6::bigint[]) as level (priority, from_us, from_id)
@@ -230,7 +238,7 @@ impl Claimer {
                        select from outboxd.app_state s
                         where s.app = $1 and (s.paused_at is not null or s.breaker <> 'closed'))
                  limit $7
-            )"#,
+            )"#],
             self.app,
             token.0,
             self.daemon,
@@ -245,20 +253,25 @@ impl Claimer {
     }
 
     /// The best probe is a row whose last call stayed without an answer: it is asked about, not sent, so no other
-    /// row is put at risk to learn whether anybody answers. Without one, any due row.
+    /// row is put at risk to learn whether anybody answers. If that failed, one that is not in doubt. Without one, any
+    /// due row.
     async fn probe(
         &self,
         connection: &mut Held,
         token: LeaseToken,
+        in_doubt: bool,
         from: [Position; 3],
     ) -> sqlx::Result<Vec<Row>> {
         let lease_ms = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
-        let unknown = take!(
-            r#"-- outboxd claim probe
+        // Two statements, each in the words and the order of its index.
+        macro_rules! probe {
+            ($which:tt, $oldest:tt) => {
+                take!(
+            [r#"-- outboxd claim probe
             with due as materialized (
                 select c.ctid as place, c.id, c.attempts, c.lease_token, c.leased_by, c.lease_epoch
                   from outboxd.notification_outbox c
-                 where c.app = $1 and c.may_have_arrived
+                 where c.app = $1 and "# + $which + r#"
                    and c.next_attempt_at <= statement_timestamp()
                    and (c.lease_until is null or c.lease_until < statement_timestamp()
                         or c.lease_until > statement_timestamp() + interval '20 minutes')
@@ -267,19 +280,29 @@ impl Claimer {
                    and (c.order_key is null or not exists (
                        select from outboxd.notification_outbox p
                         where p.app = c.app and p.order_key = c.order_key and p.id < c.id))
-                 order by c.next_attempt_at, c.id
+                 order by "# + $oldest + r#"
                  limit 1
                    for no key update skip locked
-            )"#,
-            self.app,
-            token.0,
-            self.daemon,
-            lease_ms,
-        )
-        .fetch_all(&mut *connection)
-        .await?;
-        if !unknown.is_empty() {
-            return Ok(unknown);
+            )"#],
+                    self.app,
+                    token.0,
+                    self.daemon,
+                    lease_ms,
+                )
+                .fetch_all(&mut *connection)
+                .await?
+            };
+        }
+        let best = if in_doubt {
+            probe!("c.may_have_arrived", "c.next_attempt_at, c.id")
+        } else {
+            probe!(
+                "not c.may_have_arrived",
+                "c.priority, c.next_attempt_at, c.id"
+            )
+        };
+        if !best.is_empty() {
+            return Ok(best);
         }
         self.due(connection, token, 1, true, from).await
     }
@@ -292,7 +315,7 @@ impl Claimer {
     ) -> sqlx::Result<Vec<Row>> {
         let lease_ms = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
         take!(
-            r#"-- outboxd claim suspect
+            [r#"-- outboxd claim suspect
             with due as materialized (
                 select c.ctid as place, c.id, c.attempts, c.lease_token, c.leased_by, c.lease_epoch
                   from outboxd.notification_outbox c
@@ -310,7 +333,7 @@ impl Claimer {
                  order by c.id
                  limit 1
                    for no key update skip locked
-            )"#,
+            )"#],
             self.app,
             token.0,
             self.daemon,

@@ -153,6 +153,15 @@ impl Line {
         }
     }
 
+    /// A further line like this one, not yet connected.
+    pub fn another(&self) -> Line {
+        Line {
+            database: self.database.clone(),
+            plans: self.plans,
+            connection: None,
+        }
+    }
+
     /// The connection, taken out of the line: give it [`back`](Line::back) when the statement has succeeded,
     /// drop it when it has not.
     pub async fn take(&mut self) -> Result<Held> {

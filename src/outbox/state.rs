@@ -14,8 +14,12 @@ pub enum Gate {
     Open,
     /// An operator paused it, or the breaker is open.
     Shut,
-    /// The breaker's pause is over and this daemon, alone in the fleet, may claim one row.
-    Probe,
+    /// The breaker's pause is over and this daemon, alone in the fleet, may claim one row. The probes take turns: first a
+    /// row in doubt, which is asked about and not sent; after a probe that failed any row, for of some rows nobody will
+    /// ever answer, and those would keep the breaker open for all the others.
+    Probe {
+        in_doubt: bool,
+    },
 }
 
 /// Looks at the gate, and takes the probe when it is due.
@@ -30,9 +34,9 @@ pub async fn gate(line: &mut Line, app: &str, probe_for: Duration) -> Result<Gat
                 update outboxd.app_state
                    set breaker = 'half_open', breaker_until = clock_timestamp() + $2::bigint * interval '1 millisecond'
                  where app = $1 and paused_at is null and breaker <> 'closed' and breaker_until <= statement_timestamp()
-                returning app
+                returning breaker_strikes
             )
-            select exists (select from probe) as "probe!",
+            select (select breaker_strikes from probe) as strikes,
                    exists (select from outboxd.app_state
                             where app = $1 and (paused_at is not null or breaker <> 'closed')) as "shut!""#,
             app,
@@ -43,10 +47,12 @@ pub async fn gate(line: &mut Line, app: &str, probe_for: Duration) -> Result<Gat
     .await
     .context("look at the gate")?;
     line.back(connection).await?;
-    Ok(match (row.probe, row.shut) {
-        (true, _) => Gate::Probe,
-        (false, true) => Gate::Shut,
-        (false, false) => Gate::Open,
+    Ok(match (row.strikes, row.shut) {
+        (Some(strikes), _) => Gate::Probe {
+            in_doubt: strikes % 2 != 0,
+        },
+        (None, true) => Gate::Shut,
+        (None, false) => Gate::Open,
     })
 }
 

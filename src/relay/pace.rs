@@ -53,6 +53,12 @@ impl Pace {
         self.next_claim = self.next_claim.min(Instant::now() + wait);
     }
 
+    /// There is something to take.
+    pub(super) fn claim_now(&mut self) {
+        self.look_first = false;
+        self.within(Duration::ZERO);
+    }
+
     /// Nothing keeps the lane from claiming, so that a wait is a rest.
     pub(super) fn undisturbed(&self) -> bool {
         !self.shut && self.isolating.is_none() && self.away_since.is_none()

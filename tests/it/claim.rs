@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use outboxd::catalogue::{Pause, by_key};
 use outboxd::outbox::claim::Reach;
+use outboxd::outbox::state::{Gate, gate, open_breaker};
 use sqlx::PgPool;
 
-use crate::harness::{claimer, enqueue, ids_of, lapse_leases, number, run};
+use crate::harness::{LEASE, claimer, enqueue, ids_of, lapse_leases, number, run};
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn a_claim_takes_as_many_as_asked_and_no_other_daemon_gets_them(pool: PgPool) {
@@ -254,4 +256,67 @@ async fn a_row_committed_late_is_found_by_the_sweep(pool: PgPool) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     assert_eq!(found, "late");
+}
+
+/// Where a walk from the beginning is slow, no claim makes it; a row committed late is found by one made aside.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_row_committed_late_is_found_by_a_sweep_made_aside(pool: PgPool) {
+    let mut late = pool.begin().await.unwrap();
+    sqlx::query("select outboxd.enqueue_notification('e', 'u', 'late')")
+        .execute(&mut *late)
+        .await
+        .unwrap();
+    let mut daemon = claimer(&pool, "d");
+    daemon.sweep_is_slow_from(Duration::ZERO);
+    // Past the half second that every walk looks back.
+    for n in 0..4 {
+        enqueue(&pool, "u", "c").await;
+        let claims = daemon.claim(Reach::Due(10)).await.unwrap();
+        assert_eq!(claims.len(), 1, "round {n}");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    late.commit().await.unwrap();
+    // Ten milliseconds after the last sweep its share is used up, and no claim may make one.
+    assert!(daemon.claim(Reach::Due(10)).await.unwrap().is_empty());
+    tokio::time::timeout(Duration::from_secs(20), daemon.swept_aside())
+        .await
+        .expect("a sweep made aside sees the row");
+    let claims = daemon.claim(Reach::Due(10)).await.unwrap();
+    assert_eq!(claims.len(), 1);
+    assert_eq!(claims[0].aggregate_id, "late");
+}
+
+/// Of some rows nobody will ever answer. They must not keep the breaker open for the others: the probes take turns.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn after_a_probe_that_failed_the_next_one_is_not_in_doubt(pool: PgPool) {
+    let (mute, well) = (
+        enqueue(&pool, "u", "c").await,
+        enqueue(&pool, "u", "d").await,
+    );
+    run(
+        &pool,
+        "update outboxd.notification_outbox set may_have_arrived = true where aggregate_id = 'c'",
+    )
+    .await;
+    let mut daemon = claimer(&pool, "d");
+    let why = by_key("lease_lapsed").unwrap();
+    let mut probed = Vec::new();
+    for _ in 0..4 {
+        open_breaker(
+            daemon.line(),
+            "default",
+            Pause::For(Duration::ZERO),
+            why,
+            None,
+        )
+        .await
+        .unwrap();
+        let Gate::Probe { in_doubt } = gate(daemon.line(), "default", LEASE).await.unwrap() else {
+            panic!("the pause is over");
+        };
+        let claims = daemon.claim(Reach::Probe { in_doubt }).await.unwrap();
+        probed.push(claims[0].id.0);
+        run(&pool, "update outboxd.notification_outbox set lease_token = null, lease_until = null, leased_by = null").await;
+    }
+    assert_eq!(probed, [mute, well, mute, well]);
 }

@@ -26,7 +26,8 @@ pub struct Look {
 impl Claimer {
     pub async fn look(&mut self) -> Result<Look> {
         let began = Instant::now();
-        let swept = self.mark.sweep_is_due();
+        self.mind_the_sweep();
+        let swept = self.sweep.is_due_here();
         let (from_us, from_id) = columns(self.mark.from(swept));
         let mut connection = self.line.take().await?;
         // A lease that is running is left out, not waited for: its daemon ends it, and what a crash leaves behind is found by
@@ -64,7 +65,7 @@ impl Claimer {
     .context("look for due notifications")?;
         self.line.back(connection).await?;
         if swept {
-            self.mark.swept(began);
+            self.sweep.made(began);
         }
         Ok(Look {
             held: row.held,

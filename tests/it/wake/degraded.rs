@@ -118,6 +118,26 @@ async fn while_a_long_transaction_has_inserted_lanes_poll(pool: PgPool) {
     lanes.stop().await;
 }
 
+/// While sweeps are slow no lane waits for one: it lies down, and what the sweep finds meanwhile gets it up again.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_sleeper_whose_sweeps_are_slow_finds_what_was_committed_late(pool: PgPool) {
+    let mut long = pool.begin().await.unwrap();
+    insert(&mut *long, "default", "long").await;
+    let mut settings = Settings::attentive();
+    settings.sweeps_are_slow = true;
+    let mut lanes = Lanes::start(&pool, &settings);
+    for n in 0..7 {
+        insert(&pool, "default", &format!("short {n}")).await;
+        assert_eq!(lanes.claimed().await, format!("short {n}"));
+        // Past the half second that every walk looks back.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    long.commit().await.unwrap();
+    assert_eq!(lanes.claimed().await, "long");
+    asleep(&pool, 1).await;
+    lanes.stop().await;
+}
+
 /// A session with `session_replication_role = replica` passes by the trigger: the look of a sleeper finds its rows.
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn what_passes_by_the_trigger_is_found_by_the_backstop(pool: PgPool) {

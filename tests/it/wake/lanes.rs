@@ -33,6 +33,8 @@ pub(super) struct Settings {
     pub(super) hold_calls: bool,
     /// Else its lanes only poll.
     pub(super) listens: bool,
+    /// As under a long transaction that keeps every dead entry alive.
+    pub(super) sweeps_are_slow: bool,
 }
 
 impl Settings {
@@ -48,6 +50,7 @@ impl Settings {
             },
             hold_calls: false,
             listens: true,
+            sweeps_are_slow: false,
         }
     }
 
@@ -97,13 +100,17 @@ impl Lanes {
                 settings.slots * 2,
                 None,
             );
+            let mut claimer = Claimer::new(database(pool).line(), app, "test", LEASE);
+            if settings.sweeps_are_slow {
+                claimer.sweep_is_slow_from(Duration::ZERO);
+            }
             let relay = Relay {
                 app: (*app).to_owned(),
                 slots: settings.slots,
                 poll_idle: settings.poll_idle,
                 lease: LEASE,
                 drain_timeout: Duration::from_millis(200),
-                claimer: Claimer::new(database(pool).line(), app, "test", LEASE),
+                claimer,
                 suspects: suspects.clone(),
                 sleeper: if settings.listens {
                     wake.sleeper(app)
