@@ -21,6 +21,7 @@
 //! Deliberately absent: a janitor (a lapsed lease is taken by the ordinary claim), a leader (every duty may run anywhere),
 //! a lock or transaction during a call, a clock of our own (the database's counts), and the words "exactly once".
 
+mod answer;
 pub mod catalogue;
 pub mod cli;
 pub mod config;

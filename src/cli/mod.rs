@@ -13,7 +13,6 @@ mod documents;
 mod errors;
 mod exit;
 mod gate;
-mod json;
 mod list;
 mod migrate;
 mod out;

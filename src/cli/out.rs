@@ -11,7 +11,7 @@ use comfy_table::{Cell, ContentArrangement, LineStyle, Table, TableStyle};
 use serde::Serialize;
 
 use crate::delivery::clean;
-use crate::words::mask::mask;
+pub(super) use crate::words::mask::safe;
 
 /// When to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -142,11 +142,6 @@ impl Out {
         };
         format!("\x1b[{code}m{text}\x1b[0m")
     }
-}
-
-/// Text from outside, fit for a terminal and for any eye.
-pub(super) fn safe(text: &str) -> String {
-    mask(&clean(text))
 }
 
 /// Escapes control characters and bidirectional overrides inside JSON text, where they can only stand in
