@@ -28,6 +28,13 @@ pub(crate) struct Event {
     /// The stable word of what it was.
     pub(crate) word: String,
     pub(crate) text: String,
+    /// How far it came and how long it took, if it was an attempt.
+    pub(crate) tried: Option<Tried>,
+}
+
+pub(crate) struct Tried {
+    pub(crate) phase: String,
+    pub(crate) latency_ms: Option<i32>,
 }
 
 /// Reads what the card does not hold yet.
@@ -54,6 +61,7 @@ impl Life {
             at: it.created_at,
             word: "written".to_owned(),
             text: say!(voice, "event.written", by = safe(&it.created_by)),
+            tried: None,
         }];
         events.extend(attempts.iter().map(|a| {
             let cause = voice.cause(Some(&a.sentence), a.errcode);
@@ -77,6 +85,10 @@ impl Life {
                 at: a.ended_at,
                 word: a.outcome.clone(),
                 text,
+                tried: Some(Tried {
+                    phase: a.phase.clone(),
+                    latency_ms: a.latency_ms,
+                }),
             }
         }));
         events.extend(acts.iter().map(|act| Event {
@@ -89,6 +101,7 @@ impl Life {
                 action = voice.action(&act.action),
                 reason = safe(&voice.given(act.reason.as_deref()))
             ),
+            tried: None,
         }));
         if let Some(WhyNotYet::InFlight {
             daemon,
@@ -101,6 +114,7 @@ impl Life {
                 at: *since,
                 word: "in_flight".to_owned(),
                 text: say!(voice, "event.in_flight", n = attempt, daemon = safe(daemon)),
+                tried: None,
             });
         }
         if let Some(at) = it.settled_at {
@@ -115,6 +129,7 @@ impl Life {
                     by = safe(by),
                     cause = voice.cause(it.reason.as_deref(), it.errcode)
                 ),
+                tried: None,
             });
         }
         events.sort_by_key(|event| event.at);

@@ -65,7 +65,33 @@ async fn cancelled(conn: &mut PgConnection, it: &Notification) -> Result<Option<
     Ok(acts.into_iter().rfind(|act| act.action == "cancel"))
 }
 
+/// The colour of a mark, by meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Good,
+    Waiting,
+    Bad,
+    Quiet,
+}
+
 impl Card {
+    /// Mark and tone: the colour is never the only sign.
+    pub(crate) fn mark(&self) -> (&'static str, Tone) {
+        match self.it.standing {
+            Standing::Settled(Status::Delivered) => ("✓", Tone::Good),
+            Standing::Settled(Status::Dead | Status::Expired) if self.it.may_have_arrived => {
+                ("?", Tone::Bad)
+            }
+            Standing::Settled(Status::Dead | Status::Expired) => ("✗", Tone::Bad),
+            Standing::Settled(Status::Superseded | Status::Cancelled) => ("–", Tone::Quiet),
+            Standing::Queued
+            | Standing::Scheduled
+            | Standing::Retrying
+            | Standing::InFlight
+            | Standing::Held => ("…", Tone::Waiting),
+        }
+    }
+
     /// What happened with the doubt about it, in one cell.
     pub(crate) fn happened(&self) -> String {
         match &self.verdict.doubt {

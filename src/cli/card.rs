@@ -5,30 +5,12 @@ use anyhow::Result;
 use super::out::{Form, Out, Tone, safe};
 use crate::answer::{Card, json};
 use crate::catalogue::Who;
-use crate::notification::Status;
-use crate::outbox::inspect::{Standing, WhyNotYet};
+use crate::outbox::inspect::WhyNotYet;
 use crate::words::cause::role;
 use crate::words::{Voice, say};
 
 /// How a terminal shows it.
 impl Card {
-    /// Mark and tone: the colour is never the only sign.
-    fn mark(&self) -> (&'static str, Tone) {
-        match self.it.standing {
-            Standing::Settled(Status::Delivered) => ("✓", Tone::Good),
-            Standing::Settled(Status::Dead | Status::Expired) if self.it.may_have_arrived => {
-                ("?", Tone::Bad)
-            }
-            Standing::Settled(Status::Dead | Status::Expired) => ("✗", Tone::Bad),
-            Standing::Settled(Status::Superseded | Status::Cancelled) => ("–", Tone::Quiet),
-            Standing::Queued
-            | Standing::Scheduled
-            | Standing::Retrying
-            | Standing::InFlight
-            | Standing::Held => ("…", Tone::Waiting),
-        }
-    }
-
     /// Prints it. Line columns: id, customer, recipient, event type, status, reason, may have arrived, since,
     /// waiting for, eta, who, what happened, what to do.
     pub(super) fn print(&self, out: &Out, voice: &Voice) -> Result<()> {

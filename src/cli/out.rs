@@ -10,6 +10,7 @@ use std::io::{self, IsTerminal, Write};
 use comfy_table::{Cell, ContentArrangement, LineStyle, Table, TableStyle};
 use serde::Serialize;
 
+pub(super) use crate::answer::Tone;
 use crate::delivery::clean;
 pub(super) use crate::words::mask::safe;
 
@@ -46,15 +47,6 @@ const RULED: TableStyle =
 /// No terminal for people is narrower than this; and how wide one is taken to be that does not say.
 const NARROWEST: u16 = 20;
 const WIDTH_UNKNOWN: u16 = 120;
-
-/// The colour of a mark, by meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tone {
-    Good,
-    Waiting,
-    Bad,
-    Quiet,
-}
 
 impl Out {
     pub(super) fn new(json: bool, colour: Colour) -> Out {
