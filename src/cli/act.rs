@@ -3,18 +3,15 @@
 //! They are named by id or key. Either all that were named are found, or nothing is done. More than one needs a
 //! yes, on the terminal or by `--yes`; without a terminal nobody is asked.
 
-use std::fmt;
-use std::str::FromStr;
-
 use anyhow::Result;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
-use uuid::Uuid;
 
 use super::exit::Stop;
-use super::json::VERSION;
 use super::out::{Form, safe};
 use super::{Desk, Exit};
+use crate::answer::Name;
+use crate::answer::json::VERSION;
 use crate::notification::Status;
 use crate::outbox::act::{By, Cancelled};
 use crate::outbox::inspect::{self, Notification, Standing};
@@ -42,47 +39,6 @@ pub(super) struct CancelArgs {
     /// Who acts; else the user who typed this.
     #[arg(long)]
     actor: Option<String>,
-}
-
-/// How a notification is named: its id, or its key.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Name {
-    Id(i64),
-    Key(Uuid),
-}
-
-impl FromStr for Name {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Name, String> {
-        let text = text.trim_start_matches('#');
-        text.parse()
-            .map(Name::Id)
-            .or_else(|_| text.parse().map(Name::Key))
-            .map_err(|_| "neither an id (a number) nor a key (a UUID)".to_owned())
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Name::Id(id) => id.fmt(f),
-            Name::Key(key) => key.fmt(f),
-        }
-    }
-}
-
-impl Name {
-    /// The notification of this name; two, when a failover handed out the id twice.
-    pub(super) async fn read(self, conn: &mut PgConnection) -> sqlx::Result<Vec<Notification>> {
-        match self {
-            Name::Id(id) => inspect::of_ids(conn, &[id]).await,
-            Name::Key(key) => {
-                let hits = inspect::of_key(&mut *conn, key).await?;
-                inspect::read(conn, &hits).await
-            }
-        }
-    }
 }
 
 /// Who acts: as typed, else whoever became root by sudo, else user@host.
@@ -294,17 +250,6 @@ fn cancelled(it: &Notification, result: Cancelled, voice: &Voice) -> Told {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_notification_is_named_by_number_or_key() {
-        assert!(matches!("4711".parse(), Ok(Name::Id(4711))));
-        assert!(matches!("#4711".parse(), Ok(Name::Id(4711))));
-        assert!(matches!(
-            "5f0c3c1e-6f0e-4f0e-9d43-0a4d7e1c2b3a".parse(),
-            Ok(Name::Key(_))
-        ));
-        assert!("李女士".parse::<Name>().is_err());
-    }
 
     #[test]
     fn the_actor_is_whom_one_names_and_cannot_forge_a_line() {

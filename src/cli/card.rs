@@ -1,81 +1,16 @@
-//! One notification with its verdict: gathered once, printed as a card, a line or an object.
+//! One notification with its verdict, printed as a card or a line.
 
 use anyhow::Result;
-use serde_json::Value;
-use sqlx::postgres::PgConnection;
 
-use super::json;
 use super::out::{Form, Out, Tone, safe};
+use crate::answer::{Card, json};
 use crate::catalogue::Who;
-use crate::notification::Status;
-use crate::outbox::inspect::{self, Act, Match, Notification, Signs, Standing, WhyNotYet};
+use crate::outbox::inspect::WhyNotYet;
 use crate::words::cause::role;
-use crate::words::verdict::Verdict;
 use crate::words::{Voice, say};
 
-/// A notification, why it is not there yet, and what is said about both.
-pub(super) struct Card {
-    pub(super) it: Notification,
-    pub(super) why: Option<WhyNotYet>,
-    pub(super) verdict: Verdict,
-    /// Where a search found its text, and a glimpse of it.
-    pub(super) found: Option<(Match, String)>,
-}
-
-/// How many acts of a notification are read.
-pub(super) const ACTS: i64 = 100;
-
-/// Their cards, in the same order.
-pub(super) async fn cards(
-    conn: &mut PgConnection,
-    voice: &Voice,
-    found: Vec<Notification>,
-) -> Result<Vec<Card>> {
-    let mut cards = Vec::new();
-    let mut signs = Signs::default();
-    for it in found {
-        let why = match it.standing {
-            Standing::Settled(_) => None,
-            _ => inspect::why_not_yet(conn, it.id, it.key, &mut signs).await?,
-        };
-        let cancelled = match it.standing {
-            Standing::Settled(Status::Cancelled) => cancelled(conn, &it).await?,
-            _ => None,
-        };
-        let verdict = voice.verdict(&it, why.as_ref(), cancelled.as_ref());
-        cards.push(Card {
-            it,
-            why,
-            verdict,
-            found: None,
-        });
-    }
-    Ok(cards)
-}
-
-async fn cancelled(conn: &mut PgConnection, it: &Notification) -> Result<Option<Act>> {
-    let acts = inspect::acts(conn, it.id, ACTS).await?;
-    Ok(acts.into_iter().rfind(|act| act.action == "cancel"))
-}
-
+/// How a terminal shows it.
 impl Card {
-    /// Mark and tone: the colour is never the only sign.
-    fn mark(&self) -> (&'static str, Tone) {
-        match self.it.standing {
-            Standing::Settled(Status::Delivered) => ("✓", Tone::Good),
-            Standing::Settled(Status::Dead | Status::Expired) if self.it.may_have_arrived => {
-                ("?", Tone::Bad)
-            }
-            Standing::Settled(Status::Dead | Status::Expired) => ("✗", Tone::Bad),
-            Standing::Settled(Status::Superseded | Status::Cancelled) => ("–", Tone::Quiet),
-            Standing::Queued
-            | Standing::Scheduled
-            | Standing::Retrying
-            | Standing::InFlight
-            | Standing::Held => ("…", Tone::Waiting),
-        }
-    }
-
     /// Prints it. Line columns: id, customer, recipient, event type, status, reason, may have arrived, since,
     /// waiting for, eta, who, what happened, what to do.
     pub(super) fn print(&self, out: &Out, voice: &Voice) -> Result<()> {
@@ -136,24 +71,6 @@ impl Card {
             out.line(&out.paint(Tone::Quiet, &matched))?;
         }
         Ok(())
-    }
-
-    /// What happened with the doubt about it, in one cell.
-    fn happened(&self) -> String {
-        match &self.verdict.doubt {
-            Some(doubt) => format!("{} {doubt}", self.verdict.happened),
-            None => self.verdict.happened.clone(),
-        }
-    }
-
-    pub(super) fn json(&self, voice: &Voice) -> Value {
-        let mut object = json::notification(&self.it, voice);
-        object["verdict"] = json::verdict(&self.verdict, voice);
-        object["why_not_yet"] = json::why_not_yet(self.why.as_ref(), voice);
-        if let Some((found, glimpse)) = &self.found {
-            object["matched"] = json::matched(found, glimpse);
-        }
-        object
     }
 }
 

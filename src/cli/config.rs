@@ -4,9 +4,9 @@ use anyhow::Result;
 use serde_json::{Map, json};
 
 use super::Exit;
-use super::json::VERSION;
 use super::out::{Form, Out};
 use super::settings::Typed;
+use crate::answer::json::VERSION;
 use crate::config::setting::Absent;
 use crate::config::settings::ALL;
 use crate::config::{Config, Needs};

@@ -6,8 +6,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::Exit;
-use super::json::VERSION;
 use super::out::{Form, Out};
+use crate::answer::json::VERSION;
 use crate::catalogue::{self, ENTRIES, Entry, Kind, Origin};
 use crate::words::cause::role;
 use crate::words::{Lang, say};

@@ -5,9 +5,9 @@ use serde_json::json;
 
 use super::act::by;
 use super::exit::Stop;
-use super::json::{VERSION, stamp};
 use super::out::{Form, safe};
 use super::{Desk, Exit};
+use crate::answer::json::{VERSION, stamp};
 use crate::config::{Config, Needs};
 use crate::outbox::act::{self, Breaker, Paused};
 use crate::outbox::session;

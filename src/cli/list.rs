@@ -3,10 +3,10 @@
 use anyhow::Result;
 use serde_json::json;
 
-use super::json::{self as objects, VERSION};
 use super::out::Form;
 use super::since::Since;
 use super::{Desk, Exit};
+use crate::answer::json::{self as objects, VERSION};
 use crate::notification::NotificationId;
 use crate::outbox::inspect::{self, Filter, Period, Standing};
 use crate::outbox::session;

@@ -4,10 +4,10 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::database::At;
-use super::json::VERSION;
 use super::out::{Form, Out};
 use super::settings::Typed;
 use super::{Exit, database};
+use crate::answer::json::VERSION;
 use crate::config::Needs;
 use crate::outbox::schema::{self, SchemaStatus};
 use crate::words::{Lang, say};

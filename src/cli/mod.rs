@@ -13,13 +13,13 @@ mod documents;
 mod errors;
 mod exit;
 mod gate;
-mod json;
 mod list;
 mod migrate;
 mod out;
 mod rehearse;
 mod retry;
 mod run;
+mod serve;
 mod settings;
 mod show;
 mod since;
@@ -38,7 +38,7 @@ pub use exit::Exit;
 
 use crate::config::Needs;
 use crate::outbox::inspect;
-use crate::words::{Lang, Voice};
+use crate::words::{Lang, Place, Voice};
 use database::At;
 use out::{Colour, Out};
 use settings::{Settings, Typed};
@@ -96,6 +96,10 @@ struct Cli {
 enum Verb {
     /// Delivers: claims rows, calls the cloud function, records what happened.
     Run(run::RunArgs),
+    /// Opens the desk: the pages on which support asks and operators act.
+    Serve(serve::ServeArgs),
+    /// Makes the line that lets somebody into the desk.
+    DeskPassword(serve::PasswordArgs),
     /// Brings the schema up to date, or shows what that means.
     Migrate(migrate::MigrateArgs),
     /// Says of each notification about a customer what happened, whose turn it is and what to do.
@@ -136,6 +140,8 @@ impl Verb {
             | Verb::Show(_)
             | Verb::List(_)
             | Verb::Stats(_)
+            | Verb::Serve(_)
+            | Verb::DeskPassword(_)
             | Verb::Config(_)
             | Verb::Errors(_) => Some("outboxd_support"),
             Verb::Retry(_)
@@ -165,6 +171,7 @@ impl Desk {
     async fn voice(&self, conn: &mut PgConnection) -> Result<Voice> {
         Ok(Voice {
             lang: self.lang,
+            place: Place::Terminal,
             zone: self.settings.zone,
             now: inspect::now(conn).await?,
         })
@@ -215,6 +222,8 @@ async fn answer(cli: Cli, lang: Lang, out: Out) -> Result<Exit> {
     };
     match cli.verb {
         Verb::Run(args) => run::run(&typed, &args, out).await,
+        Verb::Serve(args) => serve::serve(&typed, &args, out).await,
+        Verb::DeskPassword(args) => serve::password(&args, lang, out),
         Verb::Migrate(args) => migrate::migrate(&typed, &args, lang, out).await,
         Verb::Why(args) => why::why(&desk()?, &args).await,
         Verb::Find(args) => why::find(&desk()?, &args).await,

@@ -10,8 +10,9 @@ use std::io::{self, IsTerminal, Write};
 use comfy_table::{Cell, ContentArrangement, LineStyle, Table, TableStyle};
 use serde::Serialize;
 
+pub(super) use crate::answer::Tone;
 use crate::delivery::clean;
-use crate::words::mask::mask;
+pub(super) use crate::words::mask::safe;
 
 /// When to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -46,15 +47,6 @@ const RULED: TableStyle =
 /// No terminal for people is narrower than this; and how wide one is taken to be that does not say.
 const NARROWEST: u16 = 20;
 const WIDTH_UNKNOWN: u16 = 120;
-
-/// The colour of a mark, by meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tone {
-    Good,
-    Waiting,
-    Bad,
-    Quiet,
-}
 
 impl Out {
     pub(super) fn new(json: bool, colour: Colour) -> Out {
@@ -142,11 +134,6 @@ impl Out {
         };
         format!("\x1b[{code}m{text}\x1b[0m")
     }
-}
-
-/// Text from outside, fit for a terminal and for any eye.
-pub(super) fn safe(text: &str) -> String {
-    mask(&clean(text))
 }
 
 /// Escapes control characters and bidirectional overrides inside JSON text, where they can only stand in

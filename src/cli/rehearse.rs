@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::exit::Stop;
-use super::json::VERSION;
 use super::out::{Form, Tone, safe};
 use super::{Desk, Exit};
+use crate::answer::json::VERSION;
 use crate::config::Needs;
 use crate::delivery::{FailureKind, Outcome};
 use crate::notification::{AttemptNo, Claim, Key, LeaseToken, NotificationId};

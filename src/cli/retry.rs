@@ -3,9 +3,10 @@
 use anyhow::Result;
 use sqlx::postgres::PgConnection;
 
-use super::act::{Name, Told, all, by, consent, tell};
+use super::act::{Told, all, by, consent, tell};
 use super::since::Since;
 use super::{Desk, Exit};
+use crate::answer::Name;
 use crate::notification::Status;
 use crate::outbox::act::{self, Doubt, Retried};
 use crate::outbox::inspect::{self, Filter, Notification, Period, Standing};

@@ -15,6 +15,7 @@ Examples:
   outboxd run                  work until SIGTERM or SIGINT; a second signal ends at once
   outboxd run --once           deliver what is due, then end
   outboxd run --migrate        bring the schema up to date first
+  outboxd run --desk           open the desk as well, as `outboxd serve` does
 
 Any number of daemons may run on one database. Logs go to standard error; /livez, /readyz
 and /metrics are served on OUTBOXD_HTTP_LISTEN.")]
@@ -25,6 +26,9 @@ pub(super) struct RunArgs {
     /// Bring the schema up to date first.
     #[arg(long)]
     migrate: bool,
+    /// Open the desk as well.
+    #[arg(long, conflicts_with = "once")]
+    desk: bool,
 }
 
 pub(super) async fn run(typed: &Typed, args: &RunArgs, out: Out) -> Result<Exit> {
@@ -35,6 +39,6 @@ pub(super) async fn run(typed: &Typed, args: &RunArgs, out: Out) -> Result<Exit>
     } else {
         Until::Stopped
     };
-    daemon::run_until_signalled(config, until, args.migrate).await?;
+    daemon::run_until_signalled(config, until, args.migrate, args.desk).await?;
     Ok(Exit::Ok)
 }

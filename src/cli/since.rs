@@ -60,12 +60,14 @@ impl Since {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::Place;
     use chrono::TimeZone;
 
     #[test]
     fn a_span_a_day_and_an_instant_are_understood() {
         let voice = Voice {
             lang: Lang::En,
+            place: Place::Terminal,
             zone: chrono_tz::Asia::Shanghai,
             now: Utc.with_ymd_and_hms(2026, 11, 22, 2, 5, 0).unwrap(),
         };

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::json::{VERSION, stamps};
 use super::out::{Form, Out, Tone, safe};
 use super::{Desk, Exit};
+use crate::answer::json::{VERSION, stamps};
 use crate::outbox::inspect::{self, AppStats, Share};
 use crate::outbox::session;
 use crate::words::{Voice, say};

@@ -1,16 +1,14 @@
 //! `why CUSTOMER` and `find TEXT`: the questions support is asked.
 
 use anyhow::Result;
-use chrono::TimeDelta;
 use serde_json::json;
 
-use super::card::{cards, print_all};
-use super::json::VERSION;
+use super::card::print_all;
 use super::out::{Form, safe};
 use super::{Desk, Exit};
-use crate::outbox::inspect::{Match, Notification};
+use crate::answer::json::VERSION;
+use crate::answer::{cards, glimpsed, nothing};
 use crate::outbox::{inspect, session};
-use crate::words::mask::glimpse;
 use crate::words::{Lang, Voice, say};
 
 #[derive(Debug, clap::Args)]
@@ -90,37 +88,6 @@ pub(super) async fn why(desk: &Desk, args: &WhyArgs) -> Result<Exit> {
         more(desk, cards.len(), args.limit, &voice);
     }
     Ok(Exit::Ok)
-}
-
-/// A CRM that wrote something within this time has a door that works.
-const DOOR_WORKS: TimeDelta = TimeDelta::days(1);
-
-/// The verdict "no message exists": it was not assigned, or the CRM did not enqueue. When the CRM last
-/// enqueued anything tells the one from the other.
-fn nothing(voice: &Voice, customer: &str, last: Option<chrono::DateTime<chrono::Utc>>) -> String {
-    let what = say!(voice, "none.customer", customer = safe(customer));
-    let meaning = match last {
-        None => say!(voice, "none.ever"),
-        Some(at) if voice.now - at < DOOR_WORKS => say!(voice, "none.others", at = voice.when(at)),
-        Some(at) => {
-            let span = voice.span(voice.now - at);
-            say!(voice, "none.silent", span = span, at = voice.exact(at))
-        }
-    };
-    format!("{what}\n{meaning}")
-}
-
-/// Columns stand on the card in any case; of a payload no more is shown than was typed.
-fn glimpsed(matched: Match, it: &Notification, typed: &str) -> (Match, String) {
-    let text = match &matched {
-        Match::Id => it.id.to_string(),
-        Match::Key => it.key.to_string(),
-        Match::Customer => it.aggregate_id.clone(),
-        Match::Recipient => it.recipient.clone(),
-        Match::DedupeKey => it.dedupe_key.clone().unwrap_or_default(),
-        Match::Payload { value, .. } => glimpse(value, typed),
-    };
-    (matched, text)
 }
 
 fn more(desk: &Desk, shown: usize, limit: i64, voice: &Voice) {

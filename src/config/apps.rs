@@ -37,7 +37,7 @@ impl App {
 impl Loader<'_> {
     /// Every app there is; none when only the database is needed.
     pub(super) fn apps(&mut self) -> Vec<App> {
-        if self.needs == Needs::Database {
+        if self.needs < Needs::Everything {
             return Vec::new();
         }
         let mut names: Vec<String> = self.layers.apps().map(str::to_owned).collect();

@@ -93,6 +93,7 @@ impl Loader<'_> {
         let instance = self.instance();
         let journal_dir = self.optional(&settings::JOURNAL_DIR, DEFAULT_APP);
         let http_listen = self.get(&settings::HTTP_LISTEN, DEFAULT_APP);
+        let desk = self.desk();
         let filter = self.get(&settings::LOG, DEFAULT_APP);
         let format = self.get(&settings::LOG_FORMAT, DEFAULT_APP);
         self.get(&settings::LANG, DEFAULT_APP);
@@ -111,6 +112,7 @@ impl Loader<'_> {
             database: database?,
             apps: apps.into_iter().map(App::done).collect::<Option<_>>()?,
             http_listen: http_listen?.value,
+            desk: desk?,
             lease: lease?.value,
             drain_timeout: drain?.value,
             poll_idle: poll_idle?.value,
@@ -176,7 +178,7 @@ impl Loader<'_> {
     fn instance(&mut self) -> Option<Instance> {
         let given = match self.needs {
             Needs::Everything => self.seek(&settings::INSTANCE, DEFAULT_APP).ok()?,
-            Needs::Database => None,
+            Needs::Database | Needs::Desk => None,
         };
         let name = given.map(|given| given.value).unwrap_or_else(|| {
             let name = instance::default_name(self.sources);

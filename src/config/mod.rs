@@ -9,6 +9,7 @@
 //! The rest of the program sees typed values only and never asks where they came from.
 
 mod apps;
+mod desk;
 mod dotenv;
 mod instance;
 pub mod kind;
@@ -37,6 +38,7 @@ use chrono_tz::Tz;
 use crate::lang::Lang;
 use crate::secret::Secret;
 
+pub use desk::{DeskConfig, Labels};
 pub use instance::Instance;
 pub use layers::DEFAULT_FILE;
 pub use print::Row;
@@ -56,6 +58,7 @@ pub struct Config {
     pub apps: Vec<AppConfig>,
     /// Health and metrics; `None` is off.
     pub http_listen: Option<SocketAddr>,
+    pub desk: DeskConfig,
     pub lease: Duration,
     pub drain_timeout: Duration,
     pub poll_idle: Duration,
@@ -120,6 +123,8 @@ pub enum Pooler {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Needs {
     Database,
+    /// The database, and what the desk is told.
+    Desk,
     Everything,
 }
 

@@ -3,6 +3,7 @@
 //! Parser, template, `config show` and `docs/configuration.md` all read this table, so they cannot
 //! disagree. A default is written as a person would write it and goes through the same reader.
 
+mod desk;
 mod target;
 
 use super::kind::*;
@@ -11,13 +12,17 @@ use super::words::Words;
 use super::{LogFormat, Needs, Pooler};
 use crate::lang::Lang;
 
+pub use desk::{
+    DESK_CUSTOMER_LABEL, DESK_LISTEN, DESK_OPERATORS, DESK_PHONE, DESK_PROXY, DESK_READ_ONLY,
+    DESK_RECIPIENT_LABEL, DESK_SECRET, DESK_URL, DESK_USER_HEADER, DESK_USERS,
+};
 pub use target::{
     ALLOW, ON_UNKNOWN, OPENID_FROM, OPENID_QUERY, SIGNING_SECRET, TARGET, TARGET_URL, TEMPLATES,
     WEBHOOK_SECRET, serves,
 };
 
 /// Every setting, in the order of template and documentation.
-pub static ALL: [&Setting; 31] = [
+pub static ALL: [&Setting; 42] = [
     &DATABASE_URL,
     &POOLER,
     &WAIT_FOR,
@@ -45,6 +50,17 @@ pub static ALL: [&Setting; 31] = [
     &INSTANCE,
     &JOURNAL_DIR,
     &HTTP_LISTEN,
+    &DESK_LISTEN,
+    &DESK_URL,
+    &DESK_USERS,
+    &DESK_SECRET,
+    &DESK_PROXY,
+    &DESK_USER_HEADER,
+    &DESK_OPERATORS,
+    &DESK_READ_ONLY,
+    &DESK_CUSTOMER_LABEL,
+    &DESK_RECIPIENT_LABEL,
+    &DESK_PHONE,
     &LOG,
     &LOG_FORMAT,
     &LANG,

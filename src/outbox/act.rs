@@ -10,11 +10,13 @@ mod cancel;
 mod enqueue;
 mod gate;
 mod retry;
+mod reveal;
 
 pub use cancel::{Cancelled, cancel};
 pub use enqueue::{Enqueue, enqueue};
 pub use gate::{Breaker, Paused, Resumed, pause, resume};
 pub use retry::{Doubt, Retried, retry};
+pub use reveal::reveal;
 
 use uuid::Uuid;
 

@@ -17,7 +17,7 @@ pub use find::{Found, Match, ReadThrough, find, matches};
 pub use search::{Filter, Hit, Period, last_written, list, of_customer, of_key};
 pub use service::Signs;
 pub use stats::{AppStats, Capped, Share, Trouble, stats};
-pub use timeline::{Act, Attempt, Created, acts, attempts, created, payload};
+pub use timeline::{Act, Attempt, Created, acts, attempts, created, payload, payloads};
 pub use why_not_yet::{WhyNotYet, why_not_yet};
 
 use std::fmt;

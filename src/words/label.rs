@@ -26,6 +26,22 @@ impl Voice {
         }
     }
 
+    /// What that means, for somebody who sees the word for the first time.
+    pub fn standing_means(&self, standing: Standing) -> String {
+        match standing {
+            Standing::Queued => say!(self, "desk.means.queued"),
+            Standing::Scheduled => say!(self, "desk.means.scheduled"),
+            Standing::Retrying => say!(self, "desk.means.retrying"),
+            Standing::InFlight => say!(self, "desk.means.in_flight"),
+            Standing::Held => say!(self, "desk.means.held"),
+            Standing::Settled(Status::Delivered) => say!(self, "desk.means.delivered"),
+            Standing::Settled(Status::Dead) => say!(self, "desk.means.dead"),
+            Standing::Settled(Status::Expired) => say!(self, "desk.means.expired"),
+            Standing::Settled(Status::Superseded) => say!(self, "desk.means.superseded"),
+            Standing::Settled(Status::Cancelled) => say!(self, "desk.means.cancelled"),
+        }
+    }
+
     /// The same for a stored status.
     pub fn status(&self, word: &str) -> String {
         word.parse()
@@ -64,6 +80,7 @@ impl Voice {
             "cancel" => say!(self, "action.cancel"),
             "pause" => say!(self, "action.pause"),
             "resume" => say!(self, "action.resume"),
+            "reveal" => say!(self, "action.reveal"),
             "late_answer" => say!(self, "action.late_answer"),
             other => clean(other),
         }
@@ -120,11 +137,13 @@ pub fn cells(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::Place;
     use chrono::DateTime;
 
     fn voice(lang: Lang) -> Voice {
         Voice {
             lang,
+            place: Place::Terminal,
             zone: chrono_tz::UTC,
             now: DateTime::UNIX_EPOCH,
         }

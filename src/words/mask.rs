@@ -3,6 +3,8 @@
 //! Masking works on any text, because a phone number hides in a payload, in a dedupe key and in what the
 //! other side said about a failure.
 
+use crate::delivery::clean;
+
 /// Masks mobile numbers (`138****8000`) and openids (`oABC…`) wherever they stand in a text.
 pub fn mask(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
@@ -24,6 +26,11 @@ pub fn mask(text: &str) -> String {
         rest = after;
     }
     masked
+}
+
+/// Text from outside, fit for a terminal, a page and any eye.
+pub fn safe(text: &str) -> String {
+    mask(&clean(text))
 }
 
 /// Where a text was found, without giving away more than who searched had typed: `李**`, `…5678`. Empty when

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use uuid::Uuid;
 
-use super::{Lang, Voice};
+use super::{Lang, Place, Voice};
 use crate::catalogue::Who;
 use crate::notification::{Key, NotificationId, Status};
 use crate::outbox::inspect::{Act, Capped, Notification, Standing, WhyNotYet};
@@ -11,6 +11,7 @@ use crate::outbox::inspect::{Act, Capped, Notification, Standing, WhyNotYet};
 fn voice(lang: Lang) -> Voice {
     Voice {
         lang,
+        place: Place::Terminal,
         zone: chrono_tz::Asia::Shanghai,
         now: Utc.with_ymd_and_hms(2026, 11, 22, 2, 5, 0).unwrap(),
     }

@@ -79,10 +79,26 @@ fn holes(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn both_languages_have_the_same_texts_with_the_same_holes() {
-    let zh = texts(include_str!("zh.toml"));
-    let en = texts(include_str!("en.toml"));
+    for (zh, en) in [
+        (include_str!("zh.toml"), include_str!("en.toml")),
+        (include_str!("desk.zh.toml"), include_str!("desk.en.toml")),
+        (include_str!("zh-desk.toml"), include_str!("en-desk.toml")),
+    ] {
+        same_texts(&texts(zh), &texts(en));
+    }
+    // What the desk says in other words has the same values to say.
+    let (en, desk) = (
+        texts(include_str!("en.toml")),
+        texts(include_str!("en-desk.toml")),
+    );
+    for (key, text) in &desk {
+        assert!(holes(text).is_subset(&holes(&en[key])), "{key}");
+    }
+}
+
+fn same_texts(zh: &BTreeMap<String, String>, en: &BTreeMap<String, String>) {
     assert_eq!(zh.keys().collect::<Vec<_>>(), en.keys().collect::<Vec<_>>());
-    for (key, text) in &zh {
+    for (key, text) in zh {
         assert_eq!(holes(text), holes(&en[key]), "{key}");
         assert!(
             !text.trim().is_empty() && !en[key].trim().is_empty(),
@@ -94,7 +110,8 @@ fn both_languages_have_the_same_texts_with_the_same_holes() {
 /// A text asked for by a key that does not exist would be printed as its key.
 #[test]
 fn every_text_asked_for_exists_and_none_is_left_over() {
-    let en = texts(include_str!("en.toml"));
+    let mut en = texts(include_str!("en.toml"));
+    en.extend(texts(include_str!("desk.en.toml")));
     let mut asked = BTreeSet::new();
     let mut folders = vec![std::path::PathBuf::from(concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -105,7 +122,7 @@ fn every_text_asked_for_exists_and_none_is_left_over() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "rs") {
+            } else if path.extension().is_some_and(|e| e == "rs" || e == "html") {
                 let source = std::fs::read_to_string(&path).unwrap();
                 for word in source.split('"').skip(1) {
                     if en.contains_key(word) {

@@ -70,12 +70,13 @@ impl Voice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::Lang;
+    use crate::words::{Lang, Place};
     use chrono::TimeZone;
 
     fn voice(lang: Lang) -> Voice {
         Voice {
             lang,
+            place: Place::Terminal,
             zone: chrono_tz::Asia::Shanghai,
             now: Utc.with_ymd_and_hms(2026, 11, 22, 2, 5, 0).unwrap(),
         }

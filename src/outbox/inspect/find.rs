@@ -88,7 +88,7 @@ pub async fn find(conn: &mut PgConnection, text: &str, limit: i64) -> sqlx::Resu
 }
 
 /// Asked ahead: a refusal would end the transaction, and with it the answer.
-async fn may_read_payloads(conn: &mut PgConnection) -> sqlx::Result<bool> {
+pub(super) async fn may_read_payloads(conn: &mut PgConnection) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
         r#"-- outboxd find: may read payloads
            select has_column_privilege('outboxd.notification_outbox', 'payload', 'select')

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::find::may_read_payloads;
 use crate::notification::{Key, NotificationId};
 
 /// One attempt that has ended.
@@ -128,4 +129,29 @@ pub async fn payload(
     )
     .fetch_optional(conn)
     .await
+}
+
+/// The payloads of these notifications by their keys, laid out for eyes; `None` when this role may not read payloads.
+/// The caller masks them.
+pub async fn payloads(
+    conn: &mut PgConnection,
+    ids: &[i64],
+) -> sqlx::Result<Option<Vec<(Uuid, String)>>> {
+    if !may_read_payloads(&mut *conn).await? {
+        return Ok(None);
+    }
+    let rows = sqlx::query!(
+        r#"-- outboxd payloads
+           select o.key as "key!", jsonb_pretty(o.payload) as "payload!"
+             from outboxd.notification_outbox o where o.id = any($1)
+           union all
+           select d.key, jsonb_pretty(d.payload) from outboxd.notification_delivery d where d.id = any($1)
+           limit 2000"#,
+        ids
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(Some(
+        rows.into_iter().map(|row| (row.key, row.payload)).collect(),
+    ))
 }

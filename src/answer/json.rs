@@ -1,4 +1,4 @@
-//! The JSON of `--json`. Names and status words are English in every language; sentences are not. Times are
+//! The JSON of `--json`, and of the desk. Names and status words are English in every language; sentences are not. Times are
 //! RFC 3339 in the configured zone. Fields are only ever added; `"version"` would change otherwise.
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -11,7 +11,7 @@ use crate::words::mask::mask;
 use crate::words::verdict::Verdict;
 
 /// Where a search found its text, by the column's name or the payload's field, and the text masked.
-pub(super) fn matched(found: &Match, glimpse: &str) -> Value {
+pub(crate) fn matched(found: &Match, glimpse: &str) -> Value {
     let (column, field) = match found {
         Match::Id => ("id", None),
         Match::Key => ("key", None),
@@ -24,15 +24,15 @@ pub(super) fn matched(found: &Match, glimpse: &str) -> Value {
 }
 
 /// The version of every object printed.
-pub(super) const VERSION: i32 = 1;
+pub(crate) const VERSION: i32 = 1;
 
 /// An instant, exact and in the reader's zone.
-pub(super) fn stamp(at: DateTime<Utc>, voice: &Voice) -> String {
+pub(crate) fn stamp(at: DateTime<Utc>, voice: &Voice) -> String {
     at.with_timezone(&voice.zone)
         .to_rfc3339_opts(SecondsFormat::Millis, false)
 }
 
-pub(super) fn stamps(at: Option<DateTime<Utc>>, voice: &Voice) -> Option<String> {
+pub(crate) fn stamps(at: Option<DateTime<Utc>>, voice: &Voice) -> Option<String> {
     at.map(|at| stamp(at, voice))
 }
 
@@ -40,7 +40,7 @@ fn masked(text: Option<&str>) -> Option<String> {
     text.map(mask)
 }
 
-pub(super) fn notification(it: &Notification, voice: &Voice) -> Value {
+pub(crate) fn notification(it: &Notification, voice: &Voice) -> Value {
     json!({
         "id": it.id.0,
         "key": it.key.0,
@@ -66,7 +66,7 @@ pub(super) fn notification(it: &Notification, voice: &Voice) -> Value {
     })
 }
 
-pub(super) fn verdict(verdict: &Verdict, voice: &Voice) -> Value {
+pub(crate) fn verdict(verdict: &Verdict, voice: &Voice) -> Value {
     json!({
         "happened": mask(&verdict.happened),
         "doubt": verdict.doubt,
@@ -77,7 +77,7 @@ pub(super) fn verdict(verdict: &Verdict, voice: &Voice) -> Value {
     })
 }
 
-pub(super) fn why_not_yet(why: Option<&WhyNotYet>, voice: &Voice) -> Value {
+pub(crate) fn why_not_yet(why: Option<&WhyNotYet>, voice: &Voice) -> Value {
     let Some(why) = why else { return Value::Null };
     let mut object = match why {
         WhyNotYet::InFlight {

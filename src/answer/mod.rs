@@ -1,0 +1,143 @@
+//! An answer for people: a notification with its verdict, gathered once, whoever shows it.
+//!
+//! The command line prints it and the desk renders it; both say the same because both ask here. [`json`] is the form
+//! for machines, [`life`] one notification's whole life.
+
+pub(crate) mod json;
+pub(crate) mod life;
+mod name;
+
+use anyhow::Result;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+use sqlx::postgres::PgConnection;
+
+pub(crate) use name::Name;
+
+use crate::notification::Status;
+use crate::outbox::inspect::{self, Act, Match, Notification, Signs, Standing, WhyNotYet};
+use crate::words::mask::{glimpse, safe};
+use crate::words::verdict::Verdict;
+use crate::words::{Voice, say};
+
+/// A notification, why it is not there yet, and what is said about both.
+pub(crate) struct Card {
+    pub(crate) it: Notification,
+    pub(crate) why: Option<WhyNotYet>,
+    pub(crate) verdict: Verdict,
+    /// Where a search found its text, and a glimpse of it.
+    pub(crate) found: Option<(Match, String)>,
+}
+
+/// How many acts of a notification are read.
+pub(crate) const ACTS: i64 = 100;
+
+/// Their cards, in the same order.
+pub(crate) async fn cards(
+    conn: &mut PgConnection,
+    voice: &Voice,
+    found: Vec<Notification>,
+) -> Result<Vec<Card>> {
+    let mut cards = Vec::new();
+    let mut signs = Signs::default();
+    for it in found {
+        let why = match it.standing {
+            Standing::Settled(_) => None,
+            _ => inspect::why_not_yet(conn, it.id, it.key, &mut signs).await?,
+        };
+        let cancelled = match it.standing {
+            Standing::Settled(Status::Cancelled) => cancelled(conn, &it).await?,
+            _ => None,
+        };
+        let verdict = voice.verdict(&it, why.as_ref(), cancelled.as_ref());
+        cards.push(Card {
+            it,
+            why,
+            verdict,
+            found: None,
+        });
+    }
+    Ok(cards)
+}
+
+async fn cancelled(conn: &mut PgConnection, it: &Notification) -> Result<Option<Act>> {
+    let acts = inspect::acts(conn, it.id, ACTS).await?;
+    Ok(acts.into_iter().rfind(|act| act.action == "cancel"))
+}
+
+/// The colour of a mark, by meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Good,
+    Waiting,
+    Bad,
+    Quiet,
+}
+
+impl Card {
+    /// Mark and tone: the colour is never the only sign.
+    pub(crate) fn mark(&self) -> (&'static str, Tone) {
+        match self.it.standing {
+            Standing::Settled(Status::Delivered) => ("✓", Tone::Good),
+            Standing::Settled(Status::Dead | Status::Expired) if self.it.may_have_arrived => {
+                ("?", Tone::Bad)
+            }
+            Standing::Settled(Status::Dead | Status::Expired) => ("✗", Tone::Bad),
+            Standing::Settled(Status::Superseded | Status::Cancelled) => ("–", Tone::Quiet),
+            Standing::Queued
+            | Standing::Scheduled
+            | Standing::Retrying
+            | Standing::InFlight
+            | Standing::Held => ("…", Tone::Waiting),
+        }
+    }
+
+    /// What happened with the doubt about it, in one cell.
+    pub(crate) fn happened(&self) -> String {
+        match &self.verdict.doubt {
+            Some(doubt) => format!("{} {doubt}", self.verdict.happened),
+            None => self.verdict.happened.clone(),
+        }
+    }
+
+    pub(crate) fn json(&self, voice: &Voice) -> Value {
+        let mut object = json::notification(&self.it, voice);
+        object["verdict"] = json::verdict(&self.verdict, voice);
+        object["why_not_yet"] = json::why_not_yet(self.why.as_ref(), voice);
+        if let Some((found, glimpse)) = &self.found {
+            object["matched"] = json::matched(found, glimpse);
+        }
+        object
+    }
+}
+
+/// A CRM that wrote something within this time has a door that works.
+const DOOR_WORKS: TimeDelta = TimeDelta::days(1);
+
+/// The verdict "no message exists": it was not assigned, or the CRM did not enqueue. When the CRM last
+/// enqueued anything tells the one from the other.
+pub(crate) fn nothing(voice: &Voice, customer: &str, last: Option<DateTime<Utc>>) -> String {
+    let what = say!(voice, "none.customer", customer = safe(customer));
+    let meaning = match last {
+        None => say!(voice, "none.ever"),
+        Some(at) if voice.now - at < DOOR_WORKS => say!(voice, "none.others", at = voice.when(at)),
+        Some(at) => {
+            let span = voice.span(voice.now - at);
+            say!(voice, "none.silent", span = span, at = voice.exact(at))
+        }
+    };
+    format!("{what}\n{meaning}")
+}
+
+/// Columns stand on the card in any case; of a payload no more is shown than was typed.
+pub(crate) fn glimpsed(matched: Match, it: &Notification, typed: &str) -> (Match, String) {
+    let text = match &matched {
+        Match::Id => it.id.to_string(),
+        Match::Key => it.key.to_string(),
+        Match::Customer => it.aggregate_id.clone(),
+        Match::Recipient => it.recipient.clone(),
+        Match::DedupeKey => it.dedupe_key.clone().unwrap_or_default(),
+        Match::Payload { value, .. } => glimpse(value, typed),
+    };
+    (matched, text)
+}

@@ -1,0 +1,82 @@
+//! What the desk is told: where it listens, who may come in, and where a payload keeps names.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use url::Url;
+
+use super::load::Loader;
+use super::setting::DEFAULT_APP;
+use super::settings;
+use crate::secret::Secret;
+
+#[derive(Clone, Debug)]
+pub struct DeskConfig {
+    pub listen: SocketAddr,
+    /// As people type it, when that is not where we listen.
+    pub url: Option<Url>,
+    /// The file of those who may come in.
+    pub users: Option<PathBuf>,
+    /// Signs the cookies; `None` is a new one at each start.
+    pub secret: Option<Secret>,
+    /// Where a header that names somebody is believed.
+    pub proxy: Vec<IpNet>,
+    pub user_header: String,
+    /// Who of those the proxy names may act; `*` is everybody.
+    pub operators: Vec<String>,
+    pub read_only: bool,
+    pub labels: Labels,
+}
+
+/// Where a payload keeps what people know each other by: names that lead into the object.
+#[derive(Clone, Debug)]
+pub struct Labels {
+    pub customer: Vec<String>,
+    pub recipient: Vec<String>,
+    pub phone: Vec<String>,
+}
+
+impl Loader<'_> {
+    /// `None` after noting a mistake.
+    pub(super) fn desk(&mut self) -> Option<DeskConfig> {
+        let listen = self.get(&settings::DESK_LISTEN, DEFAULT_APP);
+        let url = self.desk_setting(&settings::DESK_URL);
+        let users = self.desk_setting(&settings::DESK_USERS);
+        let secret = self.desk_setting(&settings::DESK_SECRET);
+        let proxy = self.desk_setting(&settings::DESK_PROXY);
+        let user_header = self.get(&settings::DESK_USER_HEADER, DEFAULT_APP);
+        let operators = self.desk_setting(&settings::DESK_OPERATORS);
+        let read_only = self.get(&settings::DESK_READ_ONLY, DEFAULT_APP);
+        let customer = self.get(&settings::DESK_CUSTOMER_LABEL, DEFAULT_APP);
+        let recipient = self.get(&settings::DESK_RECIPIENT_LABEL, DEFAULT_APP);
+        let phone = self.get(&settings::DESK_PHONE, DEFAULT_APP);
+        Some(DeskConfig {
+            listen: listen?.value,
+            url: url?,
+            users: users?.map(PathBuf::from),
+            secret: secret?,
+            proxy: proxy?.unwrap_or_default(),
+            user_header: user_header?.value,
+            operators: operators?.unwrap_or_default(),
+            read_only: read_only?.value,
+            labels: Labels {
+                customer: customer?.value,
+                recipient: recipient?.value,
+                phone: phone?.value,
+            },
+        })
+    }
+
+    /// A setting the desk can do without, and nobody else looks at.
+    fn desk_setting<K: super::kind::Read + 'static>(
+        &mut self,
+        setting: &'static super::setting::Setting<K>,
+    ) -> Option<Option<K::Value>> {
+        if setting.needs > self.needs {
+            return Some(None);
+        }
+        self.optional(setting, DEFAULT_APP)
+            .map(|given| given.map(|given| given.value))
+    }
+}

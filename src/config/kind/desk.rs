@@ -1,0 +1,199 @@
+//! What the desk needs: an address to listen on, its own URL, a proxy's addresses, people's names, a payload's field.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use url::Url;
+
+use super::{Kind, Read, Wrong, wrong};
+use crate::config::words::{Words, words};
+
+/// Where to listen.
+pub struct Address;
+
+impl Kind for Address {
+    fn takes(&self) -> Words {
+        Words::new("`ADDRESS:PORT`", "`地址:端口`")
+    }
+}
+
+impl Read for Address {
+    type Value = SocketAddr;
+
+    fn read(&self, text: &str) -> Result<SocketAddr, Wrong> {
+        text.parse().or_else(|_| {
+            wrong(
+                Words::new("is not an IP address with a port", "不是“IP 地址:端口”"),
+                Words::new("write 127.0.0.1:9091", "请写 127.0.0.1:9091"),
+            )
+        })
+    }
+}
+
+/// The address of pages as people type it, maybe with a path.
+pub struct PublicUrl;
+
+impl Kind for PublicUrl {
+    fn takes(&self) -> Words {
+        Words::new(
+            "an `https://` or `http://` URL, maybe with a path",
+            "`https://` 或 `http://` 地址，可以带路径",
+        )
+    }
+
+    fn doubt(&self, text: &str) -> Option<Wrong> {
+        let url = Url::parse(text).ok()?;
+        let host = url.host_str().unwrap_or_default();
+        let here = host == "localhost"
+            || host
+                .trim_matches(['[', ']'])
+                .parse::<IpAddr>()
+                .is_ok_and(|address| address.is_loopback());
+        (url.scheme() == "http" && !here).then(|| Wrong {
+            reason: Words::new(
+                "sends passwords and customers' data over the network unencrypted",
+                "会在网络上明文传送密码和客户数据",
+            ),
+            way_out: Words::new(
+                "put a proxy with https before it and write https://",
+                "请在前面放一个带 https 的代理，并写成 https://",
+            ),
+        })
+    }
+}
+
+impl Read for PublicUrl {
+    type Value = Url;
+
+    fn read(&self, text: &str) -> Result<Url, Wrong> {
+        let url = Url::parse(text).ok().filter(|url| {
+            url.has_host()
+                && matches!(url.scheme(), "http" | "https")
+                && url.username().is_empty()
+                && url.password().is_none()
+                && url.query().is_none()
+                && url.fragment().is_none()
+        });
+        match url {
+            // The prefix stands before every path, so it takes none of the characters that would have to be escaped.
+            Some(url) if url.path().chars().all(plain) => Ok(url),
+            Some(_) | None => wrong(
+                Words::new(
+                    "is not a URL of a host and a plain path",
+                    "不是只有主机和简单路径的 URL",
+                ),
+                Words::new(
+                    "write it like https://crm.example.com/outboxd",
+                    "请写成 https://crm.example.com/outboxd 的样子",
+                ),
+            ),
+        }
+    }
+}
+
+fn plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "/-_.~".contains(c)
+}
+
+/// Addresses and networks, parted by spaces or commas.
+pub struct Networks;
+
+impl Kind for Networks {
+    fn takes(&self) -> Words {
+        Words::new(
+            "addresses and networks, such as `127.0.0.1 10.0.0.0/8`",
+            "地址或网段，例如 `127.0.0.1 10.0.0.0/8`",
+        )
+    }
+
+    fn list(&self) -> bool {
+        true
+    }
+}
+
+impl Read for Networks {
+    type Value = Vec<IpNet>;
+
+    fn read(&self, text: &str) -> Result<Vec<IpNet>, Wrong> {
+        let networks: Result<Vec<IpNet>, Wrong> = parts(text)
+            .map(|part| {
+                let address = part.parse::<IpAddr>().map(IpNet::from);
+                address.or_else(|_| part.parse()).or_else(|_| {
+                    wrong(
+                        words!(
+                            "has \"{part}\" in it, which is neither an address nor a network",
+                            "其中的“{part}”既不是地址也不是网段"
+                        ),
+                        Words::new("write for example 127.0.0.1", "请写，例如 127.0.0.1"),
+                    )
+                })
+            })
+            .collect();
+        match networks {
+            Ok(none) if none.is_empty() => wrong(
+                Words::new("is empty", "为空"),
+                Words::new(
+                    "name the proxy's address, or remove the line",
+                    "请填写代理的地址，或删除这一行",
+                ),
+            ),
+            networks => networks,
+        }
+    }
+}
+
+/// People's names, parted by spaces or commas.
+pub struct Names;
+
+impl Kind for Names {
+    fn takes(&self) -> Words {
+        Words::new("names, or `*`", "名字，或 `*`")
+    }
+
+    fn list(&self) -> bool {
+        true
+    }
+}
+
+impl Read for Names {
+    type Value = Vec<String>;
+
+    fn read(&self, text: &str) -> Result<Vec<String>, Wrong> {
+        Ok(parts(text).map(str::to_owned).collect())
+    }
+}
+
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '，' | '、'))
+        .filter(|part| !part.is_empty())
+}
+
+/// A field of a payload, by the names that lead to it.
+pub struct PayloadField;
+
+impl Kind for PayloadField {
+    fn takes(&self) -> Words {
+        Words::new(
+            "a name, or names joined by dots: `customer.name`",
+            "字段名，或用点号连接的多层字段名：`customer.name`",
+        )
+    }
+}
+
+impl Read for PayloadField {
+    type Value = Vec<String>;
+
+    fn read(&self, text: &str) -> Result<Vec<String>, Wrong> {
+        let names: Vec<String> = text.split('.').map(str::to_owned).collect();
+        if names.iter().any(String::is_empty) || names.len() > 8 {
+            return wrong(
+                Words::new("is not a field of a payload", "不是消息内容里的字段"),
+                Words::new(
+                    "write a name, or names joined by dots, such as customer.name",
+                    "请写字段名，或用点号连接的多层字段名，例如 customer.name",
+                ),
+            );
+        }
+        Ok(names)
+    }
+}

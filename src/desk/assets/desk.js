@@ -1,0 +1,83 @@
+// What makes the desk quicker for a hand on the keyboard. Every page works without it.
+"use strict";
+(() => {
+  const find = (selector, from = document) => from.querySelector(selector);
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const said = find("#said");
+
+  function say(text) {
+    said.textContent = text;
+    clearTimeout(say.gone);
+    say.gone = setTimeout(() => { said.textContent = ""; }, 2500);
+  }
+
+  // Copying: the clipboard only opens on https and on this machine, so elsewhere the old way is taken.
+  async function copy(element) {
+    const text = element.textContent;
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      const range = document.createRange();
+      range.selectNodeContents(element);
+      const selection = getSelection();
+      selection.removeAllRanges();
+      selection.addRange(range);
+      if (!document.execCommand("copy")) return;
+    }
+    say(said.dataset.copied);
+  }
+  for (const button of all("[data-copy]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => copy(document.getElementById(button.dataset.copy)));
+  }
+  for (const button of all("[data-print]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => print());
+  }
+
+  // Only the counters refresh by themselves; nothing else moves under a hand.
+  const pulse = find("#pulse");
+  let paused = sessionStorage.getItem("paused") === "yes";
+  setInterval(() => {
+    if (pulse && !paused && !document.hidden) pulse.dispatchEvent(new CustomEvent("refresh"));
+  }, 5000);
+
+  // The chosen one of a list.
+  const items = all("[data-item]");
+  let at = -1;
+  function choose(n) {
+    if (items.length === 0) return;
+    items[at]?.classList.remove("chosen");
+    at = Math.max(0, Math.min(items.length - 1, n));
+    items[at].classList.add("chosen");
+    find("a", items[at]).focus({ preventScroll: true });
+    items[at].scrollIntoView({ block: "nearest" });
+  }
+  // Without a list the one card of the page is the chosen one.
+  const chosen = () => items[at] ?? (items.length === 0 ? find(".card") : null);
+
+  const keys = {
+    "/": () => { const box = find("#q"); if (box) { box.focus(); box.select(); } else location.href = find(".brand").href; },
+    "?": () => { location.href = find(".head nav a:last-child").href; },
+    j: () => choose(at + 1),
+    k: () => choose(at - 1),
+    c: () => { const text = chosen() && find(".copy .text", chosen()); if (text) copy(text); },
+    r: () => { const act = find(".act > summary"); if (act) { act.parentElement.open = true; find("input:not([type=hidden]), button", act.parentElement)?.focus(); } },
+    p: () => {
+      paused = !paused;
+      sessionStorage.setItem("paused", paused ? "yes" : "no");
+      say(paused ? said.dataset.paused : said.dataset.going);
+    },
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (event.target.closest("input, textarea, select")) {
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
+    const act = keys[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  });
+})();

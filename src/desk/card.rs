@@ -1,0 +1,217 @@
+//! A verdict as a page shows it: names beside ids, and the answer to copy.
+//!
+//! The words are those of [`crate::answer`]. Names come from the fields of the payload that the settings name; a phone
+//! number is always masked.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use super::page::When;
+use super::trouble::Trouble;
+use super::visit::{Visit, shown};
+use crate::answer::{Card, Tone};
+use crate::catalogue::Who;
+use crate::outbox::inspect::{self, Notification};
+use crate::words::mask::safe;
+use crate::words::{Lang, Voice, say};
+
+/// What people call those concerned.
+#[derive(Default)]
+pub(super) struct Labels {
+    pub(super) customer: Option<String>,
+    pub(super) recipient: Option<String>,
+    pub(super) phone: Option<String>,
+}
+
+/// The labels of these notifications; none where the database's role may not read payloads.
+pub(super) async fn labels(
+    conn: &mut PgConnection,
+    visit: &Visit,
+    notifications: &[Notification],
+) -> Result<HashMap<Uuid, Labels>, Trouble> {
+    let ids: Vec<i64> = notifications.iter().map(|it| it.id.0).collect();
+    let payloads = inspect::payloads(conn, &ids).await?.unwrap_or_default();
+    let paths = &visit.desk.labels;
+    let labels = |text: &str| {
+        let payload: Value = serde_json::from_str(text).unwrap_or_default();
+        Labels {
+            customer: field(&payload, &paths.customer),
+            recipient: field(&payload, &paths.recipient),
+            phone: field(&payload, &paths.phone),
+        }
+    };
+    Ok(payloads
+        .iter()
+        .map(|(key, text)| (*key, labels(text)))
+        .collect())
+}
+
+fn field(payload: &Value, path: &[String]) -> Option<String> {
+    let found = path
+        .iter()
+        .try_fold(payload, |value, name| value.get(name))?;
+    let text = match found {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
+    };
+    Some(shown(text.trim())).filter(|text| !text.is_empty())
+}
+
+/// One card on a page.
+pub(super) struct CardView {
+    pub(super) id: i64,
+    /// The address of its page.
+    pub(super) href: String,
+    pub(super) mark: &'static str,
+    pub(super) tone: &'static str,
+    pub(super) standing: String,
+    pub(super) happened: String,
+    pub(super) doubt: Option<String>,
+    /// Whose turn it is, unless it is nobody's.
+    pub(super) who: Option<&'static str>,
+    pub(super) next: String,
+    pub(super) since: When,
+    pub(super) eta: Option<When>,
+    pub(super) written: When,
+    pub(super) event_type: String,
+    pub(super) customer: Named,
+    pub(super) recipient: Named,
+    pub(super) phone: Option<String>,
+    /// Where the search found its text, and a glimpse of it.
+    pub(super) found: Option<(String, String)>,
+    /// What to tell whoever asked.
+    pub(super) copy: String,
+    /// The earlier ones between the same two.
+    pub(super) earlier: Vec<Earlier>,
+}
+
+/// An id, and the name people know.
+pub(super) struct Named {
+    pub(super) id: String,
+    pub(super) name: Option<String>,
+}
+
+impl Named {
+    /// `李女士 (10086)`, or the id alone.
+    pub(super) fn full(&self, lang: Lang) -> String {
+        match (&self.name, lang) {
+            (Some(name), Lang::En) => format!("{name} ({})", self.id),
+            (Some(name), Lang::Zh) => format!("{name}（{}）", self.id),
+            (None, _) => self.id.clone(),
+        }
+    }
+}
+
+pub(super) struct Earlier {
+    pub(super) id: i64,
+    pub(super) href: String,
+    pub(super) mark: &'static str,
+    pub(super) tone: &'static str,
+    pub(super) standing: String,
+    pub(super) written: When,
+}
+
+impl CardView {
+    pub(super) fn of(
+        card: &Card,
+        labels: Option<&Labels>,
+        visit: &Visit,
+        voice: &Voice,
+    ) -> CardView {
+        let (it, verdict) = (&card.it, &card.verdict);
+        let (mark, tone) = card.mark();
+        let name = |label: Option<&String>| label.cloned();
+        let customer = Named {
+            id: shown(&it.aggregate_id),
+            name: name(labels.and_then(|labels| labels.customer.as_ref())),
+        };
+        let recipient = Named {
+            id: shown(&it.recipient),
+            name: name(labels.and_then(|labels| labels.recipient.as_ref())),
+        };
+        let (happened, next) = (safe(&verdict.happened), safe(&verdict.next));
+        let mut copy = say!(
+            voice,
+            "desk.card.copy",
+            customer = customer.full(visit.lang),
+            recipient = recipient.full(visit.lang),
+            happened = happened
+        );
+        for more in [verdict.doubt.as_ref(), Some(&next)].into_iter().flatten() {
+            if visit.lang == Lang::En {
+                copy.push(' ');
+            }
+            copy.push_str(more);
+        }
+        CardView {
+            id: it.id.0,
+            href: visit.at(&format!("/messages/{}", it.key)),
+            mark,
+            tone: tone.word(),
+            standing: voice.standing(it.standing),
+            happened,
+            doubt: verdict.doubt.clone(),
+            who: match verdict.who {
+                Who::Nobody => None,
+                who => Some(voice.who(who)),
+            },
+            next,
+            since: When::of(verdict.since, voice),
+            eta: verdict.eta.map(|eta| When::of(eta, voice)),
+            written: When::of(it.created_at, voice),
+            event_type: shown(&it.event_type),
+            customer,
+            recipient,
+            phone: labels.and_then(|labels| labels.phone.clone()),
+            found: card
+                .found
+                .as_ref()
+                .map(|(found, glimpse)| (shown(&voice.field(found)), shown(glimpse))),
+            copy,
+            earlier: Vec::new(),
+        }
+    }
+
+    /// What is left of a card under a newer one between the same two.
+    fn earlier(self) -> Earlier {
+        Earlier {
+            id: self.id,
+            href: self.href,
+            mark: self.mark,
+            tone: self.tone,
+            standing: self.standing,
+            written: self.written,
+        }
+    }
+}
+
+/// One card for each customer and recipient: the newest, the earlier ones under it.
+pub(super) fn grouped(cards: Vec<CardView>) -> Vec<CardView> {
+    let mut groups: Vec<CardView> = Vec::new();
+    for card in cards {
+        let same = |other: &&mut CardView| {
+            other.customer.id == card.customer.id && other.recipient.id == card.recipient.id
+        };
+        match groups.iter_mut().find(same) {
+            Some(newest) => newest.earlier.push(card.earlier()),
+            None => groups.push(card),
+        }
+    }
+    groups
+}
+
+impl Tone {
+    /// The class on a page.
+    fn word(self) -> &'static str {
+        match self {
+            Tone::Good => "good",
+            Tone::Waiting => "waiting",
+            Tone::Bad => "bad",
+            Tone::Quiet => "quiet",
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The guard before every page: who is it, may they, and in which form do they get their answer.
+//!
+//! What changes something is let through only from our own pages: the browser says where it comes from, and the form
+//! carries a token that no other site can read. A page once begun is finished even when nobody waits for it any more,
+//! so that no statement is left half-way on its connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, Method, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use cookie::Cookie;
+
+use super::trouble::Trouble;
+use super::visit::{LANG, THEME, Theme, Visit, known_language, language};
+use super::who::{Means, host, means_this_machine};
+use super::{Desk, session};
+
+/// The form's field, and the header, that carry the token.
+pub(super) const FORM_TOKEN: &str = "form_token";
+const TOKEN_HEADER: &str = "x-form-token";
+
+pub(super) async fn guard(
+    State(desk): State<Arc<Desk>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (visit, new_seed) = visit(&desk, &request, peer);
+    let immutable = visit.here.starts_with("/assets/");
+    let dressed = visit.clone();
+    let page = tokio::spawn(async move {
+        match admit(&visit, request).await {
+            Ok(Admitted::Page(mut request)) => {
+                request.extensions_mut().insert(visit);
+                next.run(*request).await
+            }
+            Ok(Admitted::Chosen(response)) => response,
+            Err(trouble) => trouble.into_response(),
+        }
+    });
+    let mut response = match page.await {
+        Ok(response) => super::trouble::told(response, &dressed),
+        Err(panic) => {
+            let trouble = Trouble::Broken(anyhow::Error::from(panic).context("a page broke off"));
+            super::trouble::told(trouble.into_response(), &dressed)
+        }
+    };
+    if let Some(cookie) = new_seed.filter(|_| !immutable && !dressed.json) {
+        set_cookie(response.headers_mut(), &desk, cookie);
+    }
+    protect(response.headers_mut());
+    response
+}
+
+pub(super) fn set_cookie(headers: &mut HeaderMap, desk: &Desk, cookie: Cookie<'static>) {
+    let text = session::dressed(cookie, &desk.prefix, desk.secure);
+    if let Ok(value) = HeaderValue::from_str(&text) {
+        headers.append(header::SET_COOKIE, value);
+    }
+}
+
+/// Who it is and how they read.
+fn visit(
+    desk: &Arc<Desk>,
+    request: &Request,
+    peer: SocketAddr,
+) -> (Visit, Option<Cookie<'static>>) {
+    let headers = request.headers();
+    let path = request.uri().path_and_query().map_or("/", |it| it.as_str());
+    let here = path.strip_prefix(&*desk.prefix).unwrap_or(path).to_owned();
+    let (seed, new_seed) = match desk.keys.seed(headers) {
+        Some(seed) => (seed, None),
+        None => {
+            let (seed, cookie) = desk.keys.new_seed();
+            (seed, Some(cookie))
+        }
+    };
+    let now = chrono::Utc::now().timestamp();
+    let visit = Visit {
+        person: desk.door.who(headers, peer.ip(), &desk.keys, now),
+        lang: language(headers, desk.lang),
+        theme: Theme::chosen(headers),
+        seed,
+        json: here.starts_with("/api/"),
+        here,
+        address: desk.door.address(headers, peer.ip()),
+        desk: desk.clone(),
+    };
+    (visit, new_seed)
+}
+
+enum Admitted {
+    Page(Box<Request>),
+    /// The reader has chosen a language or a theme; back to the same page.
+    Chosen(Response),
+}
+
+/// Lets the request through, or says why not.
+async fn admit(visit: &Visit, request: Request) -> Result<Admitted, Trouble> {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let safe = method == Method::GET || method == Method::HEAD;
+    at_our_name(visit, request.headers())?;
+    let path = visit.here.split('?').next().unwrap_or_default();
+    let for_all = ["/login", "/logout", "/robots.txt", "/livez"].contains(&path)
+        || path.starts_with("/assets/");
+    if safe && let Some(response) = chosen(visit, &uri) {
+        return Ok(Admitted::Chosen(response));
+    }
+    if visit.person.is_none() && !for_all {
+        return Err(Trouble::LogIn);
+    }
+    if safe {
+        return Ok(Admitted::Page(Box::new(request)));
+    }
+    // Logging in and out changes nothing but the visitor's own cookie.
+    if visit.desk.read_only && !for_all {
+        return Err(Trouble::ReadOnly);
+    }
+    from_our_page(visit, request).await
+}
+
+/// Where nobody has to say who they are, a foreign name that leads to this machine must not lead into the desk.
+fn at_our_name(visit: &Visit, headers: &HeaderMap) -> Result<(), Trouble> {
+    if !visit.desk.door.stands_open() {
+        return Ok(());
+    }
+    let host = host(headers).unwrap_or_default();
+    let public = match &visit.desk.origin {
+        Some(url::Origin::Tuple(_, url::Host::Domain(domain), _)) => domain == host,
+        Some(_) | None => false,
+    };
+    if public || means_this_machine(host) {
+        return Ok(());
+    }
+    Err(Trouble::Elsewhere)
+}
+
+/// `?lang=zh` and `?theme=dark` choose, on every page.
+fn chosen(visit: &Visit, uri: &Uri) -> Option<Response> {
+    let query = uri.query()?;
+    let mut rest = url::form_urlencoded::Serializer::new(String::new());
+    let mut cookies = Vec::new();
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        let known = match &*name {
+            LANG => known_language(&value).map(|lang| (LANG, lang.word())),
+            THEME => Theme::ALL
+                .into_iter()
+                .find(|theme| theme.word() == value)
+                .map(|theme| (THEME, theme.word())),
+            _ => None,
+        };
+        match known {
+            Some((name, word)) => {
+                let mut cookie = Cookie::new(name, word);
+                cookie.set_max_age(cookie::time::Duration::days(365));
+                cookies.push(cookie);
+            }
+            None => {
+                rest.append_pair(&name, &value);
+            }
+        }
+    }
+    if cookies.is_empty() || visit.json {
+        return None;
+    }
+    let rest = rest.finish();
+    let mark = if rest.is_empty() { "" } else { "?" };
+    let mut response =
+        Redirect::to(&format!("{}{mark}{rest}", own_path(uri.path()))).into_response();
+    for cookie in cookies {
+        set_cookie(response.headers_mut(), &visit.desk, cookie);
+    }
+    Some(response)
+}
+
+/// A path that stays on this host: `//elsewhere` would not.
+pub(super) fn own_path(path: &str) -> String {
+    format!("/{}", path.trim_start_matches(['/', '\\']))
+}
+
+/// Only our own pages may have something done.
+async fn from_our_page(visit: &Visit, request: Request) -> Result<Admitted, Trouble> {
+    let headers = request.headers();
+    if !is_ours(visit, headers) {
+        return Err(Trouble::Forged);
+    }
+    let by = visit.person.as_ref().map(|person| person.by);
+    if by == Some(Means::Token) {
+        return Ok(Admitted::Page(Box::new(request)));
+    }
+    let given = headers.get(TOKEN_HEADER).and_then(|v| v.to_str().ok());
+    let given = given.map(str::to_owned);
+    let (parts, body) = request.into_parts();
+    let bytes = to_bytes(body, 64 * 1024)
+        .await
+        .map_err(|_| Trouble::Unasked)?;
+    let given = given.or_else(|| {
+        url::form_urlencoded::parse(&bytes)
+            .find(|(name, _)| name == FORM_TOKEN)
+            .map(|(_, value)| value.into_owned())
+    });
+    let person = visit.person.as_ref().map_or("", |person| &person.name);
+    let right =
+        given.is_some_and(|given| visit.desk.keys.is_form_token(&given, &visit.seed, person));
+    if !right {
+        return Err(Trouble::Forged);
+    }
+    Ok(Admitted::Page(Box::new(Request::from_parts(
+        parts,
+        Body::from(bytes),
+    ))))
+}
+
+/// Whether the browser says that one of our pages sent this. What says nothing at all is no browser of today, and has
+/// the token to show.
+fn is_ours(visit: &Visit, headers: &HeaderMap) -> bool {
+    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    let site = text(HeaderName::from_static("sec-fetch-site"));
+    if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
+        return false;
+    }
+    let Some(origin) = text(header::ORIGIN) else {
+        return true;
+    };
+    let Ok(origin) = origin.parse::<url::Url>() else {
+        return false;
+    };
+    match &visit.desk.origin {
+        Some(ours) => origin.origin() == *ours,
+        None => {
+            let port = origin
+                .port()
+                .map_or_else(String::new, |port| format!(":{port}"));
+            let host = origin.host_str().unwrap_or_default();
+            text(header::HOST)
+                .is_some_and(|ours| ours.eq_ignore_ascii_case(&format!("{host}{port}")))
+        }
+    }
+}
+
+/// What every answer says to the browser: nothing from elsewhere, kept nowhere, shown in no frame.
+fn protect(headers: &mut HeaderMap) {
+    const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("permissions-policy"),
+            "camera=(), microphone=(), geolocation=()",
+        ),
+        (HeaderName::from_static("x-robots-tag"), "noindex, nofollow"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_path;
+
+    #[test]
+    fn a_way_back_stays_here() {
+        for (path, expected) in [
+            ("/messages/7", "/messages/7"),
+            ("//elsewhere.example/x", "/elsewhere.example/x"),
+            ("/\\elsewhere.example", "/elsewhere.example"),
+            ("https://elsewhere.example", "/https://elsewhere.example"),
+        ] {
+            assert_eq!(own_path(path), expected);
+        }
+    }
+}

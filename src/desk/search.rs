@@ -1,0 +1,130 @@
+//! The search: one box for whatever is known, and a verdict for each customer and recipient.
+
+use askama::Template;
+use axum::extract::Query;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::card::{CardView, grouped, labels};
+use super::page::Frame;
+use super::trouble::Trouble;
+use super::visit::Visit;
+use crate::answer::json::VERSION;
+use crate::answer::{Card, cards, glimpsed, nothing};
+use crate::outbox::inspect;
+use crate::words::say;
+
+/// The newest notifications that a search shows.
+const LIMIT: i64 = 30;
+/// Longer than any name, number or key.
+const LONGEST: usize = 200;
+
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    #[serde(default)]
+    q: String,
+}
+
+#[derive(Template)]
+#[template(path = "search.html")]
+struct SearchPage {
+    frame: Frame,
+    q: String,
+    /// `None` before anything was asked.
+    answer: Option<Answer>,
+}
+
+struct Answer {
+    cards: Vec<CardView>,
+    /// That there is no message, and what it means.
+    nothing: Vec<String>,
+    /// What was and was not looked through.
+    notes: Vec<String>,
+}
+
+pub(super) async fn home(visit: Visit) -> Result<Response, Trouble> {
+    // Without the slash a browser would not send the cookies of the prefix.
+    if visit.here.split('?').next() == Some("") {
+        return Ok(Redirect::to(&visit.at("/")).into_response());
+    }
+    let page = SearchPage {
+        frame: Frame::new(&visit, say!(visit.lang, "desk.search.title"), "/"),
+        q: String::new(),
+        answer: None,
+    };
+    visit.answer(&page, || Value::Null)
+}
+
+pub(super) async fn search(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Trouble> {
+    let q: String = asked.q.trim().chars().take(LONGEST).collect();
+    if q.is_empty() {
+        if visit.json {
+            return Err(Trouble::Unasked);
+        }
+        return Ok(Redirect::to(&visit.at("/")).into_response());
+    }
+    let mut tx = visit.desk.lines.read().await?;
+    let voice = visit.voice(&mut tx).await?;
+    let found = inspect::find(&mut tx, &q, LIMIT).await?;
+    let read = inspect::read(&mut tx, &found.hits).await?;
+    let matches = inspect::matches(&mut tx, &read, &q, found.read_through).await?;
+    let labels = labels(&mut tx, &visit, &read).await?;
+    let mut cards: Vec<Card> = cards(&mut tx, &voice, read).await?;
+    for (card, matched) in cards.iter_mut().zip(matches) {
+        card.found = matched.map(|matched| glimpsed(matched, &card.it, &q));
+    }
+    let mut answer = Answer {
+        cards: Vec::new(),
+        nothing: Vec::new(),
+        notes: Vec::new(),
+    };
+    if cards.is_empty() {
+        let last = inspect::last_written(&mut tx).await?;
+        let sentence = nothing(&voice, &q, last);
+        answer.nothing = sentence.lines().map(str::to_owned).collect();
+    }
+    tx.commit().await?;
+    match (cards.is_empty(), found.read_through) {
+        (true, Some(read)) => {
+            let note = say!(voice, "desk.search.looked_through", n = read.newest);
+            answer.notes.push(note);
+        }
+        (false, Some(read)) => {
+            let note = say!(voice, "more.read_through", n = read.newest);
+            answer.notes.push(note);
+        }
+        (true | false, None) => {}
+    }
+    if found.read_through.is_some_and(|read| !read.payloads) {
+        answer.notes.push(say!(voice, "more.no_payloads"));
+    }
+    if i64::try_from(cards.len()).is_ok_and(|n| n >= LIMIT) {
+        answer
+            .notes
+            .push(say!(voice, "desk.search.limit", n = LIMIT));
+    }
+    let view = |card: &Card| CardView::of(card, labels.get(&card.it.key.0), &visit, &voice);
+    answer.cards = grouped(cards.iter().map(view).collect());
+    let sentence = answer.nothing.join("\n");
+    let page = SearchPage {
+        frame: Frame::new(&visit, say!(visit.lang, "desk.search.title"), "/"),
+        q,
+        answer: Some(answer),
+    };
+    // The same objects as `outboxd find --json`.
+    visit.answer(&page, || {
+        let notifications: Vec<Value> = cards.iter().map(|card| card.json(&voice)).collect();
+        let mut document = json!({
+            "version": VERSION,
+            "notifications": notifications,
+            "read_through": found.read_through.map(|read| read.newest),
+            "payloads_read": found.read_through.is_none_or(|read| read.payloads),
+        });
+        if cards.is_empty() {
+            document["verdict"] =
+                json!({"kind": "no_message", "happened": sentence, "who": "developer"});
+        }
+        document
+    })
+}

@@ -1,0 +1,106 @@
+//! The desk's start: refused where it would stand open, then one port, until told to stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::{Desk, limit, lines::Lines, pages, pulse, session, who};
+use crate::config::words::words;
+use crate::config::{Config, DeskConfig, Misplaced, Words};
+
+/// How long pages under way may take to end.
+const LAST_PAGES: Duration = Duration::from_secs(5);
+
+/// A desk that listens.
+pub struct Open {
+    pub address: SocketAddr,
+    /// As people may type it.
+    pub url: String,
+    task: JoinHandle<()>,
+}
+
+impl Open {
+    /// Waits until it has ended, after its stop has turned true.
+    pub async fn ended(self) {
+        let _ = self.task.await;
+    }
+}
+
+/// Opens the desk, or says why it must not be. It serves until `stop` turns true.
+pub async fn open(
+    config: &Config,
+    read_only: bool,
+    mut stop: watch::Receiver<bool>,
+) -> Result<Open> {
+    let told = &config.desk;
+    closed_by_default(told)?;
+    let url = told.url.as_ref();
+    let prefix = url.map_or("", |url| url.path().trim_end_matches('/'));
+    let desk = Arc::new(Desk {
+        lines: Lines::new(&config.database.url)?,
+        door: who::Door::new(told)?,
+        keys: session::Keys::new(told.secret.as_ref()),
+        logins: limit::Logins::new(),
+        pulse: pulse::Pulse::default(),
+        prefix: prefix.to_owned(),
+        origin: url.map(url::Url::origin),
+        secure: url.is_some_and(|url| url.scheme() == "https"),
+        read_only: read_only || told.read_only,
+        lang: config.lang,
+        zone: config.time_zone,
+        labels: told.labels.clone(),
+    });
+    let listen = told.listen;
+    let listener = match TcpListener::bind(listen).await {
+        Ok(listener) => listener,
+        Err(cause) => bail!(Misplaced(words!(
+            "cannot listen on {listen} for the desk: {cause}. Set OUTBOXD_DESK_LISTEN to another address",
+            "无法在 {listen} 上提供客服台：{cause}。请把 OUTBOXD_DESK_LISTEN 改成别的地址",
+        ))),
+    };
+    let address = listener.local_addr()?;
+    let routes = pages(&desk).into_make_service_with_connect_info::<SocketAddr>();
+    let task = tokio::spawn(async move {
+        let mut told = stop.clone();
+        let serving = axum::serve(listener, routes).with_graceful_shutdown(async move {
+            let _ = told.wait_for(|stop| *stop).await;
+        });
+        let late = async move {
+            let _ = stop.wait_for(|stop| *stop).await;
+            tokio::time::sleep(LAST_PAGES).await;
+        };
+        tokio::select! {
+            served = serving => if let Err(cause) = served {
+                tracing::error!(error = %cause, "the desk is no longer served");
+            },
+            () = late => {}
+        }
+    });
+    Ok(Open {
+        address,
+        url: match url {
+            Some(url) => url.to_string(),
+            None => format!("http://{address}/"),
+        },
+        task,
+    })
+}
+
+/// Without anybody who says who somebody is, only this machine's own people get in.
+fn closed_by_default(told: &DeskConfig) -> Result<()> {
+    if told.users.is_some() || !told.proxy.is_empty() || told.listen.ip().is_loopback() {
+        return Ok(());
+    }
+    let listen = told.listen;
+    bail!(Misplaced(Words {
+        ..words!(
+            "the desk would stand open to everybody who reaches {listen}. Name a file of users in OUTBOXD_DESK_USERS (a line is made by: outboxd desk-password NAME), or the addresses of a proxy that has people log in, in OUTBOXD_DESK_PROXY; or listen on 127.0.0.1",
+            "客服台会向所有能访问 {listen} 的人敞开。请在 OUTBOXD_DESK_USERS 指定人员文件（用 outboxd desk-password 名字 生成一行），或在 OUTBOXD_DESK_PROXY 写负责登录的代理地址；也可以只监听 127.0.0.1",
+        )
+    }))
+}

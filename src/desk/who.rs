@@ -1,0 +1,157 @@
+//! Who somebody is: a session, a token, or a proxy's word. With none of these set up, this machine's own people may
+//! do everything, for whoever sits there may ask the database as well.
+
+use std::net::IpAddr;
+
+use anyhow::Result;
+use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, HOST};
+use ipnet::IpNet;
+
+use super::session::Keys;
+use super::users::{Role, Users};
+use crate::config::DeskConfig;
+use crate::delivery::clean;
+
+/// Somebody who is in.
+#[derive(Clone, Debug)]
+pub(super) struct Person {
+    pub(super) name: String,
+    pub(super) role: Role,
+    pub(super) by: Means,
+}
+
+/// What says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Means {
+    /// Nothing: the desk listens on this machine only.
+    Here,
+    Session,
+    /// A browser never sends one by itself, so no other site can have it sent.
+    Token,
+    Proxy,
+}
+
+/// Who gets in.
+pub(super) struct Door {
+    pub(super) users: Option<Users>,
+    proxy: Vec<IpNet>,
+    user_header: String,
+    operators: Vec<String>,
+}
+
+impl Door {
+    pub(super) fn new(told: &DeskConfig) -> Result<Door> {
+        Ok(Door {
+            users: told.users.clone().map(Users::open).transpose()?,
+            proxy: told.proxy.clone(),
+            user_header: told.user_header.clone(),
+            operators: told.operators.clone(),
+        })
+    }
+
+    /// Nobody has to say who they are.
+    pub(super) fn stands_open(&self) -> bool {
+        self.users.is_none() && self.proxy.is_empty()
+    }
+
+    pub(super) fn believes(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.proxy.iter().any(|network| network.contains(&peer))
+    }
+
+    /// Whose request this is, if it is anybody's we know.
+    pub(super) fn who(
+        &self,
+        headers: &HeaderMap,
+        peer: IpAddr,
+        keys: &Keys,
+        now: i64,
+    ) -> Option<Person> {
+        if self.stands_open() {
+            return Some(Person {
+                name: "local".to_owned(),
+                role: Role::Operator,
+                by: Means::Here,
+            });
+        }
+        // Whoever shows a token means it: a wrong one is no visitor under another name.
+        if let Some(token) = headers.get(AUTHORIZATION) {
+            let token = token.to_str().ok()?.strip_prefix("Bearer ")?;
+            let user = self.users.as_ref()?.with_token(token.trim())?;
+            return Some(Person {
+                name: user.name,
+                role: user.role,
+                by: Means::Token,
+            });
+        }
+        if self.believes(peer)
+            && let Some(person) = self.named_by_proxy(headers)
+        {
+            return Some(person);
+        }
+        let session = keys.session(headers, now)?;
+        let user = self.users.as_ref()?.still(&session.name, &session.print)?;
+        Some(Person {
+            name: user.name,
+            role: user.role,
+            by: Means::Session,
+        })
+    }
+
+    fn named_by_proxy(&self, headers: &HeaderMap) -> Option<Person> {
+        // Two of them mean that somebody before the proxy has written one.
+        let mut given = headers.get_all(&self.user_header).iter();
+        let (name, None) = (given.next()?, given.next()) else {
+            return None;
+        };
+        let name = clean(&String::from_utf8_lossy(name.as_bytes()));
+        let name = name.trim();
+        if name.is_empty() {
+            return None;
+        }
+        let may_act = self
+            .operators
+            .iter()
+            .any(|known| known == name || known == "*");
+        Some(Person {
+            role: if may_act {
+                Role::Operator
+            } else {
+                Role::Viewer
+            },
+            name: name.to_owned(),
+            by: Means::Proxy,
+        })
+    }
+
+    /// Where the request comes from: behind the proxy, what the proxy says last.
+    pub(super) fn address(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+        if !self.believes(peer) {
+            return peer;
+        }
+        headers
+            .get_all("x-forwarded-for")
+            .iter()
+            .next_back()
+            .and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok())
+            .unwrap_or(peer)
+    }
+}
+
+/// The host a request names, without its port.
+pub(super) fn host(headers: &HeaderMap) -> Option<&str> {
+    let host = headers.get(HOST)?.to_str().ok()?;
+    Some(match host.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    })
+}
+
+/// Whether a name in a request can only mean this machine. Any other name may be a foreign site's that leads here.
+pub(super) fn means_this_machine(host: &str) -> bool {
+    host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
