@@ -20,6 +20,7 @@ pub use enqueue::{Enqueue, enqueue};
 pub use gate::{Breaker, Paused, Resumed, pause, resume};
 pub use handled::{HandOutcome, Handled, handle};
 pub use replace::{Change, Replaced, replace};
+pub(super) use retry::retry_named;
 pub use retry::{Doubt, Retried, retry};
 pub use reveal::reveal;
 pub use seen::{AsSeen, Looked, Seen, cancel_as_seen, retry_as_seen};

@@ -1,8 +1,11 @@
-//! What the desk needs from the database: lists that walk an index in both directions, acts on what was seen,
+//! What the desk needs from the database: lists that walk an index in both directions, acts on what was seen, and
 //! redrives of many.
 
 mod acts;
+mod bulk;
+mod history;
 mod lists;
+mod rights;
 
 use outboxd::notification::NotificationId;
 use outboxd::outbox::act::{By, Seen};
