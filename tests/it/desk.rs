@@ -6,6 +6,7 @@ mod bulk;
 mod history;
 mod lists;
 mod rights;
+mod verbs;
 
 use outboxd::notification::NotificationId;
 use outboxd::outbox::act::{By, Seen};
