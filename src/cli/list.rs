@@ -62,9 +62,11 @@ pub(super) async fn list(desk: &Desk, args: &ListArgs) -> Result<Exit> {
         reason: args.reason.clone(),
         period: Period {
             settled_since: args.since.instant(&voice),
+            ..Period::default()
         },
         before: args.before.map(NotificationId),
         limit: args.limit,
+        ..Filter::default()
     };
     let hits = inspect::list(&mut tx, &filter).await?;
     let found = inspect::read(&mut tx, &hits).await?;

@@ -1,10 +1,11 @@
 //! The command line: what can be typed, and which verb answers it.
 //!
-//! Support asks `why`, `find`, `show`, `list` and `stats`; an operator acts with `retry`, `cancel`, `pause`
-//! and `resume`; `run` and `migrate` are the daemon's. The verbs call the same functions as the desk. Data
-//! goes to standard output, words to standard error (`out`); how it all ends stands in `exit`.
+//! Support asks `why`, `find`, `show`, `list`, `stats` and `phone`; an operator acts with `retry`, `bulk`, `handled`,
+//! `redirect`, `correct`, `cancel`, `pause` and `resume`; `run` and `migrate` are the daemon's. The verbs call the same
+//! functions as the desk. Data goes to standard output, words to standard error (`out`); how it all ends stands in `exit`.
 
 mod act;
+mod bulk;
 mod card;
 mod config;
 mod database;
@@ -13,6 +14,7 @@ mod documents;
 mod errors;
 mod exit;
 mod gate;
+mod hand;
 mod list;
 mod migrate;
 mod out;
@@ -114,6 +116,16 @@ enum Verb {
     Retry(retry::RetryArgs),
     /// Takes notifications back that have not been sent.
     Cancel(act::CancelArgs),
+    /// Sends many again, a little at a time, and stops before it does harm.
+    Bulk(bulk::BulkArgs),
+    /// Lists the people to tell another way: given up or expired, and not dealt with.
+    Phone(hand::PhoneArgs),
+    /// Notes that somebody was told another way, or need not be told.
+    Handled(hand::HandledArgs),
+    /// Sends the same news to someone else.
+    Redirect(hand::RedirectArgs),
+    /// Sends it with another payload.
+    Correct(hand::CorrectArgs),
     /// Stops claiming for one app, on the whole fleet at once.
     Pause(gate::PauseArgs),
     /// Claims again for a paused app.
@@ -142,10 +154,18 @@ impl Verb {
             | Verb::Stats(_)
             | Verb::Serve(_)
             | Verb::DeskPassword(_)
+            | Verb::Phone(_)
             | Verb::Config(_)
             | Verb::Errors(_) => Some("outboxd_support"),
+            Verb::Bulk(args) if matches!(args.what, bulk::What::Status { .. }) => {
+                Some("outboxd_support")
+            }
             Verb::Retry(_)
             | Verb::Cancel(_)
+            | Verb::Bulk(_)
+            | Verb::Handled(_)
+            | Verb::Redirect(_)
+            | Verb::Correct(_)
             | Verb::Pause(_)
             | Verb::Resume(_)
             | Verb::SendTest(_) => Some("outboxd_admin"),
@@ -231,6 +251,11 @@ async fn answer(cli: Cli, lang: Lang, out: Out) -> Result<Exit> {
         Verb::List(args) => list::list(&desk()?, &args).await,
         Verb::Retry(args) => retry::retry(&desk()?, &args).await,
         Verb::Cancel(args) => act::cancel(&desk()?, &args).await,
+        Verb::Bulk(args) => bulk::bulk(&desk()?, &args).await,
+        Verb::Phone(args) => hand::phone(&desk()?, &args).await,
+        Verb::Handled(args) => hand::handled(&desk()?, &args).await,
+        Verb::Redirect(args) => hand::redirect(&desk()?, &args).await,
+        Verb::Correct(args) => hand::correct(&desk()?, &args).await,
         Verb::Pause(args) => gate::pause(&desk()?, &args).await,
         Verb::Resume(args) => gate::resume(&desk()?, &args).await,
         Verb::Stats(args) => stats::stats(&desk()?, &args).await,

@@ -138,6 +138,7 @@ async fn chosen(
         reason: args.cause.clone(),
         period: Period {
             settled_since: args.since.instant(voice),
+            ..Period::default()
         },
         limit: MOST,
         ..Filter::default()

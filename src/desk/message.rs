@@ -119,7 +119,7 @@ pub(super) async fn reveal(
     let voice = visit.voice(&mut tx).await?;
     let before = lives(&mut tx, &voice, &name).await?;
     for life in &before {
-        act::reveal(&mut tx, &life.card.it, &by).await?;
+        act::reveal(&mut tx, life.card.it.id, life.card.it.key, &by).await?;
     }
     // Read again, for the act that was just written belongs to the life.
     let lives = lives(&mut tx, &voice, &name).await?;

@@ -9,24 +9,46 @@
 mod cancel;
 mod enqueue;
 mod gate;
+mod handled;
+mod replace;
 mod retry;
 mod reveal;
+mod seen;
 
 pub use cancel::{Cancelled, cancel};
 pub use enqueue::{Enqueue, enqueue};
 pub use gate::{Breaker, Paused, Resumed, pause, resume};
+pub use handled::{HandOutcome, Handled, handle};
+pub use replace::{Change, Replaced, replace};
+pub(super) use retry::retry_named;
 pub use retry::{Doubt, Retried, retry};
 pub use reveal::reveal;
+pub use seen::{AsSeen, Looked, Seen, cancel_as_seen, retry_as_seen};
 
 use uuid::Uuid;
 
 use super::inspect::Notification;
+use crate::delivery::clean;
+use crate::words::mask::mask;
 
 /// Who acts, and why.
 #[derive(Clone, Debug)]
 pub struct By {
     pub actor: String,
     pub reason: Option<String>,
+}
+
+impl By {
+    /// For the desk, where every act has a reason: cleaned, and masked, because support reads the log. `None` without
+    /// a name or a reason.
+    pub fn because(actor: &str, reason: &str) -> Option<By> {
+        let (actor, reason) = (clean(actor), mask(&clean(reason)));
+        let said = |text: &str| !text.trim().is_empty();
+        (said(&actor) && said(&reason)).then_some(By {
+            actor,
+            reason: Some(reason),
+        })
+    }
 }
 
 /// The rows of an act: id and key together, because an id alone may name two after a lagging failover.

@@ -6,18 +6,28 @@
 //! history, and the columns are named once. Callers wrap the steps in one read-only, repeatable-read
 //! transaction, so that a row which settles in between is not lost between them.
 
+mod audit;
 mod find;
+mod hours;
+mod list;
 mod search;
 mod service;
 mod stats;
+mod system;
 mod timeline;
+mod trouble;
 mod why_not_yet;
 
+pub use audit::{AuditFilter, AuditLine, audit};
 pub use find::{Found, Match, ReadThrough, find, matches};
-pub use search::{Filter, Hit, Period, last_written, list, of_customer, of_key};
+pub use hours::{Hour, hours};
+pub use list::{Filter, Period, count, list};
+pub use search::{Hit, last_written, of_customer, of_key};
 pub use service::Signs;
 pub use stats::{AppStats, Capped, Share, Trouble, stats};
+pub use system::{DaemonSeen, GateFacts, System, system};
 pub use timeline::{Act, Attempt, Created, acts, attempts, created, payload, payloads};
+pub use trouble::{Call, Cause, Ending, ToPhone, Turn, causes, to_phone};
 pub use why_not_yet::{WhyNotYet, why_not_yet};
 
 use std::fmt;

@@ -82,6 +82,16 @@ impl Voice {
             "resume" => say!(self, "action.resume"),
             "reveal" => say!(self, "action.reveal"),
             "late_answer" => say!(self, "action.late_answer"),
+            "handle" => say!(self, "action.handle"),
+            "redirect" => say!(self, "action.redirect"),
+            "correct" => say!(self, "action.correct"),
+            "bulk_plan" => say!(self, "action.bulk_plan"),
+            "bulk_start" => say!(self, "action.bulk_start"),
+            "bulk_pause" => say!(self, "action.bulk_pause"),
+            "bulk_resume" => say!(self, "action.bulk_resume"),
+            "bulk_cancel" => say!(self, "action.bulk_cancel"),
+            "bulk_stop" => say!(self, "action.bulk_stop"),
+            "bulk_done" => say!(self, "action.bulk_done"),
             other => clean(other),
         }
     }
@@ -168,7 +178,24 @@ mod tests {
         ] {
             assert!(!zh.phase(phase).is_ascii(), "{phase}");
         }
-        for action in ["retry", "cancel", "pause", "resume", "late_answer"] {
+        for action in [
+            "retry",
+            "cancel",
+            "pause",
+            "resume",
+            "late_answer",
+            "handle",
+            "redirect",
+            "correct",
+            "reveal",
+            "bulk_plan",
+            "bulk_start",
+            "bulk_pause",
+            "bulk_resume",
+            "bulk_cancel",
+            "bulk_stop",
+            "bulk_done",
+        ] {
             assert!(!zh.action(action).is_ascii(), "{action}");
         }
         for name in ["token", "notify", "inquire", "answer", "openid", "send"] {

@@ -26,7 +26,7 @@ async fn ask(env: &[(&str, &str)], arguments: &[&str]) -> Said {
     Said::by(bare(env, arguments)).await
 }
 
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 19] = [
     "run",
     "migrate",
     "why",
@@ -35,6 +35,11 @@ const VERBS: [&str; 14] = [
     "list",
     "retry",
     "cancel",
+    "bulk",
+    "phone",
+    "handled",
+    "redirect",
+    "correct",
     "pause",
     "resume",
     "stats",

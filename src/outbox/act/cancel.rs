@@ -123,13 +123,17 @@ async fn change(
            requested as (
                update outboxd.notification_outbox o set cancel_requested_by = $3
                 where o.id = any($2)
-               returning o.id, o.app
+               returning o.id, o.app, o.attempts, o.leased_by
            ),
-           touched as (select id, app from gone union all select id, app from requested)
+           touched as (
+               select id, app, jsonb_build_object('attempts', attempts, 'leased_by', leased_by) as before, 'cancelled' as after from gone
+               union all
+               select id, app, jsonb_build_object('attempts', attempts, 'leased_by', leased_by), 'cancel_requested' from requested)
            insert into outboxd.audit_log (actor, action, app, notification_ids, affected, reason, detail)
            select $3, 'cancel', case when min(app) = max(app) then min(app) end, array_agg(id order by id), count(*),
                   $4, jsonb_build_object('settled', (select count(*) from gone),
-                                         'requested', (select count(*) from requested))
+                                         'requested', (select count(*) from requested),
+                                         'before', jsonb_object_agg(id, before), 'after', jsonb_object_agg(id, after))
              from touched having count(*) > 0"#,
         settle,
         request,

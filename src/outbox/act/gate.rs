@@ -39,8 +39,8 @@ pub async fn pause(conn: &mut PgConnection, app: &str, by: &By) -> sqlx::Result<
                 where s.paused_at is null
                returning s.app
            )
-           insert into outboxd.audit_log (actor, action, app, affected, reason)
-           select $2, 'pause', app, 0, $3 from paused"#,
+           insert into outboxd.audit_log (actor, action, app, affected, reason, detail)
+           select $2, 'pause', app, 0, $3, jsonb_build_object('before', 'open', 'after', 'paused') from paused"#,
         app,
         by.actor,
         by.reason
@@ -89,7 +89,7 @@ pub async fn resume(
     let close = close_breaker == Breaker::Close;
     let before = sqlx::query!(
         r#"-- outboxd resume: lock
-           select s.paused_at, s.paused_by, s.breaker, s.breaker_until from outboxd.app_state s
+           select s.paused_at, s.paused_by, s.pause_reason, s.breaker, s.breaker_until from outboxd.app_state s
             where s.app = $1 limit 1 for update"#,
         app
     )
@@ -118,12 +118,19 @@ pub async fn resume(
                returning s.app
            )
            insert into outboxd.audit_log (actor, action, app, affected, reason, detail)
-           select $2, 'resume', app, 0, $3, jsonb_build_object('breaker_closed', $5::bool) from resumed"#,
+           select $2, 'resume', app, 0, $3, jsonb_build_object('breaker_closed', $5::bool,
+                      'before', jsonb_build_object('paused_by', $6::text, 'paused_at', $7::timestamptz,
+                                                   'pause_reason', $8::text, 'breaker', $9::text),
+                      'after', jsonb_build_object('breaker', case when $4 then 'closed' else $9::text end)) from resumed"#,
         app,
         by.actor,
         by.reason,
         close,
-        close && open
+        close && open,
+        before.paused_by,
+        before.paused_at,
+        before.pause_reason,
+        before.breaker
     )
     .execute(conn)
     .await?;

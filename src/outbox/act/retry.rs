@@ -53,7 +53,20 @@ pub async fn retry(
     by: &By,
     doubt: Doubt,
 ) -> sqlx::Result<Vec<Retried>> {
-    let rows = Rows::of(notifications);
+    let name = |it: &Notification| (it.id.0, it.key.0);
+    let names: Vec<(i64, Uuid)> = notifications.iter().map(name).collect();
+    retry_named(conn, &names, by, doubt).await
+}
+
+/// The same for those who know no more than the names.
+pub(in crate::outbox) async fn retry_named(
+    conn: &mut PgConnection,
+    names: &[(i64, Uuid)],
+    by: &By,
+    doubt: Doubt,
+) -> sqlx::Result<Vec<Retried>> {
+    let (ids, keys) = names.iter().copied().unzip();
+    let rows = Rows { ids, keys };
     let mut found = settled(conn, &rows, doubt).await?;
     found.extend(unsettled(conn, &rows).await?);
 
@@ -86,17 +99,14 @@ pub async fn retry(
     } else {
         Fates::new()
     };
-    Ok(notifications
+    Ok(names
         .iter()
-        .map(|it| {
-            let name = (it.id.0, it.key.0);
-            match found.get(&name) {
-                Some(fate) if !fate.changes() || done.contains(&it.id.0) => *fate,
-                Some(_) | None => match moved.get(&name) {
-                    Some(fate) if !fate.changes() => *fate,
-                    Some(_) | None => Retried::Gone,
-                },
-            }
+        .map(|name| match found.get(name) {
+            Some(fate) if !fate.changes() || done.contains(&name.0) => *fate,
+            Some(_) | None => match moved.get(name) {
+                Some(fate) if !fate.changes() => *fate,
+                Some(_) | None => Retried::Gone,
+            },
         })
         .collect())
 }
@@ -212,12 +222,19 @@ async fn change(
                 where o.id = any($5) and o.key = any($2)
                returning o.id, o.app
            ),
-           touched as (select * from back union all select * from forward),
+           touched as (
+               select back.id, back.app, jsonb_build_object('status', moved.status, 'reason', moved.reason) as before
+                 from back join moved using (id)
+               union all
+               -- The snapshot still shows when it was due.
+               select forward.id, forward.app, jsonb_build_object('next_attempt_at', o.next_attempt_at)
+                 from forward join outboxd.notification_outbox o using (id)),
            noted as (
                insert into outboxd.audit_log (actor, action, app, notification_ids, affected, reason, detail)
                select $3, 'retry', case when min(app) = max(app) then min(app) end, array_agg(id order by id), count(*),
                       $4, jsonb_build_object('revived', (select count(*) from back),
-                                             'brought_forward', (select count(*) from forward))
+                                             'brought_forward', (select count(*) from forward),
+                                             'before', jsonb_object_agg(id, before), 'after', 'due')
                  from touched having count(*) > 0
            )
            select id as "id!" from touched order by 1 limit 1000"#,

@@ -1,24 +1,36 @@
-//! Looking at what is otherwise masked: no row changes, and the audit log says who looked and why.
+//! Reveal: the payload as it was written, phone number and all. Nothing changes but the log, which says who looked, and why.
 
 use sqlx::PgConnection;
+use uuid::Uuid;
 
-use super::{By, Rows};
-use crate::outbox::inspect::Notification;
+use super::By;
+use crate::notification::{Key, NotificationId};
 
-/// Writes down that this person sees the whole payload. Read it in the same transaction, so that nobody sees it
-/// unwritten.
-pub async fn reveal(conn: &mut PgConnection, it: &Notification, by: &By) -> sqlx::Result<()> {
-    let rows = Rows::of(std::slice::from_ref(it));
-    sqlx::query!(
+/// The payload's JSON text, unmasked; `None` when there is no such notification, and then nothing is noted.
+pub async fn reveal(
+    conn: &mut PgConnection,
+    id: NotificationId,
+    key: Key,
+    by: &By,
+) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!(
         r#"-- outboxd reveal
-           insert into outboxd.audit_log (actor, action, app, notification_ids, affected, reason)
-           values ($1, 'reveal', $2, $3, 0, $4)"#,
+           with shown as (
+               select o.app, o.payload from outboxd.notification_outbox o where o.id = $1 and o.key = $2
+               union all
+               select d.app, d.payload from outboxd.notification_delivery d where d.id = $1 and d.key = $2
+               limit 1
+           ),
+           noted as (
+               insert into outboxd.audit_log (actor, action, app, notification_ids, affected, reason)
+               select $3, 'reveal', app, array[$1], 1, $4 from shown
+           )
+           select payload::text as "payload!" from shown limit 1"#,
+        id.0,
+        key.0 as Uuid,
         by.actor,
-        it.app,
-        &rows.ids,
         by.reason
     )
-    .execute(conn)
-    .await?;
-    Ok(())
+    .fetch_optional(conn)
+    .await
 }

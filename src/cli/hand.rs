@@ -1,0 +1,281 @@
+//! What people do where a machine got no further: `phone` lists whom to tell another way, `handled` notes what came of it,
+//! `redirect` and `correct` write another notification in the place of one.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::act::{Told, all, by, tell};
+use super::out::{Form, safe};
+use super::since::Since;
+use super::{Desk, Exit};
+use crate::answer::Name;
+use crate::answer::json::{self as objects, VERSION};
+use crate::outbox::act::{self, By, Change, HandOutcome, Handled, Replaced, Seen};
+use crate::outbox::inspect::{self, Notification, ToPhone};
+use crate::outbox::session;
+use crate::words::{Voice, say};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  outboxd phone
+  outboxd phone --since 24h --app default
+
+Given up or expired, newest first, without those that were dealt with or have another notification in their place.
+Columns in a pipe: id, status, customer, recipient, cause, settled, who tried.")]
+pub(super) struct PhoneArgs {
+    /// Settled since when: 24h, 7d, or a date.
+    #[arg(long, default_value = "7d", value_name = "TIME")]
+    since: Since,
+    /// Only this app.
+    #[arg(long)]
+    app: Option<String>,
+    /// Only to this CRM user.
+    #[arg(long)]
+    recipient: Option<String>,
+    /// How many.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=1000))]
+    limit: i64,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  outboxd handled 4711 told --reason 'phoned at ten'
+  outboxd handled 4711 not_reached --reason 'no answer'
+
+Who was not reached stays on the list. Columns in a pipe: id, result, sentence.")]
+pub(super) struct HandledArgs {
+    /// Id or key.
+    id: Name,
+    /// What came of it: told, `not_reached`, `not_needed`.
+    #[arg(value_parser = outcome)]
+    outcome: HandOutcome,
+    /// What was done; kept in the audit log.
+    #[arg(long)]
+    reason: String,
+    /// Who acts; else the user who typed this.
+    #[arg(long)]
+    actor: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  outboxd redirect 4711 --to 43 --reason 'assigned to the wrong colleague'
+
+A new notification with a key of its own; one that still waits is not sent. Columns in a pipe: id, result, sentence.")]
+pub(super) struct RedirectArgs {
+    /// Id or key.
+    id: Name,
+    /// The CRM user who is to be told.
+    #[arg(long, value_name = "USER")]
+    to: String,
+    /// Why; kept in the audit log.
+    #[arg(long)]
+    reason: String,
+    /// Who acts; else the user who typed this.
+    #[arg(long)]
+    actor: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  outboxd correct 4711 --payload '{\"customerName\": \"李女士\"}' --reason 'name was empty'
+
+A new notification with a key of its own; one that still waits is not sent. Columns in a pipe: id, result, sentence.")]
+pub(super) struct CorrectArgs {
+    /// Id or key.
+    id: Name,
+    /// The whole payload, a JSON object.
+    #[arg(long, value_name = "JSON", value_parser = object)]
+    payload: String,
+    /// Why; kept in the audit log.
+    #[arg(long)]
+    reason: String,
+    /// Who acts; else the user who typed this.
+    #[arg(long)]
+    actor: Option<String>,
+}
+
+fn outcome(word: &str) -> Result<HandOutcome, String> {
+    let found = HandOutcome::ALL.into_iter().find(|it| it.word() == word);
+    found.ok_or_else(|| "one of told, not_reached, not_needed".to_owned())
+}
+
+fn object(text: &str) -> Result<String, String> {
+    match serde_json::from_str::<Value>(text) {
+        Ok(Value::Object(_)) => Ok(text.to_owned()),
+        Ok(_) | Err(_) => Err("not a JSON object, such as {\"customerName\":\"Li\"}".to_owned()),
+    }
+}
+
+pub(super) async fn phone(desk: &Desk, args: &PhoneArgs) -> Result<Exit> {
+    let mut conn = desk.connect().await?;
+    let mut tx = session::reading(&mut conn).await?;
+    let voice = desk.voice(&mut tx).await?;
+    let asked = ToPhone {
+        app: args.app.clone(),
+        recipient: args.recipient.clone(),
+        since: args.since.instant(&voice),
+        limit: args.limit,
+        ..ToPhone::default()
+    };
+    let calls = inspect::to_phone(&mut tx, &asked).await?;
+    let hits: Vec<_> = calls.iter().map(|call| call.hit).collect();
+    let read = inspect::read(&mut tx, &hits).await?;
+    tx.commit().await?;
+    // In the order of the list: by when it ended.
+    let found: Vec<(&Notification, String)> = calls
+        .iter()
+        .filter_map(|call| {
+            let it = read.iter().find(|it| it.key.0 == call.hit.key)?;
+            let tried = call.tried.as_ref().map_or_else(String::new, |(by, at)| {
+                say!(voice, "hand.tried", by = safe(by), at = voice.when(*at))
+            });
+            Some((it, tried))
+        })
+        .collect();
+    if desk.out.form == Form::Json {
+        let rows: Vec<Value> = found
+            .iter()
+            .map(|(it, tried)| {
+                let mut row = objects::notification(it, &voice);
+                row["tried"] = json!((!tried.is_empty()).then_some(tried));
+                row
+            })
+            .collect();
+        desk.out
+            .json(&json!({"version": VERSION, "notifications": rows}))?;
+        return Ok(Exit::Ok);
+    }
+    if found.is_empty() {
+        desk.out.note(&say!(voice, "none.listed"));
+        return Ok(Exit::Ok);
+    }
+    let terminal = desk.out.form == Form::Terminal;
+    let header = [
+        say!(voice, "column.id"),
+        say!(voice, "column.status"),
+        say!(voice, "column.customer"),
+        say!(voice, "column.recipient"),
+        say!(voice, "column.cause"),
+        say!(voice, "column.time"),
+        String::new(),
+    ];
+    let rows: Vec<Vec<String>> = found
+        .into_iter()
+        .map(|(it, tried)| {
+            let settled = it.settled_at.unwrap_or(it.created_at);
+            let (status, cause, at) = if terminal {
+                let cause = voice.cause(it.reason.as_deref(), it.errcode);
+                (voice.standing(it.standing), cause, voice.when(settled))
+            } else {
+                let cause = it.reason.clone().unwrap_or_default();
+                (
+                    it.standing.to_string(),
+                    cause,
+                    objects::stamp(settled, &voice),
+                )
+            };
+            let (customer, recipient) = (it.aggregate_id.clone(), it.recipient.clone());
+            vec![
+                it.id.to_string(),
+                status,
+                customer,
+                recipient,
+                cause,
+                at,
+                tried,
+            ]
+        })
+        .collect();
+    desk.out.table(&header, &rows)?;
+    Ok(Exit::Ok)
+}
+
+pub(super) async fn handled(desk: &Desk, args: &HandledArgs) -> Result<Exit> {
+    let mut conn = desk.connect().await?;
+    let mut tx = session::acting(&mut conn).await?;
+    let voice = desk.voice(&mut tx).await?;
+    let it = all(&mut tx, &[args.id], &voice).await?.remove(0);
+    let by = by(args.actor.as_deref(), Some(&args.reason));
+    let done = act::handle(&mut tx, &Seen::of(&it), args.outcome, &by).await?;
+    tx.commit().await?;
+    let (word, sentence, refused) = match done {
+        Handled::Done => ("noted", say!(voice, "hand.done"), false),
+        Handled::Already { by, at, .. } => (
+            "already_noted",
+            say!(voice, "hand.already", by = safe(&by), at = voice.when(at)),
+            false,
+        ),
+        Handled::NothingToHandle(it) => (
+            "nothing_to_handle",
+            say!(voice, "hand.nothing", status = voice.standing(it.standing)),
+            true,
+        ),
+        Handled::Moved(_) | Handled::Missing => moved(&it, &voice),
+    };
+    let id = it.id.to_string();
+    tell(
+        desk,
+        &[Told {
+            id,
+            word,
+            sentence,
+            refused,
+        }],
+    )
+}
+
+fn moved(it: &Notification, voice: &Voice) -> (&'static str, String, bool) {
+    ("moved", say!(voice, "act.moved", id = it.id), true)
+}
+
+pub(super) async fn redirect(desk: &Desk, args: &RedirectArgs) -> Result<Exit> {
+    let by = by(args.actor.as_deref(), Some(&args.reason));
+    replace(desk, args.id, &Change::Recipient(&args.to), &by).await
+}
+
+pub(super) async fn correct(desk: &Desk, args: &CorrectArgs) -> Result<Exit> {
+    let by = by(args.actor.as_deref(), Some(&args.reason));
+    replace(desk, args.id, &Change::Payload(&args.payload), &by).await
+}
+
+async fn replace(desk: &Desk, id: Name, change: &Change<'_>, by: &By) -> Result<Exit> {
+    let mut conn = desk.connect().await?;
+    let mut tx = session::acting(&mut conn).await?;
+    let voice = desk.voice(&mut tx).await?;
+    let it = all(&mut tx, &[id], &voice).await?.remove(0);
+    let done = act::replace(&mut tx, &Seen::of(&it), change, by).await?;
+    tx.commit().await?;
+    let (word, sentence, refused) = match done {
+        Replaced::Done {
+            new,
+            superseded: true,
+        } => ("written", say!(voice, "hand.superseded", id = new), false),
+        Replaced::Done {
+            new,
+            superseded: false,
+        } => ("written", say!(voice, "hand.written", id = new), false),
+        Replaced::Already { by, new } => (
+            "already_written",
+            say!(voice, "hand.replaced", by = safe(&by), id = new),
+            true,
+        ),
+        Replaced::InFlight => ("in_flight", say!(voice, "retry.in_flight"), true),
+        Replaced::NoChange => ("no_change", say!(voice, "hand.no_change", id = it.id), true),
+        Replaced::Moved(_) | Replaced::Missing => moved(&it, &voice),
+    };
+    let id = it.id.to_string();
+    tell(
+        desk,
+        &[Told {
+            id,
+            word,
+            sentence,
+            refused,
+        }],
+    )
+}

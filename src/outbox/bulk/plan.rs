@@ -1,0 +1,132 @@
+//! Plan: the filter, the instant, and what it would send again. Nothing is sent; the plan waits for its start.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::{BulkId, Preview};
+use crate::notification::Status;
+use crate::outbox::act::By;
+
+/// How far a preview counts.
+const COUNTED: i64 = 100_000;
+
+/// What is to be sent again, and how fast.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Of dead, expired and cancelled; anything else has no way back and is left out.
+    pub statuses: Vec<Status>,
+    pub app: Option<String>,
+    /// Key into the catalogue.
+    pub reason: Option<String>,
+    pub event_type: Option<String>,
+    pub recipient: Option<String>,
+    pub settled_since: Option<DateTime<Utc>>,
+    /// Those that may arrive twice, too.
+    pub with_doubtful: bool,
+    /// Those whose time limit has passed, too; it is lifted.
+    pub with_late: bool,
+    /// At most so many a second, 1 to 500.
+    pub per_second: i32,
+    /// Stops itself when more than so many per cent of a rung fail.
+    pub stop_above: i32,
+}
+
+/// What became of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Planned {
+    Done(BulkId, Preview),
+    /// Nothing fits, so there is no plan; what was left out says why.
+    Nothing(Preview),
+}
+
+/// Makes a plan, with its line in the audit log.
+pub async fn plan(conn: &mut PgConnection, asked: &Asked, by: &By) -> sqlx::Result<Planned> {
+    let ended = |s: &&Status| matches!(s, Status::Dead | Status::Expired | Status::Cancelled);
+    let statuses: Vec<String> = asked
+        .statuses
+        .iter()
+        .filter(ended)
+        .map(|s| s.word().to_owned())
+        .collect();
+    // A second ago: a record that is being committed right now carries a time of a moment ago, and must not slip into
+    // the set after it was counted.
+    let until = sqlx::query_scalar!(
+        r#"-- outboxd bulk plan: instant
+           select statement_timestamp() - interval '1 second' as "until!""#
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let counted = sqlx::query!(
+        r#"-- outboxd bulk plan: preview
+           select count(*) filter (where fits) as "count!", min(t.created_at) filter (where fits) as oldest,
+                  count(*) filter (where fits and t.created_at < $7::timestamptz - interval '1 day') as "stale!",
+                  count(*) filter (where t.late) as "late!", count(*) filter (where t.may_have_arrived) as "doubtful!",
+                  count(*) filter (where fits and t.order_key is not null) as "ordered!", count(*) as "all!"
+             from (select d.created_at, d.may_have_arrived, d.order_key, coalesce(d.expires_at <= $7, false) as late
+                     from outboxd.notification_delivery d
+                    where d.status <> 'delivered' and d.status = any($1)
+                      and ($2::text is null or d.app = $2) and ($3::text is null or d.reason = $3)
+                      and ($4::text is null or d.event_type = $4) and ($5::text is null or d.recipient = $5)
+                      and d.settled_at >= coalesce($6::timestamptz, '-infinity') and d.settled_at <= $7
+                    order by d.settled_at, d.id limit $10) t
+            cross join lateral (select ($8 or not t.may_have_arrived) and ($9 or not t.late) as fits) f"#,
+        &statuses,
+        asked.app.as_deref(),
+        asked.reason.as_deref(),
+        asked.event_type.as_deref(),
+        asked.recipient.as_deref(),
+        asked.settled_since,
+        until,
+        asked.with_doubtful,
+        asked.with_late,
+        COUNTED + 1
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let preview = Preview {
+        count: counted.count.min(COUNTED),
+        is_more: counted.all > COUNTED,
+        oldest: counted.oldest,
+        stale: counted.stale,
+        late: counted.late,
+        doubtful: counted.doubtful,
+        ordered: counted.ordered,
+    };
+    if preview.count == 0 && !preview.is_more {
+        return Ok(Planned::Nothing(preview));
+    }
+    let id = sqlx::query_scalar!(
+        r#"-- outboxd bulk plan
+           with planned as (
+               insert into outboxd.bulk_redrive
+                      (statuses, app, reason, event_type, recipient, settled_since, settled_until, with_doubtful, with_late,
+                       per_second, stop_above, preview, why, planned_by, changed_by)
+               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::jsonb, $13, $14, $14)
+               returning id, app
+           ),
+           noted as (
+               insert into outboxd.audit_log (actor, action, app, affected, reason, detail)
+               select $14, 'bulk_plan', app, 0, $13,
+                      jsonb_build_object('bulk', id, 'before', null, 'after', 'planned', 'preview', $12::text::jsonb)
+                 from planned
+           )
+           select id as "id!" from planned limit 1"#,
+        &statuses,
+        asked.app.as_deref(),
+        asked.reason.as_deref(),
+        asked.event_type.as_deref(),
+        asked.recipient.as_deref(),
+        asked.settled_since,
+        until,
+        asked.with_doubtful,
+        asked.with_late,
+        asked.per_second.clamp(1, 500),
+        asked.stop_above.clamp(0, 100),
+        serde_json::to_string(&preview).map_err(|why| sqlx::Error::Encode(why.into()))?,
+        by.reason.as_deref().unwrap_or("-"),
+        by.actor
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Planned::Done(BulkId(id), preview))
+}

@@ -1,0 +1,183 @@
+//! What did not arrive: given up, grouped by cause, and the people who have to be told another way.
+//!
+//! Both walk the index of trouble from its end and stop at a cap, so a day on which everything failed costs no more than
+//! the cap, and a million delivered ones cost nothing.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Capped, Hit};
+use crate::catalogue;
+
+/// How many of the newest rows are grouped at most.
+const NEWEST: i64 = 100_000;
+
+/// What was given up for one reason. `by_key(&reason)` in the [`catalogue`] says whose turn it is and what to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cause {
+    pub app: String,
+    /// `dead` or `expired`.
+    pub status: String,
+    pub reason: String,
+    /// At the cap of all groups together, there may be more.
+    pub count: Capped,
+    /// How many of them may have arrived all the same.
+    pub in_doubt: i64,
+    pub oldest: DateTime<Utc>,
+    pub newest: DateTime<Utc>,
+    /// The newest five.
+    pub samples: Vec<i64>,
+}
+
+impl Cause {
+    /// What the catalogue says about it; `None` for a reason of a newer version.
+    pub fn entry(&self) -> Option<&'static catalogue::Entry> {
+        catalogue::by_key(&self.reason)
+    }
+}
+
+/// What was given up since then, the most frequent cause first.
+pub async fn causes(
+    conn: &mut PgConnection,
+    app: Option<&str>,
+    since: DateTime<Utc>,
+) -> sqlx::Result<Vec<Cause>> {
+    let rows = sqlx::query!(
+        r#"-- outboxd causes
+           select t.app, t.status, t.reason, count(*) as "count!", count(*) filter (where t.may_have_arrived) as "in_doubt!",
+                  min(t.settled_at) as "oldest!", max(t.settled_at) as "newest!",
+                  (array_agg(t.id order by t.settled_at desc, t.id desc))[1:5] as "samples!",
+                  sum(count(*)) over ()::bigint as "all!"
+             from (select d.app, d.status, d.reason, d.may_have_arrived, d.settled_at, d.id
+                     from outboxd.notification_delivery d
+                    where d.status <> 'delivered' and d.status in ('dead', 'expired')
+                      and ($1::text is null or d.app = $1) and d.settled_at >= $2
+                    order by d.settled_at desc, d.id desc limit $3) t
+            group by 1, 2, 3 order by 4 desc, 1, 2, 3 limit 1000"#,
+        app,
+        since,
+        NEWEST + 1
+    )
+    .fetch_all(conn)
+    .await?;
+    let more = rows.first().is_some_and(|row| row.all > NEWEST);
+    let causes = rows.into_iter().map(|row| Cause {
+        count: Capped { n: row.count, more },
+        app: row.app,
+        status: row.status,
+        reason: row.reason,
+        in_doubt: row.in_doubt,
+        oldest: row.oldest,
+        newest: row.newest,
+        samples: row.samples,
+    });
+    Ok(causes.collect())
+}
+
+/// Where a page of [`to_phone`] ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    pub at: DateTime<Utc>,
+    pub id: i64,
+}
+
+/// Which page of [`to_phone`].
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Turn {
+    #[default]
+    Newest,
+    /// Those that ended before this one.
+    Before(Ending),
+    /// The nearest ones that ended after it.
+    After(Ending),
+}
+
+/// The people to tell another way.
+#[derive(Clone, Debug, Default)]
+pub struct ToPhone {
+    pub app: Option<String>,
+    pub recipient: Option<String>,
+    pub since: Option<DateTime<Utc>>,
+    pub turn: Turn,
+    pub limit: i64,
+}
+
+/// One of them: the notification, when it ended, and who has tried to reach the person.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    pub hit: Hit,
+    pub ending: Ending,
+    /// Somebody tried and did not reach the person: who, and when.
+    pub tried: Option<(String, DateTime<Utc>)>,
+}
+
+/// Given up or expired, not yet dealt with by hand, and no other notification written in its place; newest first.
+pub async fn to_phone(conn: &mut PgConnection, asked: &ToPhone) -> sqlx::Result<Vec<Call>> {
+    let calls = match asked.turn {
+        Turn::Newest => older(conn, asked, None).await?,
+        Turn::Before(ending) => older(conn, asked, Some(ending)).await?,
+        Turn::After(ending) => {
+            let mut calls = newer(conn, asked, Some(ending)).await?;
+            calls.reverse();
+            calls
+        }
+    };
+    Ok(calls)
+}
+
+macro_rules! page {
+    ($name:ident, $than:literal, $order:literal) => {
+        async fn $name(
+            conn: &mut PgConnection,
+            asked: &ToPhone,
+            from: Option<Ending>,
+        ) -> sqlx::Result<Vec<Call>> {
+            let rows = sqlx::query!(
+                r#"-- outboxd to phone
+                   select d.id, d.key as "key: Uuid", d.settled_at, h.handled_by as "tried_by?", h.handled_at as "tried_at?"
+                     from outboxd.notification_delivery d
+                     left join outboxd.notification_handled h
+                       on h.notification_id = d.id and h.key = d.key and h.settled_at = d.settled_at
+                    where d.status <> 'delivered' and d.status in ('dead', 'expired')
+                      and ($1::text is null or d.app = $1)
+                      and ($2::text is null or d.recipient = $2)
+                      and d.settled_at >= coalesce($3::timestamptz, '-infinity')
+                      and coalesce(h.outcome = 'not_reached', true)
+                      and not exists (select from outboxd.notification_successor n
+                                       where n.old_id = d.id and n.old_key = d.key)
+                      and ($4::timestamptz is null or (d.settled_at, d.id) "#
+                    + $than
+                    + r#" ($4, $5))
+                    order by d.settled_at "#
+                    + $order
+                    + r#", d.id "#
+                    + $order
+                    + r#" limit $6"#,
+                asked.app.as_deref(),
+                asked.recipient.as_deref(),
+                asked.since,
+                from.map(|it| it.at),
+                from.map_or(0, |it| it.id),
+                asked.limit
+            )
+            .fetch_all(conn)
+            .await?;
+            let calls = rows.into_iter().map(|row| Call {
+                hit: Hit {
+                    id: row.id,
+                    key: row.key,
+                },
+                ending: Ending {
+                    at: row.settled_at,
+                    id: row.id,
+                },
+                tried: row.tried_by.zip(row.tried_at),
+            });
+            Ok(calls.collect())
+        }
+    };
+}
+
+page!(older, "<", "desc");
+page!(newer, ">", "asc");

@@ -1,0 +1,351 @@
+//! The lists: every row on exactly one page, in both directions, by an index, and no count without a cap.
+
+use chrono::{TimeDelta, Utc};
+use outboxd::notification::{NotificationId, Status};
+use outboxd::outbox::inspect::{
+    self, AuditFilter, Capped, Filter, Period, Standing, ToPhone, Turn,
+};
+use sqlx::PgPool;
+
+use super::{by, connection, seen, settle};
+use crate::harness::run;
+use outboxd::outbox::act::{self, HandOutcome, Handled};
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_list_is_turned_back_page_by_page_to_where_it_began(pool: PgPool) {
+    settle(&pool, 1, 7, "dead", "not_subscribed").await;
+    settle(&pool, 11, 4, "delivered", "accepted").await;
+    run(&pool, "insert into outboxd.notification_outbox (event_type, aggregate_id, recipient) values ('e', 'c', 'r')").await;
+    let mut conn = connection(&pool).await;
+    let filter = |before: Option<i64>, after: Option<i64>| Filter {
+        before: before.map(NotificationId),
+        after: after.map(NotificationId),
+        limit: 5,
+        ..Filter::default()
+    };
+    let mut pages = Vec::new();
+    let mut before = None;
+    loop {
+        let page = inspect::list(&mut conn, &filter(before, None))
+            .await
+            .unwrap();
+        let Some(last) = page.last() else { break };
+        before = Some(last.id);
+        pages.push(page);
+    }
+    let ids: Vec<i64> = pages.iter().flatten().map(|hit| hit.id).collect();
+    assert_eq!(ids, [10_000_001, 14, 13, 12, 11, 7, 6, 5, 4, 3, 2, 1]);
+    let first_of_last = pages[2].first().unwrap().id;
+    let back = inspect::list(&mut conn, &filter(None, Some(first_of_last)))
+        .await
+        .unwrap();
+    assert_eq!(back, pages[1]);
+    let back = inspect::list(&mut conn, &filter(None, Some(back[0].id)))
+        .await
+        .unwrap();
+    assert_eq!(back, pages[0]);
+    assert!(
+        inspect::list(&mut conn, &filter(None, Some(back[0].id)))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn every_part_of_a_filter_narrows_the_list(pool: PgPool) {
+    settle(&pool, 1, 10, "dead", "not_subscribed").await;
+    settle(&pool, 11, 10, "dead", "template_wrong").await;
+    settle(&pool, 21, 10, "delivered", "accepted").await;
+    let mut conn = connection(&pool).await;
+    let now = Utc::now();
+    let dead = || vec![Standing::Settled(Status::Dead)];
+    let cases = [
+        (Filter::default(), 30),
+        (
+            Filter {
+                standings: dead(),
+                ..Filter::default()
+            },
+            20,
+        ),
+        (
+            Filter {
+                reason: Some("template_wrong".into()),
+                ..Filter::default()
+            },
+            10,
+        ),
+        (
+            Filter {
+                recipient: Some("u7".into()),
+                ..Filter::default()
+            },
+            1,
+        ),
+        (
+            Filter {
+                event_type: Some("other".into()),
+                ..Filter::default()
+            },
+            0,
+        ),
+        (
+            Filter {
+                app: Some("default".into()),
+                standings: dead(),
+                ..Filter::default()
+            },
+            20,
+        ),
+        (
+            Filter {
+                period: Period {
+                    settled_until: Some(now - TimeDelta::seconds(66)),
+                    ..Period::default()
+                },
+                ..Filter::default()
+            },
+            15,
+        ),
+        (
+            Filter {
+                period: Period {
+                    created_since: Some(now - TimeDelta::hours(1)),
+                    ..Period::default()
+                },
+                ..Filter::default()
+            },
+            0,
+        ),
+        (
+            Filter {
+                period: Period {
+                    created_until: Some(now - TimeDelta::hours(1)),
+                    ..Period::default()
+                },
+                ..Filter::default()
+            },
+            30,
+        ),
+    ];
+    for (filter, expected) in cases {
+        let counted = inspect::count(&mut conn, &filter, 100).await.unwrap();
+        assert_eq!(
+            counted,
+            Capped {
+                n: expected,
+                more: false
+            },
+            "{filter:?}"
+        );
+    }
+    let capped = inspect::count(&mut conn, &Filter::default(), 20)
+        .await
+        .unwrap();
+    assert_eq!(capped, Capped { n: 20, more: true });
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn causes_are_grouped_with_their_ends_and_their_remedy(pool: PgPool) {
+    settle(&pool, 1, 7, "dead", "not_subscribed").await;
+    settle(&pool, 11, 2, "expired", "expired").await;
+    settle(&pool, 21, 3, "cancelled", "cancelled").await;
+    settle(&pool, 31, 9, "delivered", "accepted").await;
+    let mut conn = connection(&pool).await;
+    let causes = inspect::causes(&mut conn, None, Utc::now() - TimeDelta::days(1))
+        .await
+        .unwrap();
+    let told: Vec<_> = causes
+        .iter()
+        .map(|c| (c.status.as_str(), c.reason.as_str(), c.count.n))
+        .collect();
+    assert_eq!(
+        told,
+        [("dead", "not_subscribed", 7), ("expired", "expired", 2)]
+    );
+    assert_eq!(causes[0].samples, [7, 6, 5, 4, 3]);
+    assert_eq!(causes[0].newest - causes[0].oldest, TimeDelta::seconds(6));
+    assert!(
+        causes
+            .iter()
+            .all(|cause| cause.entry().is_some() && !cause.count.more)
+    );
+    let of_another = inspect::causes(&mut conn, Some("another"), Utc::now() - TimeDelta::days(1))
+        .await
+        .unwrap();
+    assert!(of_another.is_empty());
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn who_was_told_leaves_the_list_and_who_was_not_reached_stays(pool: PgPool) {
+    settle(&pool, 1, 4, "dead", "not_subscribed").await;
+    settle(&pool, 11, 2, "expired", "expired").await;
+    settle(&pool, 21, 2, "delivered", "accepted").await;
+    let mut conn = connection(&pool).await;
+    let asked = |turn| ToPhone {
+        limit: 3,
+        turn,
+        ..ToPhone::default()
+    };
+    let ids = |calls: &[inspect::Call]| calls.iter().map(|c| c.hit.id).collect::<Vec<_>>();
+    let first = inspect::to_phone(&mut conn, &asked(Turn::Newest))
+        .await
+        .unwrap();
+    let second = inspect::to_phone(&mut conn, &asked(Turn::Before(first[2].ending)))
+        .await
+        .unwrap();
+    let mut all = ids(&first);
+    all.extend(ids(&second));
+    all.sort_unstable();
+    assert_eq!(all, [1, 2, 3, 4, 11, 12]);
+    let back = inspect::to_phone(&mut conn, &asked(Turn::After(second[0].ending)))
+        .await
+        .unwrap();
+    assert_eq!(back, first);
+
+    for (id, outcome) in [
+        (1, HandOutcome::Told),
+        (2, HandOutcome::NotReached),
+        (11, HandOutcome::NotNeeded),
+    ] {
+        let done = act::handle(&mut conn, &seen(&pool, id).await, outcome, &by("wang"))
+            .await
+            .unwrap();
+        assert!(matches!(done, Handled::Done), "{done:?}");
+    }
+    let left = inspect::to_phone(
+        &mut conn,
+        &ToPhone {
+            limit: 10,
+            ..ToPhone::default()
+        },
+    )
+    .await
+    .unwrap();
+    let mut still = ids(&left);
+    still.sort_unstable();
+    assert_eq!(still, [2, 3, 4, 12]);
+    let tried = left.iter().find(|call| call.hit.id == 2).unwrap();
+    assert_eq!(
+        tried.tried.as_ref().map(|(by, _)| by.as_str()),
+        Some("wang")
+    );
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn the_audit_log_is_read_by_who_what_and_which(pool: PgPool) {
+    settle(&pool, 1, 3, "dead", "not_subscribed").await;
+    let mut conn = connection(&pool).await;
+    for (id, who) in [(1, "wang"), (2, "li"), (3, "wang")] {
+        let done = act::retry_as_seen(
+            &mut conn,
+            &seen(&pool, id).await,
+            &by(who),
+            act::Doubt::Refuse,
+        )
+        .await
+        .unwrap();
+        assert!(
+            matches!(done, act::AsSeen::Acted(act::Retried::Revived)),
+            "{done:?}"
+        );
+    }
+    let filter = AuditFilter {
+        limit: 2,
+        ..AuditFilter::default()
+    };
+    let first = inspect::audit(&mut conn, &filter).await.unwrap();
+    let second = inspect::audit(
+        &mut conn,
+        &AuditFilter {
+            before: Some(first[1].id),
+            ..filter.clone()
+        },
+    )
+    .await
+    .unwrap();
+    assert_eq!(second.len(), 1);
+    let back = inspect::audit(
+        &mut conn,
+        &AuditFilter {
+            after: Some(second[0].id),
+            ..filter.clone()
+        },
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        back.iter().map(|l| l.id).collect::<Vec<_>>(),
+        first.iter().map(|l| l.id).collect::<Vec<_>>()
+    );
+    let of_wang = inspect::audit(
+        &mut conn,
+        &AuditFilter {
+            actor: Some("wang".into()),
+            limit: 9,
+            ..filter.clone()
+        },
+    )
+    .await
+    .unwrap();
+    assert_eq!(of_wang.len(), 2);
+    let of_two = inspect::audit(
+        &mut conn,
+        &AuditFilter {
+            notification: Some(NotificationId(2)),
+            limit: 9,
+            ..filter
+        },
+    )
+    .await
+    .unwrap();
+    assert_eq!((of_two.len(), of_two[0].actor.as_str()), (1, "li"));
+    let detail: serde_json::Value = serde_json::from_str(&of_two[0].detail).unwrap();
+    assert_eq!(detail["before"]["2"]["reason"], "not_subscribed");
+    assert_eq!(detail["after"], "due");
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn the_day_is_told_hour_by_hour_and_the_machinery_by_its_signs(pool: PgPool) {
+    settle(&pool, 1, 3, "delivered", "accepted").await;
+    settle(&pool, 11, 1, "dead", "template_wrong").await;
+    run(&pool, "update outboxd.notification_delivery set settled_at = now();
+        insert into outboxd.notification_attempt (notification_id, attempt, app, lease_token, daemon, started_at, ended_at, phase, outcome, sentence, latency_ms)
+        select n, 1, 'default', gen_random_uuid(), 'daemon-a', now(), now(), 'answered', case when n < 4 then 'delivered' else 'failed' end,
+               case when n < 4 then 'accepted' else 'template_wrong' end, 100 * n from generate_series(1, 4) n;
+        insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, attempts, lease_token, lease_until, leased_by, lease_epoch)
+        values ('e', 'c', 'r', 1, gen_random_uuid(), now() + interval '30 seconds', 'daemon-b', 1)").await;
+    let mut conn = connection(&pool).await;
+    let hours = inspect::hours(&mut conn, Some("default")).await.unwrap();
+    assert_eq!(hours.len(), 24);
+    let last = &hours[23];
+    assert_eq!((last.settled.n, last.attempts.n), (4, 4));
+    assert_eq!((last.success.good, last.success.of), (3, 4));
+    assert_eq!(
+        last.failed.iter().collect::<Vec<_>>(),
+        [(&"template_wrong".to_owned(), &1)]
+    );
+    assert_eq!(last.p95_ms.map(f64::round), Some(385.0));
+    assert!(
+        hours[..23]
+            .iter()
+            .all(|hour| hour.attempts.n == 0 && hour.settled.n == 0 && hour.failed.is_empty())
+    );
+    assert!(
+        inspect::hours(&mut conn, Some("other"))
+            .await
+            .unwrap()
+            .iter()
+            .all(|hour| hour.attempts.n == 0)
+    );
+
+    let system = inspect::system(&mut conn).await.unwrap();
+    assert!(system.schema.is_current());
+    let signs: Vec<_> = system
+        .daemons
+        .iter()
+        .map(|d| (d.daemon.as_str(), d.leases, d.last_attempt_at.is_some()))
+        .collect();
+    assert_eq!(signs, [("daemon-a", 0, true), ("daemon-b", 1, false)]);
+}
