@@ -1,10 +1,11 @@
 //! The command line: what can be typed, and which verb answers it.
 //!
-//! Support asks `why`, `find`, `show`, `list`, `stats` and `phone`; an operator acts with `retry`, `bulk`, `handled`,
+//! Support asks `why`, `find`, `show`, `list`, `stats`, `phone` and `audit`; an operator acts with `retry`, `bulk`, `handled`,
 //! `redirect`, `correct`, `cancel`, `pause` and `resume`; `run` and `migrate` are the daemon's. The verbs call the same
 //! functions as the desk. Data goes to standard output, words to standard error (`out`); how it all ends stands in `exit`.
 
 mod act;
+mod audit;
 mod bulk;
 mod card;
 mod config;
@@ -132,6 +133,8 @@ enum Verb {
     Resume(gate::ResumeArgs),
     /// Shows what waits, what was given up, and the last hour against the targets.
     Stats(stats::StatsArgs),
+    /// Shows who did what, and why.
+    Audit(audit::AuditArgs),
     /// Makes one real call and prints it step by step.
     SendTest(rehearse::SendTestArgs),
     /// Shows the settings with their origin, or a template to start from.
@@ -155,6 +158,7 @@ impl Verb {
             | Verb::Serve(_)
             | Verb::DeskPassword(_)
             | Verb::Phone(_)
+            | Verb::Audit(_)
             | Verb::Config(_)
             | Verb::Errors(_) => Some("outboxd_support"),
             Verb::Bulk(args) if matches!(args.what, bulk::What::Status { .. }) => {
@@ -259,6 +263,7 @@ async fn answer(cli: Cli, lang: Lang, out: Out) -> Result<Exit> {
         Verb::Pause(args) => gate::pause(&desk()?, &args).await,
         Verb::Resume(args) => gate::resume(&desk()?, &args).await,
         Verb::Stats(args) => stats::stats(&desk()?, &args).await,
+        Verb::Audit(args) => audit::audit(&desk()?, &args).await,
         Verb::SendTest(args) => rehearse::send_test(&desk()?, &args).await,
         Verb::Config(args) => config::config(&typed, &args, lang, out),
         Verb::Errors(args) => errors::errors(&args, lang, out),

@@ -26,7 +26,7 @@ async fn ask(env: &[(&str, &str)], arguments: &[&str]) -> Said {
     Said::by(bare(env, arguments)).await
 }
 
-const VERBS: [&str; 19] = [
+const VERBS: [&str; 20] = [
     "run",
     "migrate",
     "why",
@@ -43,6 +43,7 @@ const VERBS: [&str; 19] = [
     "pause",
     "resume",
     "stats",
+    "audit",
     "send-test",
     "config",
     "errors",

@@ -147,6 +147,7 @@ async fn exactly_the_set_of_the_preview_goes_out_by_doubling_rungs(pool: PgPool)
         pass(&pool).await;
         match step(&pool, id).await {
             Stepped::Sent(n) => {
+                pass(&pool).await;
                 assert_eq!(
                     step(&pool, id).await,
                     Stepped::Waits,

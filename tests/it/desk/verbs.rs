@@ -136,6 +136,13 @@ async fn whom_no_machine_reached_a_person_does(pool: PgPool) {
         .ask(&["correct", "1", "--payload", "[]", "--reason", "r"])
         .await;
     assert_eq!(wrong.code, Some(2));
+    let log = done(&fleet, &["audit", "--id", "2"]).await;
+    assert_eq!(log["lines"].as_array().unwrap().len(), 1);
+    assert_eq!(log["lines"][0]["action"], "redirect");
+    assert_eq!(log["lines"][0]["detail"]["after"]["recipient"], "43");
+    let page = fleet.ask(&["audit", "--limit", "1", "--lang", "en"]).await;
+    assert!(page.err.contains("--before"), "{}", page.err);
+    assert_eq!(page.out.trim_end().split('\t').nth(3), Some("correct"));
     // Both are in the timeline of the old one and of the new one.
     for id in ["2", "10000001"] {
         let shown = fleet.ask(&["show", id, "--lang", "zh"]).await;
