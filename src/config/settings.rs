@@ -12,12 +12,12 @@ use super::{LogFormat, Needs, Pooler};
 use crate::lang::Lang;
 
 pub use target::{
-    ALLOW, ON_UNKNOWN, OPENID_FROM, OPENID_QUERY, SIGNING_SECRET, TARGET, TARGET_URL, TEMPLATES,
-    WEBHOOK_SECRET, serves,
+    ALLOW, ASK_GRANTS_EVERY, AWAIT_GRANT, ON_UNKNOWN, OPENID_FROM, OPENID_QUERY, SIGNING_SECRET,
+    TARGET, TARGET_URL, TEMPLATES, WEBHOOK_SECRET, serves,
 };
 
 /// Every setting, in the order of template and documentation.
-pub static ALL: [&Setting; 31] = [
+pub static ALL: [&Setting; 33] = [
     &DATABASE_URL,
     &POOLER,
     &WAIT_FOR,
@@ -29,6 +29,8 @@ pub static ALL: [&Setting; 31] = [
     &FUNCTION,
     &BASE_URL,
     &SIGNING_SECRET,
+    &AWAIT_GRANT,
+    &ASK_GRANTS_EVERY,
     &TEMPLATES,
     &OPENID_FROM,
     &OPENID_QUERY,

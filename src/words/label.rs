@@ -18,6 +18,7 @@ impl Voice {
             Standing::Retrying => say!(self, "status.retrying"),
             Standing::InFlight => say!(self, "status.in_flight"),
             Standing::Held => say!(self, "status.held"),
+            Standing::AwaitingGrant => say!(self, "status.awaiting_grant"),
             Standing::Settled(Status::Delivered) => say!(self, "status.delivered"),
             Standing::Settled(Status::Dead) => say!(self, "status.dead"),
             Standing::Settled(Status::Expired) => say!(self, "status.expired"),

@@ -56,7 +56,8 @@ impl Voice {
             | Standing::Scheduled
             | Standing::Retrying
             | Standing::InFlight
-            | Standing::Held => say!(self, "doubt.open"),
+            | Standing::Held
+            | Standing::AwaitingGrant => say!(self, "doubt.open"),
         });
         Verdict {
             happened: said.happened,

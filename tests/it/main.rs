@@ -12,6 +12,7 @@ mod cli;
 mod deployed;
 mod enqueue;
 mod errcodes;
+mod grants;
 mod plan;
 mod protocol;
 mod recorder;

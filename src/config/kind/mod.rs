@@ -5,12 +5,14 @@
 //! refused text comes back with its reason and the way out, never with the text of a secret.
 
 mod choice;
+mod events;
 mod hook;
 mod net;
 mod number;
 mod text;
 
 pub use choice::{Choice, Filter, Zone};
+pub use events::EventTypes;
 pub use hook::{FilePath, HookUrl, HostPorts, Sql};
 pub use net::{BaseUrl, DatabaseUrl, Listen};
 pub use number::{Count, Schedule, Span};
