@@ -270,7 +270,12 @@ fn cancelled(it: &Notification, result: Cancelled, voice: &Voice) -> Told {
             ("already_cancelled", say!(voice, "cancel.already"), false)
         }
         (Cancelled::TooLate, Standing::Settled(Status::Delivered)) => {
-            ("delivered", say!(voice, "cancel.delivered"), true)
+            let by = voice.standing_of(it);
+            (
+                "delivered",
+                say!(voice, "cancel.delivered", status = by),
+                true,
+            )
         }
         (Cancelled::TooLate, Standing::Settled(status)) => (
             status.word(),

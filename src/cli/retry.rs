@@ -159,7 +159,14 @@ fn retried(it: &Notification, result: Retried, voice: &Voice) -> Told {
         Retried::BroughtForward => ("brought_forward", say!(voice, "retry.forward"), false),
         Retried::DueAlready => ("already_due", say!(voice, "retry.due", id = it.id), false),
         Retried::InFlight => ("in_flight", say!(voice, "retry.in_flight"), true),
-        Retried::Delivered => ("delivered", say!(voice, "retry.delivered"), true),
+        Retried::Delivered => {
+            let status = voice.standing_of(it);
+            (
+                "delivered",
+                say!(voice, "retry.delivered", status = status),
+                true,
+            )
+        }
         Retried::Superseded => ("superseded", say!(voice, "retry.superseded"), true),
         Retried::MayHaveArrived => ("may_have_arrived", say!(voice, "retry.in_doubt"), true),
         Retried::DedupeTaken => ("dedupe_taken", say!(voice, "retry.dedupe_taken"), true),

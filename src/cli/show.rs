@@ -153,7 +153,7 @@ fn timeline(card: &Card, attempts: &[Attempt], acts: &[Act], voice: &Voice) -> V
             text: say!(
                 voice,
                 "event.settled",
-                status = voice.standing(it.standing),
+                status = voice.standing_of(it),
                 by = safe(by),
                 cause = voice.cause(it.reason.as_deref(), it.errcode)
             ),
@@ -229,7 +229,7 @@ fn facts(card: &Card, created: Option<Created>, voice: &Voice) -> Vec<(String, S
     let mut facts = vec![
         (say!(voice, "fact.key"), it.key.to_string()),
         (say!(voice, "fact.app"), it.app.clone()),
-        (say!(voice, "fact.status"), voice.standing(it.standing)),
+        (say!(voice, "fact.status"), voice.standing_of(it)),
         (
             say!(voice, "fact.aggregate"),
             format!("{} {}", it.aggregate_type, it.aggregate_id),

@@ -7,7 +7,7 @@ use super::{Lang, Voice, say};
 use crate::catalogue::{by_key, local};
 use crate::delivery::clean;
 use crate::notification::Status;
-use crate::outbox::inspect::{Match, Standing};
+use crate::outbox::inspect::{Match, Notification, Standing};
 
 impl Voice {
     /// Where it stands. What WeChat accepted is called so: nobody knows more.
@@ -27,6 +27,14 @@ impl Voice {
         }
     }
 
+    /// The same of a whole notification, for a receiver of one's own took it: of WeChat is said only what WeChat said.
+    pub fn standing_of(&self, it: &Notification) -> String {
+        if is_taken(it.reason.as_deref()) {
+            return say!(self, "status.taken");
+        }
+        self.standing(it.standing)
+    }
+
     /// The same for a stored status.
     pub fn status(&self, word: &str) -> String {
         word.parse()
@@ -37,6 +45,7 @@ impl Voice {
     pub fn outcome(&self, word: &str, cause: &str) -> String {
         match word {
             "failed" if cause == local::IN_PROGRESS.key => say!(self, "outcome.not_settled"),
+            "delivered" if is_taken(Some(cause)) => say!(self, "status.taken"),
             "delivered" => say!(self, "outcome.delivered"),
             "failed" => say!(self, "outcome.failed"),
             "unknown" => say!(self, "outcome.unknown"),
@@ -81,6 +90,13 @@ impl Voice {
             Match::Payload { field, .. } => clean(field),
         }
     }
+}
+
+/// Whether a receiver of one's own accepted it.
+pub fn is_taken(reason: Option<&str>) -> bool {
+    [local::TAKEN.key, local::TAKEN_EARLIER.key]
+        .map(Some)
+        .contains(&reason)
 }
 
 /// A step of a rehearsed call.
@@ -167,6 +183,19 @@ mod tests {
         );
         assert_eq!(voice(Lang::Zh).outcome("failed", "in_progress"), "未了结");
         assert_eq!(voice(Lang::En).outcome("failed", "http_5xx"), "not sent");
+    }
+
+    #[test]
+    fn of_wechat_is_said_only_what_wechat_said() {
+        let en = voice(Lang::En);
+        for (cause, expected) in [
+            ("accepted", "accepted by WeChat"),
+            ("accepted_duplicate", "accepted by WeChat"),
+            ("taken", "accepted by the receiver"),
+            ("taken_earlier", "accepted by the receiver"),
+        ] {
+            assert_eq!(en.outcome("delivered", cause), expected);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::label::is_taken;
 use super::{Voice, say};
 use crate::catalogue::{Who, local};
 use crate::delivery::clean;
@@ -88,9 +89,7 @@ impl Voice {
                     say!(self, "settled.took", took = self.took(ms))
                 });
                 // Of WeChat is said only what WeChat said.
-                let reason = it.reason.as_deref();
-                let by_receiver = [local::TAKEN.key, local::TAKEN_EARLIER.key].map(Some);
-                let happened = if by_receiver.contains(&reason) {
+                let happened = if is_taken(it.reason.as_deref()) {
                     "settled.taken"
                 } else {
                     "settled.delivered"
