@@ -384,3 +384,35 @@ async fn what_waited_for_a_grant_is_called_by_a_target_without_a_ledger(pool: Pg
     fleet.ask(&["run", "--once"]).await.ends_with(0);
     assert_eq!(fleet.verdict("li").await, verdict("delivered", "accepted"));
 }
+
+/// At start, before any row pays for it; and a query that only needs its recipient passes without one.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_query_that_cannot_run_is_refused_at_start(pool: PgPool) {
+    let mut fleet = direct(&pool, Settings::default()).await;
+    for (query, expected) in [
+        (
+            "select openid from public.none where id = $1",
+            "relation \"public.none\" does not exist",
+        ),
+        (
+            "select wx from public.staff where id = $1",
+            "column \"wx\" does not exist",
+        ),
+        (
+            "select openid from public.staff where id = $1 and",
+            "syntax error",
+        ),
+    ] {
+        fleet.set("OUTBOXD_OPENID_QUERY", query);
+        let said = fleet.ask(&["run", "--once"]).await.ends_with(4);
+        assert!(
+            said.err.contains("openid_query of app default") && said.err.contains(expected),
+            "{said:?}"
+        );
+    }
+    fleet.set(
+        "OUTBOXD_OPENID_QUERY",
+        "select openid from public.staff where id::bigint = $1::bigint",
+    );
+    fleet.ask(&["run", "--once"]).await.ends_with(0);
+}
