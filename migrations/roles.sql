@@ -31,7 +31,8 @@ grant select on outboxd.notification_delivery_status, outboxd.notification_attem
 
 -- The daemon moves rows; it cannot enqueue, and it cannot change a key or a payload.
 grant select, delete on outboxd.notification_outbox to outboxd_daemon;
-grant update (next_attempt_at, attempts, spared, lapses, may_have_arrived, lease_token, lease_until, lease_epoch, leased_by)
+grant update (next_attempt_at, attempts, spared, lapses, may_have_arrived, lease_token, lease_until, lease_epoch, leased_by,
+              awaits_grant)
     on outboxd.notification_outbox to outboxd_daemon;
 grant select, insert on outboxd.notification_attempt, outboxd.notification_delivery, outboxd.audit_log to outboxd_daemon;
 grant select, insert, update on outboxd.app_state to outboxd_daemon;

@@ -24,6 +24,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{AppConfig, Config, LogConfig, LogFormat, Pooler};
 use crate::desk;
+use crate::grants::Asker;
 use crate::health::{self, Health};
 use crate::metrics::Metrics;
 use crate::outbox::claim::Claimer;
@@ -122,10 +123,16 @@ pub async fn run(
         stop: stop.clone(),
     };
     let mut lanes = JoinSet::new();
+    let mut upkeep = JoinSet::new();
     for (app, (_, target)) in config.apps.iter().zip(targets) {
+        let mut asker = asker(app, target.clone(), &shared.database);
+        match until {
+            Until::Stopped => drop(upkeep.spawn(asker.run())),
+            // What has a grant is due now.
+            Until::Drained => asker.round().await,
+        }
         lanes.spawn(lane(&config, app, target, &shared));
     }
-    let mut upkeep = JoinSet::new();
     upkeep.spawn(keep_partitions(shared.database.line()));
     info!(daemon = %config.instance, apps = config.apps.len(), version = env!("CARGO_PKG_VERSION"), "outboxd is running");
 
@@ -215,6 +222,7 @@ fn lane(
                 schedule: RetrySchedule(app.retry_schedule.clone()),
                 call_timeout: app.call_timeout,
                 on_unknown: target::on_unknown(app),
+                await_grant: target::await_grant(app),
             },
             recorder,
             metrics: shared.metrics.clone(),
@@ -240,6 +248,18 @@ fn lane(
                 anyhow::bail!("the recorder ended before the relay")
             }
         }
+    }
+}
+
+/// Ends the wait of what waits for the user's permission.
+fn asker(app: &AppConfig, target: Arc<AppTarget>, database: &Database) -> Asker {
+    Asker {
+        app: app.name.clone(),
+        target,
+        line: database.line(),
+        every: target::ask_grants_every(app),
+        call_timeout: app.call_timeout,
+        trouble: None,
     }
 }
 

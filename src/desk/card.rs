@@ -152,7 +152,7 @@ impl CardView {
             href: visit.at(&format!("/messages/{}", it.key)),
             mark,
             tone: tone.word(),
-            standing: voice.standing(it.standing),
+            standing: voice.standing_of(it),
             happened,
             doubt: verdict.doubt.clone(),
             who: match verdict.who {

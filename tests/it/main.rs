@@ -13,6 +13,7 @@ mod deployed;
 mod desk;
 mod enqueue;
 mod errcodes;
+mod grants;
 mod plan;
 mod protocol;
 mod recorder;

@@ -6,6 +6,7 @@
 
 mod choice;
 mod desk;
+mod events;
 mod hook;
 mod net;
 mod number;
@@ -13,6 +14,7 @@ mod text;
 
 pub use choice::{Choice, Filter, Zone};
 pub use desk::{Address, Names, Networks, PayloadField, PublicUrl};
+pub use events::EventTypes;
 pub use hook::{FilePath, HookUrl, HostPorts, Sql};
 pub use net::{BaseUrl, DatabaseUrl, Listen};
 pub use number::{Count, Schedule, Span};

@@ -69,6 +69,7 @@ fn the_template_with_its_lines_uncommented_is_the_defaults() {
             .replace("appsecret = \"\"", &format!("appsecret = {APPSECRET:?}"))
             .replace("cloud_env = \"\"", "cloud_env = \"cloud1-abc\"")
             .replace("signing_secret = \"\"", "")
+            .replace("await_grant = \"\"", "")
             .replace("instance = \"\"", "")
             .replace("journal_dir = \"\"", "")
             .replace("templates = \"\"", "")
@@ -90,6 +91,7 @@ fn the_template_with_its_lines_uncommented_is_the_defaults() {
         for row in from_file.describe(Lang::En) {
             let optional = [
                 "OUTBOXD_SIGNING_SECRET",
+                "OUTBOXD_AWAIT_GRANT",
                 "OUTBOXD_INSTANCE",
                 "OUTBOXD_JOURNAL_DIR",
             ];
@@ -135,5 +137,5 @@ fn every_setting_is_shown() {
         .filter(|env| serves(env, TargetKind::CloudFunction));
     assert_eq!(shown, used.collect::<Vec<_>>());
     let apps = ALL.iter().filter(|setting| setting.scope == Scope::App);
-    assert_eq!(apps.count(), 17);
+    assert_eq!(apps.count(), 19);
 }
