@@ -10,6 +10,7 @@ mod chaos;
 mod claim;
 mod cli;
 mod deployed;
+mod desk;
 mod enqueue;
 mod errcodes;
 mod plan;
