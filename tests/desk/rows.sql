@@ -8,9 +8,9 @@ select 1000 + n, gen_random_uuid(), 'default', 'customer_assigned', 'customer', 
        2, attempts, 0, 1, now() - interval '1 hour', 'crm', status, reason, code, doubt, now() - interval '50 minutes',
        'daemon-a', case when status = 'delivered' then '1988810812324364291' end
   from (values
-    (1, '10086', '李女士', '42', '王小明', '13800138000', 1, 'delivered', 'accepted', null, false),
+    (1, '10086', '李女士', '42', '王小明', '13800138000', 0, 'superseded', 'superseded', null, false),
     (2, '10086', '李女士', '43', '陈静',   '13800138000', 1, 'dead', 'not_subscribed', 43101, false),
-    (3, '10086', '李女士', '42', '王小明', '13800138000', 1, 'superseded', 'superseded', null, false),
+    (3, '10086', '李女士', '42', '王小明', '13800138000', 1, 'delivered', 'accepted', null, false),
     (4, '10087', '张先生', '42', '王小明', '13900139000', 10, 'dead', 'attempts_spent', null, true))
     v(n, customer, customer_name, recipient, recipient_name, phone, attempts, status, reason, code, doubt);
 insert into outboxd.notification_outbox (id, event_type, aggregate_id, recipient, attempts, next_attempt_at, may_have_arrived, payload, created_at)
@@ -23,7 +23,7 @@ values (2002, 'review', 'customer_assigned', '10089', '43', '{"aggregate_label":
 insert into outboxd.notification_attempt
     (notification_id, attempt, app, lease_token, daemon, started_at, ended_at, phase, outcome, sentence, errcode, latency_ms)
 values
-    (1001, 1, 'default', gen_random_uuid(), 'daemon-a', now() - interval '50 minutes', now() - interval '50 minutes', 'answered', 'delivered', 'accepted', 0, 412),
+    (1003, 1, 'default', gen_random_uuid(), 'daemon-a', now() - interval '50 minutes', now() - interval '50 minutes', 'answered', 'delivered', 'accepted', 0, 412),
     (1002, 1, 'default', gen_random_uuid(), 'daemon-a', now() - interval '50 minutes', now() - interval '50 minutes', 'answered', 'failed', 'not_subscribed', 43101, 388),
-    (2001, 1, 'default', gen_random_uuid(), 'daemon-a', now() - interval '100 seconds', now() - interval '100 seconds', 'connect', 'failed', 'connect_failed', null, 12),
+    (2001, 1, 'default', gen_random_uuid(), 'daemon-a', now() - interval '100 seconds', now() - interval '100 seconds', 'connect', 'failed', 'not_reached_dns_connect_tls', null, 12),
     (2001, 2, 'default', gen_random_uuid(), 'daemon-b', now() - interval '40 seconds', now() - interval '30 seconds', 'sent', 'unknown', 'timed_out', null, 10012);
