@@ -18,7 +18,7 @@ async function page(t, options = {}) {
   const page = await context.newPage();
   page.on("pageerror", (error) => assert.fail(error));
   page.on("console", (said) => {
-    if (said.type() === "error" && !said.text().includes("status of 40")) assert.fail(said.text());
+    if (said.type() === "error" && !said.text().match(/status of (40|503)/)) assert.fail(said.text());
   });
   return page;
 }
@@ -52,6 +52,20 @@ test("a message tells its life, and the counters come by themselves", async (t) 
   assert.equal(await at.locator(".life > li").nth(2).locator(".reached").count(), 3, "it went as far as sent");
   await at.locator("#pulse b").first().waitFor();
   assert.match(await at.locator("#pulse").innerText(), /review/);
+});
+
+test("a database that goes away moves nothing on the page", async (t) => {
+  const away = await desk({ DATABASE_URL: "postgres://nobody@127.0.0.1:1/none" });
+  t.after(() => away.close());
+  const at = await page(t);
+  const asked = at.waitForResponse((answer) => answer.url().endsWith("/pulse"));
+  await at.goto(away.base);
+  assert.equal((await asked).status(), 503);
+  await at.getByRole("searchbox").fill("李女士");
+  await at.getByRole("button", { name: "查询" }).click();
+  await at.getByRole("heading", { name: "数据库暂时连不上" }).waitFor();
+  assert.equal(await at.locator("header.head").count(), 1);
+  assert.equal((await at.locator("#pulse").innerText()).trim(), "");
 });
 
 test("the keyboard is enough", async (t) => {

@@ -112,6 +112,11 @@ async fn a_session_is_opened_by_a_password_and_ends_with_its_line(pool: PgPool) 
     let mut li = desk.logged_in("li", "battery staple").await;
     assert_eq!(li.post("/logout", &[]).await.status, 303);
     assert_eq!(li.get("/").await.status, 401);
+    // Whose session ran out over a form comes back to its page, which can be shown.
+    let page = li
+        .post_bare("/messages/1002/reveal", &[("reason", "r")], &[])
+        .await;
+    page.has("name=\"next\" value=\"/messages/1002\"");
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
