@@ -23,7 +23,6 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{AppConfig, Config, LogConfig, LogFormat, Pooler};
-use crate::desk;
 use crate::grants::Asker;
 use crate::health::{self, Health};
 use crate::metrics::Metrics;
@@ -293,26 +292,8 @@ impl ForcedRefresh for FleetFence {
 
 /// Runs until SIGTERM or SIGINT, which stop gracefully; a second one ends at once, leaving what is under way to
 /// its leases.
-pub async fn run_until_signalled(
-    config: Config,
-    until: Until,
-    migrate: bool,
-    with_desk: bool,
-) -> Result<()> {
-    let stopped = stop_by_signal()?;
-    let desk = match with_desk {
-        true => {
-            let open = desk::open(&config, false, stopped.clone()).await?;
-            info!(address = %open.address, "the desk is open on {}", open.url);
-            Some(open)
-        }
-        false => None,
-    };
-    run(config, until, migrate, stopped).await?;
-    if let Some(desk) = desk {
-        desk.ended().await;
-    }
-    Ok(())
+pub async fn run_until_signalled(config: Config, until: Until, migrate: bool) -> Result<()> {
+    run(config, until, migrate, stop_by_signal()?).await
 }
 
 /// What the first SIGTERM or SIGINT turns true.

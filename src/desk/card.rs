@@ -14,7 +14,7 @@ use super::trouble::Trouble;
 use super::visit::{Visit, shown};
 use crate::answer::{Card, Tone};
 use crate::catalogue::Who;
-use crate::outbox::inspect::{self, Notification};
+use crate::outbox::inspect::{self, Match, Notification};
 use crate::words::mask::safe;
 use crate::words::{Lang, Voice, say};
 
@@ -170,6 +170,8 @@ impl CardView {
             found: card
                 .found
                 .as_ref()
+                // The others stand on the card in any case.
+                .filter(|(found, _)| matches!(found, Match::Payload { .. } | Match::DedupeKey))
                 .map(|(found, glimpse)| (shown(&voice.field(found)), shown(glimpse))),
             copy,
             earlier: Vec::new(),

@@ -14,6 +14,7 @@ mod desk;
 mod enqueue;
 mod errcodes;
 mod grants;
+mod office;
 mod plan;
 mod protocol;
 mod recorder;

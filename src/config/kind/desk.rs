@@ -197,3 +197,42 @@ impl Read for PayloadField {
         Ok(names)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_what_is_meant() {
+        assert!(Address.read("127.0.0.1:9091").is_ok());
+        for wrong in ["9091", "localhost:9091", "off", ""] {
+            assert!(Address.read(wrong).is_err(), "{wrong}");
+        }
+        let url = PublicUrl.read("https://crm.example.com/outboxd/").unwrap();
+        assert_eq!(url.path(), "/outboxd/");
+        for wrong in [
+            "crm.example.com",
+            "ftp://crm.example.com",
+            "https://a:b@crm.example.com",
+            "https://crm.example.com/?a",
+            "https://crm.example.com/a%22b",
+            "https://crm.example.com/{x}",
+        ] {
+            assert!(PublicUrl.read(wrong).is_err(), "{wrong}");
+        }
+        assert!(PublicUrl.doubt("http://crm.example.com").is_some());
+        assert!(PublicUrl.doubt("http://127.0.0.1:9091").is_none());
+        assert_eq!(Networks.read("127.0.0.1，10.0.0.0/8 ::1").unwrap().len(), 3);
+        for wrong in ["", "proxy", "10.0.0.0/33"] {
+            assert!(Networks.read(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(Names.read("wang、li").unwrap(), ["wang", "li"]);
+        assert_eq!(
+            PayloadField.read("customer.name").unwrap(),
+            ["customer", "name"]
+        );
+        for wrong in ["", "a..b", ".a"] {
+            assert!(PayloadField.read(wrong).is_err(), "{wrong}");
+        }
+    }
+}

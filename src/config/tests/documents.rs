@@ -64,7 +64,7 @@ fn the_template_with_its_lines_uncommented_is_the_defaults() {
         let template: Vec<String> = Config::template(lang).lines().map(uncomment).collect();
         let template = template
             .join("\n")
-            .replace("\nurl = \"\"", &format!("\nurl = {URL:?}"))
+            .replacen("\nurl = \"\"", &format!("\nurl = {URL:?}"), 1)
             .replace("appid = \"\"", &format!("appid = {APPID:?}"))
             .replace("appsecret = \"\"", &format!("appsecret = {APPSECRET:?}"))
             .replace("cloud_env = \"\"", "cloud_env = \"cloud1-abc\"")
@@ -78,6 +78,11 @@ fn the_template_with_its_lines_uncommented_is_the_defaults() {
             .replace("target_url = \"\"", "")
             .replace("webhook_secret = \"\"", "")
             .replace("allow = \"\"", "")
+            .replace("\nurl = \"\"", "")
+            .replace("users = \"\"", "")
+            .replace("proxy = \"\"", "")
+            .replace("operators = \"\"", "")
+            .replace("\nsecret = \"\"", "")
             .replace("on_unknown = \"stop\"", "");
         let machine = Machine::default().file("/etc/outboxd/config.toml", &template);
         let from_file = machine.config();
@@ -94,6 +99,11 @@ fn the_template_with_its_lines_uncommented_is_the_defaults() {
                 "OUTBOXD_AWAIT_GRANT",
                 "OUTBOXD_INSTANCE",
                 "OUTBOXD_JOURNAL_DIR",
+                "OUTBOXD_DESK_URL",
+                "OUTBOXD_DESK_USERS",
+                "OUTBOXD_DESK_SECRET",
+                "OUTBOXD_DESK_PROXY",
+                "OUTBOXD_DESK_OPERATORS",
             ];
             let from_default = row.origin == "default";
             assert_eq!(from_default, optional.contains(&&*row.setting), "{row:?}");
