@@ -13,8 +13,8 @@ mod stats;
 mod timeline;
 mod why_not_yet;
 
-pub use find::{Found, Match, ReadThrough, find, matches};
-pub use search::{Filter, Hit, Period, last_written, list, of_customer, of_key};
+pub use find::{Found, Match, ReadThrough, find, matches, of_key};
+pub use search::{Filter, Hit, Period, last_written, list, of_customer};
 pub use service::Signs;
 pub use stats::{AppStats, Capped, Share, Trouble, stats};
 pub use timeline::{Act, Attempt, Created, acts, attempts, created, payload};

@@ -17,6 +17,7 @@ mod protocol;
 mod recorder;
 mod relay;
 mod schema;
+mod search;
 mod support;
 mod targets;
 mod wake;

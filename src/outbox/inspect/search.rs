@@ -40,20 +40,6 @@ pub async fn of_customer(
     .await
 }
 
-/// The notification with this idempotency key.
-pub async fn of_key(conn: &mut PgConnection, key: Uuid) -> sqlx::Result<Vec<Hit>> {
-    sqlx::query_as!(Hit,
-        r#"-- outboxd of_key
-           (select o.id as "id!", o.key as "key!" from outboxd.notification_outbox o where o.key = $1 limit 1)
-           union all
-           (select d.id, d.key from outboxd.notification_delivery d where d.key = $1 limit 1)
-           limit 2"#,
-        key
-    )
-    .fetch_all(conn)
-    .await
-}
-
 /// What `list` is asked for. Everything given must hold.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
