@@ -35,12 +35,14 @@ pub struct ReadThrough {
     pub payloads: bool,
 }
 
-/// How many of the newest notifications are read through, of those that wait and of the settled ones each. The index is
-/// seldom further behind than the first; the second is as much as anybody wants to wait for.
-const FEW: i64 = 2_000;
-const MANY: i64 = 10_000;
+/// How many of the newest notifications are read instead of an index, of those that wait and of the settled ones each.
+const NEWEST: i64 = 10_000;
 
-/// One box for everything. Who bears the name comes before who has it in part; both are newest first.
+/// How many are read for the text anywhere in their payload, when nobody is called so.
+const LAST_RESORT: i64 = 2_000;
+
+/// One box for everything. Who bears the name comes before who has it in part; both are newest first. When nobody has it,
+/// the text may stand anywhere in the newest payloads.
 pub async fn find(
     conn: &mut PgConnection,
     labels: &Labels,
@@ -52,7 +54,7 @@ pub async fn find(
     let Some(index) = index else {
         add(&mut hits, without_payloads(conn, text, limit).await?, limit);
         let read_through = Some(ReadThrough {
-            newest: MANY,
+            newest: NEWEST,
             payloads: false,
         });
         return Ok(Found { hits, read_through });
@@ -61,11 +63,15 @@ pub async fn find(
         add(&mut hits, of_key_by(&mut *conn, index, key).await?, limit);
     }
     let wanted = Wanted::of(text);
-    let (mut parts, complete) = indexed(&mut *conn, labels, &wanted, limit).await?;
-    parts.extend(with_payloads(conn, text, limit, index.read_through).await?);
+    let (parts, complete) = of_person(&mut *conn, index, labels, &wanted, limit).await?;
     add(&mut hits, parts, limit);
-    let read_through = (index.is_behind || !complete).then_some(ReadThrough {
-        newest: index.read_through,
+    let mut partly = index.is_behind || !complete;
+    if hits.is_empty() {
+        hits = with_payloads(conn, text, limit).await?;
+        partly |= !hits.is_empty();
+    }
+    let read_through = partly.then_some(ReadThrough {
+        newest: NEWEST,
         payloads: true,
     });
     Ok(Found { hits, read_through })
@@ -96,9 +102,7 @@ fn add(hits: &mut Vec<Hit>, mut more: Vec<Hit>, limit: i64) {
 struct Index {
     /// The first id that it does not reach.
     end: i64,
-    /// How many of the newest to read through instead.
-    read_through: i64,
-    /// There are more than that.
+    /// There are more behind it than anybody wants to wait for.
     is_behind: bool,
 }
 
@@ -126,14 +130,13 @@ async fn index(conn: &mut PgConnection) -> sqlx::Result<Option<Index>> {
                            (select count(*) from (select from outboxd.notification_delivery d
                                                    where d.id >= index.end limit $1) settled)) as "newer!"
              from index limit 1"#,
-        MANY + 1
+        NEWEST + 1
     )
     .fetch_one(conn)
     .await?;
     Ok(Some(Index {
         end: row.end,
-        read_through: if row.newer > FEW { MANY } else { FEW },
-        is_behind: row.newer > MANY,
+        is_behind: row.newer > NEWEST,
     }))
 }
 
@@ -183,30 +186,33 @@ const STEPS: [i64; 3] = [32, 256, 1_000_000];
 /// How many rows one step may come up with to be read and compared.
 const CANDIDATES: i64 = 1_000;
 
-/// Those whose person the index knows by this text, and whether that is all there are.
-async fn indexed(
+/// Those whose person is called so or has this number, and whether that is all there are: what the index does not reach,
+/// then what it comes up with.
+async fn of_person(
     conn: &mut PgConnection,
+    index: Index,
     labels: &Labels,
     wanted: &Wanted,
     limit: i64,
 ) -> sqlx::Result<(Vec<Hit>, bool)> {
     let enough = usize::try_from(limit).unwrap_or(usize::MAX);
-    let mut hits = Vec::new();
+    let newest = Some(index.end);
+    let mut hits = compared(&mut *conn, labels, wanted, newest, &[], limit).await?;
     let mut complete = true;
     let mut newer = 0;
     for slices in STEPS {
+        if hits.len() >= enough {
+            return Ok((hits, true));
+        }
         let ids = candidates(&mut *conn, &wanted.pieces, newer, slices).await?;
         // Nearly all are what they seem; so few are read at first.
         let (first, rest) = ids.split_at(ids.len().min(enough.saturating_mul(2)));
         for ids in [first, rest] {
             if hits.len() < enough && !ids.is_empty() {
-                hits.extend(compared(&mut *conn, labels, wanted, ids, limit).await?);
+                hits.extend(compared(&mut *conn, labels, wanted, None, ids, limit).await?);
             }
         }
-        if hits.len() >= enough {
-            return Ok((hits, true));
-        }
-        complete &= !is_full(&ids);
+        complete &= !is_full(&ids) || hits.len() >= enough;
         newer += slices;
     }
     Ok((hits, complete))
@@ -263,11 +269,12 @@ async fn candidates(
     .await
 }
 
-/// Those of them that are what is wanted.
+/// Those of them, or of the newest from an id on, that are what is wanted.
 async fn compared(
     conn: &mut PgConnection,
     labels: &Labels,
     wanted: &Wanted,
+    from: Option<i64>,
     ids: &[i64],
     limit: i64,
 ) -> sqlx::Result<Vec<Hit>> {
@@ -276,7 +283,11 @@ async fn compared(
            select n.id as "id!", n.key as "key!" from (
                select o.id, o.key, o.payload from outboxd.notification_outbox o where o.id = any($1)
                union all
-               select d.id, d.key, d.payload from outboxd.notification_delivery d where d.id = any($1)) n
+               select d.id, d.key, d.payload from outboxd.notification_delivery d where d.id = any($1)
+               union all
+               (select o.id, o.key, o.payload from outboxd.notification_outbox o where o.id >= $6 order by o.id desc limit $7)
+               union all
+               (select d.id, d.key, d.payload from outboxd.notification_delivery d where d.id >= $6 order by d.id desc limit $7)) n
             where exists (select from unnest($2::text[]) as path
                            cross join lateral (select lower(n.payload #>> string_to_array(path, '.')) as value) said
                            where strpos(said.value, lower($3)) > 0
@@ -286,7 +297,9 @@ async fn compared(
         &labels.0,
         wanted.name.as_deref(),
         wanted.tail.as_deref(),
-        limit
+        limit,
+        from,
+        NEWEST
     )
     .fetch_all(conn)
     .await
@@ -313,12 +326,7 @@ async fn of_key_by(conn: &mut PgConnection, index: Index, key: Uuid) -> sqlx::Re
     .await
 }
 
-async fn with_payloads(
-    conn: &mut PgConnection,
-    text: &str,
-    limit: i64,
-    newest: i64,
-) -> sqlx::Result<Vec<Hit>> {
+async fn with_payloads(conn: &mut PgConnection, text: &str, limit: i64) -> sqlx::Result<Vec<Hit>> {
     sqlx::query_as!(Hit,
         r#"-- outboxd find: read through
            select newest.id as "id!", newest.key as "key!" from (
@@ -332,7 +340,7 @@ async fn with_payloads(
             order by newest.id desc limit $2"#,
         text,
         limit,
-        newest
+        LAST_RESORT
     )
     .fetch_all(conn)
     .await
@@ -356,7 +364,7 @@ async fn without_payloads(
             order by newest.id desc limit $2"#,
         text,
         limit,
-        MANY
+        NEWEST
     )
     .fetch_all(conn)
     .await

@@ -1,6 +1,6 @@
 //! PURE: what a text typed into the search box is cut into, to be looked up in the search's index.
 //!
-//! The other side of `outboxd.write_search_slice` (migrations/0010_search.sql), which cuts names, numbers, keys and
+//! The other side of `outboxd.write_search_slice` (`migrations/0010_search.sql`), which cuts names, numbers, keys and
 //! recipients into the same pieces. Whatever the index comes up with is read and compared before it is shown, so a piece
 //! may be shared by strangers, but none may be missing.
 
@@ -57,7 +57,7 @@ fn of_tail(digits: &str) -> Vec<String> {
 
 fn of_name(name: &str) -> Vec<String> {
     let characters: Vec<char> = name.chars().take(NAME).collect();
-    let long = characters.len().min(2).max(1);
+    let long = characters.len().clamp(1, 2);
     let mut pieces: Vec<String> = characters
         .windows(long)
         .map(|piece| piece.iter().collect())
