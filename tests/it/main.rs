@@ -14,6 +14,7 @@ mod enqueue;
 mod errcodes;
 mod plan;
 mod protocol;
+mod reasons;
 mod recorder;
 mod relay;
 mod schema;

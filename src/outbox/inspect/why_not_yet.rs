@@ -3,7 +3,7 @@
 //! [`why_not_yet`] gathers the facts in one statement; which of them counts is decided in a pure function
 //! with one order, the order in which a claim would meet them: an attempt under way answers at once, a row
 //! that is too late is never called, a paused app or an open breaker holds every row of it, a row waits for
-//! its time, then for its predecessor, then for its turn. And whatever a daemon should have moved on by now,
+//! its time, then for its predecessor, then to be taken over or for its turn. And whatever a daemon should have moved on by now,
 //! but none has touched, waits for a daemon.
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -194,12 +194,21 @@ pub async fn why_not_yet(
 /// Since when a daemon could have claimed it, if nothing but the lack of one keeps it from being claimed.
 fn claimable_since(facts: &Facts, reason: Option<&WhyNotYet>) -> Option<DateTime<Utc>> {
     let due = facts.next_attempt_at?.max(facts.created_at);
+    // What a daemon would lift by itself must be all that holds it.
+    let without = |rest: Facts| claimable_since(&rest, decide(&rest).as_ref());
     match reason {
         None => Some(due),
-        Some(WhyNotYet::TakeOver { since: at, .. } | WhyNotYet::Expired { at }) => {
-            Some(due.max(*at))
-        }
-        Some(WhyNotYet::BreakerOpen { until, .. }) => Some(due.max(*until)),
+        Some(WhyNotYet::TakeOver { since, .. }) => Some(due.max(*since)),
+        Some(WhyNotYet::Expired { at }) => without(Facts {
+            expires_at: None,
+            ..facts.clone()
+        })
+        .map(|since| since.max(*at)),
+        Some(WhyNotYet::BreakerOpen { until, .. }) => without(Facts {
+            breaker: None,
+            ..facts.clone()
+        })
+        .map(|since| since.max(*until)),
         Some(
             WhyNotYet::InFlight { .. }
             | WhyNotYet::Paused { .. }
@@ -248,13 +257,6 @@ fn decide(facts: &Facts) -> Option<WhyNotYet> {
             probing: until <= facts.now,
         });
     }
-    if let (Some(since), Some(daemon)) = (facts.lease_until, &facts.leased_by) {
-        return Some(WhyNotYet::TakeOver {
-            daemon: daemon.clone(),
-            attempt: facts.attempts,
-            since,
-        });
-    }
     let Some(next_attempt_at) = facts.next_attempt_at else {
         return Some(WhyNotYet::OnHold);
     };
@@ -273,9 +275,19 @@ fn decide(facts: &Facts) -> Option<WhyNotYet> {
             }
         });
     }
-    facts.predecessor.map(|id| WhyNotYet::Behind {
-        id: NotificationId(id),
-    })
+    if let Some(id) = facts.predecessor {
+        return Some(WhyNotYet::Behind {
+            id: NotificationId(id),
+        });
+    }
+    facts
+        .lease_until
+        .zip(facts.leased_by.clone())
+        .map(|(since, daemon)| WhyNotYet::TakeOver {
+            daemon,
+            attempt: facts.attempts,
+            since,
+        })
 }
 
 /// How many due rows of its app stand before it, in the claim's own order.

@@ -40,10 +40,6 @@ fn of_several_hindrances_the_one_a_claim_meets_first_is_told() {
     assert_eq!(decide(&facts), None, "only its turn");
     type Add = fn(&mut Facts);
     let steps: [(Add, &str); 9] = [
-        (|f| f.predecessor = Some(7), "behind"),
-        (|f| f.next_attempt_at = Some(at(60)), "scheduled"),
-        (|f| f.attempts = 2, "retry_at"),
-        (|f| f.next_attempt_at = None, "on_hold"),
         (
             |f| {
                 f.lease_until = Some(at(-1));
@@ -51,6 +47,10 @@ fn of_several_hindrances_the_one_a_claim_meets_first_is_told() {
             },
             "take_over",
         ),
+        (|f| f.predecessor = Some(7), "behind"),
+        (|f| f.next_attempt_at = Some(at(60)), "scheduled"),
+        (|f| f.attempts = 2, "retry_at"),
+        (|f| f.next_attempt_at = None, "on_hold"),
         (
             |f| {
                 f.breaker = Some("open".to_owned());
