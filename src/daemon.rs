@@ -28,6 +28,7 @@ use crate::health::{self, Health};
 use crate::metrics::Metrics;
 use crate::outbox::claim::Claimer;
 use crate::outbox::line::{Database, Line, jittered};
+use crate::outbox::slices;
 use crate::outbox::state;
 use crate::policy::{Policy, RetrySchedule};
 use crate::recorder::{self, Recorder};
@@ -133,6 +134,10 @@ pub async fn run(
         lanes.spawn(lane(&config, app, target, &shared));
     }
     upkeep.spawn(keep_partitions(shared.database.line()));
+    upkeep.spawn(slices::keep(
+        shared.database.line(),
+        config.desk.labels.paths(),
+    ));
     info!(daemon = %config.instance, apps = config.apps.len(), version = env!("CARGO_PKG_VERSION"), "outboxd is running");
 
     // The first lane to end by itself before a stop is a fault, unless all were to end when drained.

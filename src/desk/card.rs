@@ -49,10 +49,11 @@ pub(super) async fn labels(
         .collect())
 }
 
-fn field(payload: &Value, path: &[String]) -> Option<String> {
-    let found = path
-        .iter()
-        .try_fold(payload, |value, name| value.get(name))?;
+fn field(payload: &Value, fields: &[Vec<String>]) -> Option<String> {
+    let found = fields.iter().find_map(|names| {
+        let mut names = names.iter();
+        names.try_fold(payload, |value, name| value.get(name))
+    })?;
     let text = match found {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),

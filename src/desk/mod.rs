@@ -49,6 +49,7 @@ use chrono_tz::Tz;
 
 use crate::config::Labels;
 use crate::lang::Lang;
+use crate::outbox::slices::Paths;
 use lines::Lines;
 
 /// What every page has at hand.
@@ -67,6 +68,8 @@ struct Desk {
     lang: Lang,
     zone: Tz,
     labels: Labels,
+    /// The same, as the search takes them.
+    paths: Paths,
 }
 
 /// Every page, at its path and, as JSON, at the same path under `/api`.

@@ -19,10 +19,10 @@ mod trouble;
 mod why_not_yet;
 
 pub use audit::{AuditFilter, AuditLine, audit};
-pub use find::{Found, Match, ReadThrough, find, matches};
+pub use find::{Found, Match, ReadThrough, find, matches, of_key};
 pub use hours::{Hour, hours};
 pub use list::{Filter, Period, count, list};
-pub use search::{Hit, last_written, of_customer, of_key};
+pub use search::{Hit, last_written, of_customer};
 pub use service::Signs;
 pub use stats::{AppStats, Capped, Share, Trouble, stats};
 pub use system::{DaemonSeen, GateFacts, System, system};

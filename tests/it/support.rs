@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use outboxd::notification::{NotificationId, Status};
 use outboxd::outbox::act::{self, Breaker, By, Cancelled, Doubt, Paused, Retried};
 use outboxd::outbox::inspect::{self, Filter, Notification, Period, Signs, Standing};
+use outboxd::outbox::slices::Paths;
 use sqlx::PgPool;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::Postgres;
@@ -149,7 +150,9 @@ async fn anything_known_finds_the_notification(pool: PgPool) {
         ("nobody", vec![]),
         ("%", vec![]),
     ] {
-        let found = inspect::find(&mut conn, text, 10).await.unwrap();
+        let found = inspect::find(&mut conn, &Paths::default(), text, 10)
+            .await
+            .unwrap();
         let ids: Vec<i64> = found.hits.iter().map(|hit| hit.id).collect();
         assert_eq!(ids, expected, "{text}");
     }

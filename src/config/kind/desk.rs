@@ -168,33 +168,35 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
         .filter(|part| !part.is_empty())
 }
 
-/// A field of a payload, by the names that lead to it.
-pub struct PayloadField;
+/// Fields of a payload, each by the names that lead to it; the first that is there counts.
+pub struct PayloadFields;
 
-impl Kind for PayloadField {
+impl Kind for PayloadFields {
     fn takes(&self) -> Words {
         Words::new(
-            "a name, or names joined by dots: `customer.name`",
-            "字段名，或用点号连接的多层字段名：`customer.name`",
+            "names, joined by dots where one lies in another, separated by commas: `customer.name, customerName`",
+            "字段名，多层用点号连接，多个用逗号分隔：`customer.name, customerName`",
         )
     }
 }
 
-impl Read for PayloadField {
-    type Value = Vec<String>;
+impl Read for PayloadFields {
+    type Value = Vec<Vec<String>>;
 
-    fn read(&self, text: &str) -> Result<Vec<String>, Wrong> {
-        let names: Vec<String> = text.split('.').map(str::to_owned).collect();
-        if names.iter().any(String::is_empty) || names.len() > 8 {
+    fn read(&self, text: &str) -> Result<Vec<Vec<String>>, Wrong> {
+        let names = |field: &str| field.trim().split('.').map(str::to_owned).collect();
+        let fields: Vec<Vec<String>> = text.split([',', '，', '、']).map(names).collect();
+        let is_wrong = |names: &Vec<String>| names.iter().any(String::is_empty) || names.len() > 8;
+        if fields.iter().any(is_wrong) || fields.len() > 8 {
             return wrong(
                 Words::new("is not a field of a payload", "不是消息内容里的字段"),
                 Words::new(
-                    "write a name, or names joined by dots, such as customer.name",
-                    "请写字段名，或用点号连接的多层字段名，例如 customer.name",
+                    "write names, joined by dots where one lies in another, such as customer.name, customerName",
+                    "请写字段名，多层用点号连接，多个用逗号分隔，例如 customer.name, customerName",
                 ),
             );
         }
-        Ok(names)
+        Ok(fields)
     }
 }
 
@@ -228,11 +230,11 @@ mod tests {
         }
         assert_eq!(Names.read("wang、li").unwrap(), ["wang", "li"]);
         assert_eq!(
-            PayloadField.read("customer.name").unwrap(),
-            ["customer", "name"]
+            PayloadFields.read("customer.name, name").unwrap(),
+            [vec!["customer", "name"], vec!["name"]]
         );
-        for wrong in ["", "a..b", ".a"] {
-            assert!(PayloadField.read(wrong).is_err(), "{wrong}");
+        for wrong in ["", "a..b", ".a", "a,"] {
+            assert!(PayloadFields.read(wrong).is_err(), "{wrong}");
         }
     }
 }

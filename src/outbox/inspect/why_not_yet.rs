@@ -3,7 +3,7 @@
 //! [`why_not_yet`] gathers the facts in one statement; which of them counts is decided in a pure function
 //! with one order, the order in which a claim would meet them: an attempt under way answers at once, a row
 //! that is too late is never called, a paused app or an open breaker holds every row of it, a row waits for
-//! the user's permission or for its time, then for its predecessor, then for its turn. And whatever a daemon should have moved on by now,
+//! the user's permission or for its time, then for its predecessor, then to be taken over or for its turn. And whatever a daemon should have moved on by now,
 //! but none has touched, waits for a daemon.
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -222,12 +222,21 @@ fn claimable_since(facts: &Facts, reason: Option<&WhyNotYet>) -> Option<DateTime
         return Some(asks_at + TimeDelta::minutes(2));
     }
     let due = facts.next_attempt_at?.max(facts.created_at);
+    // What a daemon would lift by itself must be all that holds it.
+    let without = |rest: Facts| claimable_since(&rest, decide(&rest).as_ref());
     match reason {
         None => Some(due),
-        Some(WhyNotYet::TakeOver { since: at, .. } | WhyNotYet::Expired { at }) => {
-            Some(due.max(*at))
-        }
-        Some(WhyNotYet::BreakerOpen { until, .. }) => Some(due.max(*until)),
+        Some(WhyNotYet::TakeOver { since, .. }) => Some(due.max(*since)),
+        Some(WhyNotYet::Expired { at }) => without(Facts {
+            expires_at: None,
+            ..facts.clone()
+        })
+        .map(|since| since.max(*at)),
+        Some(WhyNotYet::BreakerOpen { until, .. }) => without(Facts {
+            breaker: None,
+            ..facts.clone()
+        })
+        .map(|since| since.max(*until)),
         Some(
             WhyNotYet::InFlight { .. }
             | WhyNotYet::Paused { .. }
@@ -277,13 +286,6 @@ fn decide(facts: &Facts) -> Option<WhyNotYet> {
             probing: until <= facts.now,
         });
     }
-    if let (Some(since), Some(daemon)) = (facts.lease_until, &facts.leased_by) {
-        return Some(WhyNotYet::TakeOver {
-            daemon: daemon.clone(),
-            attempt: facts.attempts,
-            since,
-        });
-    }
     if facts.awaits_grant && facts.next_attempt_at.is_none_or(|at| at > facts.now) {
         return Some(WhyNotYet::AwaitingGrant {
             since: facts.last_ended_at.unwrap_or(facts.created_at),
@@ -309,10 +311,20 @@ fn decide(facts: &Facts) -> Option<WhyNotYet> {
             }
         });
     }
-    facts.predecessor.map(|id| WhyNotYet::Behind {
-        id: NotificationId(id),
-        awaits_grant: facts.predecessor_awaits_grant == Some(true),
-    })
+    if let Some(id) = facts.predecessor {
+        return Some(WhyNotYet::Behind {
+            id: NotificationId(id),
+            awaits_grant: facts.predecessor_awaits_grant == Some(true),
+        });
+    }
+    facts
+        .lease_until
+        .zip(facts.leased_by.clone())
+        .map(|(since, daemon)| WhyNotYet::TakeOver {
+            daemon,
+            attempt: facts.attempts,
+            since,
+        })
 }
 
 /// How many due rows of its app stand before it, in the claim's own order.

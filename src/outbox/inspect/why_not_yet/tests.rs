@@ -45,11 +45,6 @@ fn of_several_hindrances_the_one_a_claim_meets_first_is_told() {
     assert_eq!(decide(&facts), None, "only its turn");
     type Add = fn(&mut Facts);
     let steps: [(Add, &str); 10] = [
-        (|f| f.predecessor = Some(7), "behind"),
-        (|f| f.next_attempt_at = Some(at(60)), "scheduled"),
-        (|f| f.attempts = 2, "retry_at"),
-        (|f| f.next_attempt_at = None, "on_hold"),
-        (|f| f.awaits_grant = true, "awaiting_grant"),
         (
             |f| {
                 f.lease_until = Some(at(-1));
@@ -57,6 +52,11 @@ fn of_several_hindrances_the_one_a_claim_meets_first_is_told() {
             },
             "take_over",
         ),
+        (|f| f.predecessor = Some(7), "behind"),
+        (|f| f.next_attempt_at = Some(at(60)), "scheduled"),
+        (|f| f.attempts = 2, "retry_at"),
+        (|f| f.next_attempt_at = None, "on_hold"),
+        (|f| f.awaits_grant = true, "awaiting_grant"),
         (
             |f| {
                 f.breaker = Some("open".to_owned());
