@@ -150,8 +150,8 @@ impl<T: Target> Relay<T> {
     /// One poll. Never fails: a database that is away is waited for.
     async fn claim(&mut self, pace: &mut Pace, free: usize, in_flight: usize) -> Vec<Claim> {
         let asked = Instant::now();
-        let swept = self.claimer.sweep_is_due();
-        let polled = self.poll(pace, free, in_flight, swept).await;
+        let swept = self.claimer.sweeps_next();
+        let polled = self.poll(pace, free, in_flight).await;
         match polled {
             Ok(claims) => {
                 self.lane
@@ -234,16 +234,9 @@ impl<T: Target> Relay<T> {
         pace.next_claim = Instant::now() + jittered(pace.idle);
     }
 
-    async fn poll(
-        &mut self,
-        pace: &mut Pace,
-        free: usize,
-        in_flight: usize,
-        sweep: bool,
-    ) -> Result<Vec<Claim>> {
-        if sweep
-            && pace.isolating.is_none()
-            && Instant::now() >= pace.isolate_again
+    async fn poll(&mut self, pace: &mut Pace, free: usize, in_flight: usize) -> Result<Vec<Claim>> {
+        if pace.isolating.is_none()
+            && pace.asks_for_suspects()
             && self.claimer.suspect_is_due().await?
         {
             // A crash takes the whole process along: of all its lanes, one at a time runs a suspect.

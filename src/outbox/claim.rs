@@ -60,9 +60,9 @@ impl Claimer {
         &mut self.line
     }
 
-    /// True when it is time for a walk from the beginning instead of from the mark.
-    pub fn sweep_is_due(&self) -> bool {
-        self.sweep.is_due()
+    /// True when the next claim walks from the beginning instead of from the mark.
+    pub fn sweeps_next(&self) -> bool {
+        self.sweep.is_due_here()
     }
 
     /// The next claim sweeps, however long that takes.
@@ -93,12 +93,16 @@ impl Claimer {
                 answered(self.suspect(&mut connection, token, as_probe)).await
             }
         }
-        .context("claim due notifications")?;
+        .context("claim due notifications");
+        let swept = sweep && !matches!(reach, Reach::Suspect { .. });
+        match &rows {
+            Ok(_) if swept => self.sweep.made_here(claimed_at.elapsed()),
+            Err(_) if swept => self.sweep.failed_here(),
+            Ok(_) | Err(_) => {}
+        }
+        let rows = rows?;
         self.line.back(connection).await?;
 
-        if sweep && !matches!(reach, Reach::Suspect { .. }) {
-            self.sweep.made(claimed_at);
-        }
         if let Reach::Due(slots) = reach {
             for (level, taken) in by_priority(&rows) {
                 if sweep && rows.len() >= slots {

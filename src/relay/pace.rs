@@ -10,6 +10,9 @@ use crate::wake::News;
 /// The poll after one that found something, but less than there was room for.
 const POLL_AFTER_HIT: Duration = Duration::from_millis(50);
 
+/// The question for suspects has a clock of its own, for sweeps may be far apart, or made aside.
+const SUSPECTS_EVERY: Duration = Duration::from_secs(1);
+
 /// The loop's memory between two turns.
 pub(super) struct Pace {
     /// The last claim was full: there is more.
@@ -30,6 +33,7 @@ pub(super) struct Pace {
     pub(super) isolating: Option<(Instant, OwnedSemaphorePermit)>,
     pub(super) suspect_ran: bool,
     pub(super) isolate_again: Instant,
+    suspects_at: Instant,
     /// The gate was shut at the last look.
     pub(super) shut: bool,
     pub(super) away_since: Option<Instant>,
@@ -51,6 +55,16 @@ impl Pace {
     /// The next turn is `wait` from now at the latest.
     pub(super) fn within(&mut self, wait: Duration) {
         self.next_claim = self.next_claim.min(Instant::now() + wait);
+    }
+
+    /// Time to see whether a suspect is due; once a second, and then not while the others have their time.
+    pub(super) fn asks_for_suspects(&mut self) -> bool {
+        let now = Instant::now();
+        if now < self.suspects_at.max(self.isolate_again) {
+            return false;
+        }
+        self.suspects_at = now + SUSPECTS_EVERY;
+        true
     }
 
     /// There is something to take.
@@ -89,6 +103,7 @@ impl Pace {
             isolating: None,
             suspect_ran: false,
             isolate_again: Instant::now(),
+            suspects_at: Instant::now(),
             shut: false,
             away_since: None,
             empty_sweeps: 0,

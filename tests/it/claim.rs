@@ -320,3 +320,22 @@ async fn after_a_probe_that_failed_the_next_one_is_not_in_doubt(pool: PgPool) {
     }
     assert_eq!(probed, [mute, well, mute, well]);
 }
+
+/// What a sweep costs is the walk, not the time until the lane has room to look.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_sweep_made_aside_is_not_charged_the_time_until_it_is_noticed(pool: PgPool) {
+    let mut daemon = claimer(&pool, "d");
+    daemon.sweep_is_slow_from(Duration::ZERO);
+    assert!(daemon.claim(Reach::Due(1)).await.unwrap().is_empty());
+    daemon.sweep_is_slow_from(Duration::from_secs(1));
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    // It begins here, and is noticed two seconds later by the next claim of a lane whose slots were all taken.
+    assert!(daemon.claim(Reach::Due(1)).await.unwrap().is_empty());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(daemon.claim(Reach::Due(1)).await.unwrap().is_empty());
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert!(
+        daemon.sweeps_next(),
+        "quick again, so a claim makes it, a second later"
+    );
+}

@@ -65,7 +65,7 @@ impl Claimer {
     .context("look for due notifications")?;
         self.line.back(connection).await?;
         if swept {
-            self.sweep.made(began);
+            self.sweep.made_here(began.elapsed());
         }
         Ok(Look {
             held: row.held,

@@ -32,8 +32,6 @@ pub(super) struct Sweep {
     was_quick: bool,
     /// The next claim makes it, however long it takes.
     forced: bool,
-    /// One made aside has found something, since the last claim.
-    found: bool,
     aside: Option<Aside>,
     line: Option<Line>,
 }
@@ -41,8 +39,15 @@ pub(super) struct Sweep {
 /// A sweep under way on a line of its own.
 #[derive(Debug)]
 struct Aside {
-    began: Instant,
-    ended: oneshot::Receiver<(Line, Result<Behind>)>,
+    ended: oneshot::Receiver<Ended>,
+}
+
+#[derive(Debug)]
+struct Ended {
+    line: Line,
+    /// Of the statement alone: connecting, and the time until somebody looks, are not the walk's.
+    took: Duration,
+    behind: Result<Behind>,
 }
 
 /// The first row behind the mark that a claim would take, by level of priority.
@@ -56,15 +61,9 @@ impl Sweep {
             quick: QUICK,
             was_quick: true,
             forced: false,
-            found: false,
             aside: None,
             line: None,
         }
-    }
-
-    /// It is time for one, whoever makes it, or one has found something.
-    pub(super) fn is_due(&self) -> bool {
-        self.forced || self.found || self.is_its_turn()
     }
 
     /// The statement that comes next makes it.
@@ -85,11 +84,20 @@ impl Sweep {
         self.at = self.at.min(self.not_before);
     }
 
-    pub(super) fn made(&mut self, began: Instant) {
-        let took = began.elapsed();
-        let now = Instant::now();
+    /// A claim or a look has made it.
+    pub(super) fn made_here(&mut self, took: Duration) {
         self.forced = false;
-        self.was_quick = took < self.quick;
+        self.made(took, took < self.quick);
+    }
+
+    /// A claim or a look that was to make it has failed. Perhaps the walk is too long for it.
+    pub(super) fn failed_here(&mut self) {
+        self.was_quick = false;
+    }
+
+    fn made(&mut self, took: Duration, was_quick: bool) {
+        let now = Instant::now();
+        self.was_quick = was_quick;
         self.not_before = if self.was_quick {
             now
         } else {
@@ -125,7 +133,6 @@ impl Claimer {
 
     /// Takes note of a sweep that has ended aside, or begins one that is due there. Never waits.
     pub(super) fn mind_the_sweep(&mut self) {
-        self.sweep.found = false;
         if let Some(aside) = &mut self.sweep.aside {
             match aside.ended.try_recv() {
                 Ok(ended) => self.take_home(Some(ended)),
@@ -138,7 +145,6 @@ impl Claimer {
     }
 
     fn sweep_aside(&mut self) {
-        let began = Instant::now();
         let mut line = match self.sweep.line.take() {
             Some(line) => line,
             None => self.line.another(),
@@ -148,23 +154,26 @@ impl Claimer {
         let (tell, ended) = oneshot::channel();
         // In a task of its own: a statement is never dropped half-way.
         tokio::spawn(async move {
-            let behind = first_behind(&mut line, &app, reached).await;
+            let mut began = Instant::now();
+            let behind = first_behind(&mut line, &app, reached, &mut began).await;
+            let took = began.elapsed();
             // Nobody to tell: the lane has ended.
-            let _ = tell.send((line, behind));
+            let _ = tell.send(Ended { line, took, behind });
         });
-        self.sweep.aside = Some(Aside { began, ended });
+        self.sweep.aside = Some(Aside { ended });
     }
 
     /// True when there is something to take.
-    fn take_home(&mut self, ended: Option<(Line, Result<Behind>)>) -> bool {
-        let Some(aside) = self.sweep.aside.take() else {
-            return false;
-        };
-        self.sweep.made(aside.began);
+    fn take_home(&mut self, ended: Option<Ended>) -> bool {
+        self.sweep.aside = None;
         // Else the task broke off, and so did its line.
-        let Some((line, behind)) = ended else {
+        let Some(Ended { line, took, behind }) = ended else {
+            self.sweep.made(Duration::ZERO, false);
             return false;
         };
+        // One that failed says nothing about how long it takes.
+        let was_quick = behind.is_ok() && took < self.sweep.quick;
+        self.sweep.made(took, was_quick);
         if !self.sweep.was_quick {
             // Its connection is needed again soon.
             self.sweep.line = Some(line);
@@ -176,8 +185,7 @@ impl Claimer {
                         self.mark.rewind(level, position);
                     }
                 }
-                self.sweep.found = behind.iter().any(Option::is_some);
-                self.sweep.found
+                behind.iter().any(Option::is_some)
             }
             Err(cause) => {
                 warn!(
@@ -192,9 +200,15 @@ impl Claimer {
 }
 
 /// What a claim from the beginning would meet first, before the mark; or a claim of suspects.
-async fn first_behind(line: &mut Line, app: &str, reached: [Position; 3]) -> Result<Behind> {
+async fn first_behind(
+    line: &mut Line,
+    app: &str,
+    reached: [Position; 3],
+    began: &mut Instant,
+) -> Result<Behind> {
     let (to_us, to_id) = columns(reached);
     let mut connection = line.take().await?;
+    *began = Instant::now();
     let rows = answered(
         sqlx::query!(
             r#"-- outboxd sweep

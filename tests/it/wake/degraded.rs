@@ -138,6 +138,20 @@ async fn a_sleeper_whose_sweeps_are_slow_finds_what_was_committed_late(pool: PgP
     lanes.stop().await;
 }
 
+/// A row that was in flight at two lapsed claims is isolated and called, however slow sweeps are, though no other row comes.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_suspect_is_called_while_sweeps_are_slow(pool: PgPool) {
+    let mut settings = Settings::attentive();
+    settings.sweeps_are_slow = true;
+    let mut lanes = Lanes::start(&pool, &settings);
+    insert(&pool, "default", "first").await;
+    assert_eq!(lanes.claimed().await, "first");
+    asleep(&pool, 1).await;
+    run(&pool, "insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, attempts, spared, lapses) values ('e', 'suspect', 'u', 2, 2, 2)").await;
+    assert_eq!(lanes.claimed().await, "suspect");
+    lanes.stop().await;
+}
+
 /// A session with `session_replication_role = replica` passes by the trigger: the look of a sleeper finds its rows.
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn what_passes_by_the_trigger_is_found_by_the_backstop(pool: PgPool) {
