@@ -13,8 +13,9 @@ use super::{LogFormat, Needs, Pooler};
 use crate::lang::Lang;
 
 pub use desk::{
-    DESK_CUSTOMER_LABEL, DESK_LISTEN, DESK_OPERATORS, DESK_PHONE, DESK_PROXY, DESK_READ_ONLY,
-    DESK_RECIPIENT_LABEL, DESK_SECRET, DESK_URL, DESK_USER_HEADER, DESK_USERS,
+    DESK_BADGE_ORIGINS, DESK_BADGE_SECRET, DESK_CUSTOMER_LABEL, DESK_LISTEN, DESK_OPERATORS,
+    DESK_PHONE, DESK_PROXY, DESK_READ_ONLY, DESK_RECIPIENT_LABEL, DESK_SECRET, DESK_URL,
+    DESK_USER_HEADER, DESK_USERS,
 };
 pub use target::{
     ALLOW, ON_UNKNOWN, OPENID_FROM, OPENID_QUERY, SIGNING_SECRET, TARGET, TARGET_URL, TEMPLATES,
@@ -22,7 +23,7 @@ pub use target::{
 };
 
 /// Every setting, in the order of template and documentation.
-pub static ALL: [&Setting; 42] = [
+pub static ALL: [&Setting; 44] = [
     &DATABASE_URL,
     &POOLER,
     &WAIT_FOR,
@@ -61,6 +62,8 @@ pub static ALL: [&Setting; 42] = [
     &DESK_CUSTOMER_LABEL,
     &DESK_RECIPIENT_LABEL,
     &DESK_PHONE,
+    &DESK_BADGE_SECRET,
+    &DESK_BADGE_ORIGINS,
     &LOG,
     &LOG_FORMAT,
     &LANG,

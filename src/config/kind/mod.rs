@@ -12,7 +12,7 @@ mod number;
 mod text;
 
 pub use choice::{Choice, Filter, Zone};
-pub use desk::{Address, Names, Networks, PayloadField, PublicUrl};
+pub use desk::{Address, Names, Networks, Origins, PayloadField, PublicUrl};
 pub use hook::{FilePath, HookUrl, HostPorts, Sql};
 pub use net::{BaseUrl, DatabaseUrl, Listen};
 pub use number::{Count, Schedule, Span};
