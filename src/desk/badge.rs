@@ -146,6 +146,7 @@ enum Refused {
 struct BadgePage<'a> {
     lang: &'static str,
     css: String,
+    icon: String,
     tone: &'a str,
     mark: &'a str,
     name: &'a str,
@@ -183,6 +184,7 @@ pub(super) async fn badge(
         Ok(it) => BadgePage {
             lang: html_lang,
             css: visit.at(&assets::path("desk.css")),
+            icon: visit.at(&assets::path("icon.svg")),
             tone: it.tone,
             mark: it.mark,
             name: &it.name,
@@ -194,6 +196,7 @@ pub(super) async fn badge(
             BadgePage {
                 lang: html_lang,
                 css: visit.at(&assets::path("desk.css")),
+                icon: visit.at(&assets::path("icon.svg")),
                 tone: "quiet",
                 mark: "!",
                 name: &refusal.0,

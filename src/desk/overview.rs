@@ -190,7 +190,7 @@ pub(super) async fn overview(
 }
 
 /// A path for one app, or for all.
-fn address(visit: &Visit, path: &str, app: Option<&str>) -> String {
+pub(super) fn address(visit: &Visit, path: &str, app: Option<&str>) -> String {
     let Some(app) = app else {
         return visit.at(path);
     };

@@ -65,6 +65,8 @@ struct SystemPage {
 /// One app's gate.
 struct AppView {
     name: String,
+    /// Its overview.
+    href: String,
     /// As it goes back in a form.
     app: String,
     sign: Sign,
@@ -97,7 +99,7 @@ pub(super) async fn system(visit: Visit) -> Result<Response, Trouble> {
         frame: Frame::new(&visit, say!(voice, "desk.system.title"), "/system"),
         apps: apps
             .iter()
-            .map(|it| AppView::of(it, &seen, &voice))
+            .map(|it| AppView::of(it, &seen, &visit, &voice))
             .collect(),
         daemons: seen
             .daemons
@@ -125,11 +127,12 @@ fn with_gate(it: &AppStats, seen: &System) -> AppStats {
 }
 
 impl AppView {
-    fn of(it: &AppStats, seen: &System, voice: &Voice) -> AppView {
+    fn of(it: &AppStats, seen: &System, visit: &Visit, voice: &Voice) -> AppView {
         let (tone, state) = numbers::gate(it, voice);
         let gate = seen.gates.iter().find(|gate| gate.app == it.app);
         AppView {
             name: shown(&it.app),
+            href: overview::address(visit, "/overview", Some(&it.app)),
             app: it.app.clone(),
             sign: Sign::of(tone, safe(&state)),
             next: numbers::next(it, voice).map(|next| safe(&next)),

@@ -4,9 +4,11 @@
 mod acts;
 mod bulk;
 mod history;
+mod http;
 mod lists;
 mod rights;
 mod verbs;
+mod views;
 
 use outboxd::notification::NotificationId;
 use outboxd::outbox::act::{By, Seen};

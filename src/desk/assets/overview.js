@@ -75,9 +75,9 @@
     const lowest = share ? Math.min(target, ...data[1].filter((v) => v !== null)) : 0;
     plot.replaceChildren();
     const options = {
-      width: plot.clientWidth, height: 190, series: [{ value: (_, v) => (v === null ? "–" : hour(v)) }, ...series],
-      axes: [{ ...axis, values: (_, ticks) => ticks.map(hour) }, { ...axis, size: 46 }],
-      scales: { y: { range: share ? [Math.max(0, lowest - 5), 100.5] : [0, Math.max(highest * 1.12, 1)] } },
+      width: plot.clientWidth, height: 190, series: [{ label: charts.dataset.hour, value: (_, v) => (v === null ? "–" : hour(v)) }, ...series],
+      axes: [{ ...axis, size: 30, values: (_, ticks) => ticks.map(hour) }, { ...axis, size: 46 }],
+      scales: { x: { range: (_, from, to) => [from - 1800, to + 1800] }, y: { range: share ? [Math.max(0, lowest - 5), 100.5] : [0, Math.max(highest * 1.12, 1)] } },
       cursor: { drag: { x: false, y: false } },
     };
     const chart = new uPlot(options, data, plot);
