@@ -99,6 +99,7 @@ pub(crate) fn object(app: &AppStats, voice: &Voice) -> Value {
         "in_flight": app.in_flight,
         "retrying": app.retrying,
         "scheduled": app.scheduled,
+        "awaiting_grant": capped(app.awaiting_grant),
         "held": app.held.map(capped),
         "last_hour": {
             "attempts": capped(app.attempts),

@@ -76,6 +76,10 @@ fn print(out: &Out, app: &AppStats, voice: &Voice) -> Result<()> {
     let oldest = app.oldest_due_at.map_or_else(String::new, |at| {
         say!(voice, "stats.oldest", span = voice.span(voice.now - at))
     });
+    let awaiting = match app.awaiting_grant.n {
+        0 => String::new(),
+        _ => say!(voice, "stats.awaiting", n = app.awaiting_grant),
+    };
     out.line(&say!(
         voice,
         "stats.waiting",
@@ -83,7 +87,8 @@ fn print(out: &Out, app: &AppStats, voice: &Voice) -> Result<()> {
         oldest = oldest,
         in_flight = app.in_flight,
         retrying = app.retrying,
-        scheduled = app.scheduled
+        scheduled = app.scheduled,
+        awaiting = awaiting
     ))?;
     let success = share(out, app.success, SUCCESS_TARGET, voice);
     let authorised = share(out, app.authorised, AUTHORISED_TARGET, voice);
@@ -170,6 +175,7 @@ fn named(app: &AppStats, voice: &Voice) -> Vec<(String, String)> {
         ("in_flight", app.in_flight.to_string()),
         ("retrying", app.retrying.to_string()),
         ("scheduled", app.scheduled.to_string()),
+        ("awaiting_grant", app.awaiting_grant.to_string()),
         (
             "held",
             app.held

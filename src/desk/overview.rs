@@ -223,6 +223,7 @@ struct Sum<'a> {
     in_flight: i64,
     retrying: i64,
     scheduled: i64,
+    awaiting_grant: Capped,
     success: Share,
     authorised: Share,
     /// A percentile has no sum: it is the slowest app's.
@@ -233,6 +234,10 @@ struct Sum<'a> {
 impl<'a> Sum<'a> {
     fn of(apps: &[&'a AppStats]) -> Sum<'a> {
         let add = |get: fn(&AppStats) -> i64| apps.iter().map(|it| get(it)).sum();
+        let counts = |get: fn(&AppStats) -> Capped| Capped {
+            n: apps.iter().map(|it| get(it).n).sum(),
+            more: apps.iter().any(|it| get(it).more),
+        };
         let shares = |get: fn(&AppStats) -> Share| Share {
             good: apps.iter().map(|it| get(it).good).sum(),
             of: apps.iter().map(|it| get(it).of).sum(),
@@ -241,14 +246,12 @@ impl<'a> Sum<'a> {
             .iter()
             .filter_map(|it| Some((it.app.as_str(), it.p95_ms?)));
         Sum {
-            due: Capped {
-                n: add(|it| it.due.n),
-                more: apps.iter().any(|it| it.due.more),
-            },
+            due: counts(|it| it.due),
             oldest_due_at: apps.iter().filter_map(|it| it.oldest_due_at).min(),
             in_flight: add(|it| it.in_flight),
             retrying: add(|it| it.retrying),
             scheduled: add(|it| it.scheduled),
+            awaiting_grant: counts(|it| it.awaiting_grant),
             success: shares(|it| it.success),
             authorised: shares(|it| it.authorised),
             slowest: slowest.max_by(|a, b| a.1.total_cmp(&b.1)),
@@ -278,7 +281,8 @@ impl<'a> Sum<'a> {
                     "desk.overview.waiting_note",
                     in_flight = self.in_flight,
                     retrying = self.retrying,
-                    scheduled = self.scheduled
+                    scheduled = self.scheduled,
+                    awaiting = self.awaiting_grant
                 ),
                 sign: Sign::of(Tone::Quiet, String::new()),
             },
@@ -323,6 +327,7 @@ impl<'a> Sum<'a> {
             "in_flight": self.in_flight,
             "retrying": self.retrying,
             "scheduled": self.scheduled,
+            "awaiting_grant": capped(self.awaiting_grant),
             "last_hour": {
                 "success": share(self.success, SUCCESS_TARGET),
                 "slowest_p95_ms": self.slowest.map(|(_, ms)| ms),

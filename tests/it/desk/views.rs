@@ -6,7 +6,7 @@ mod described;
 use reqwest::Method;
 use sqlx::PgPool;
 
-use super::http::{Desk, ROWS};
+use super::{Desk, ROWS};
 use crate::harness::{number, run};
 
 /// Two apps: one with a past and a permission problem, one paused.

@@ -4,7 +4,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use sqlx::PgPool;
 
-use crate::desk::http::{Desk, Page, ROWS};
+use crate::desk::{Desk, Page, ROWS};
 use crate::harness::run;
 
 const SECRET: &str = "0123456789abcdef";

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use super::APPS;
-use crate::desk::http::{Desk, ROWS};
+use crate::desk::{Desk, ROWS};
 use crate::harness::run;
 
 /// Without this a schema that forgets a field would fit everything.
