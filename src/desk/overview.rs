@@ -292,7 +292,7 @@ impl<'a> Sum<'a> {
                 note: say!(voice, "desk.overview.oldest_note"),
                 sign: match (oldest, late) {
                     (None, _) => Sign::of(Tone::Quiet, String::new()),
-                    (Some(_), false) => Sign::met(voice),
+                    (Some(_), false) => Sign::of(Tone::Good, say!(voice, "desk.overview.recent")),
                     (Some(_), true) => Sign::of(Tone::Waiting, say!(voice, "desk.overview.late")),
                 },
             },
