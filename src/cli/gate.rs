@@ -7,7 +7,8 @@ use super::act::by;
 use super::exit::Stop;
 use super::out::{Form, safe};
 use super::{Desk, Exit};
-use crate::answer::json::{VERSION, stamp};
+use crate::answer::gate;
+use crate::answer::json::VERSION;
 use crate::config::{Config, Needs};
 use crate::outbox::act::{self, Breaker, Paused};
 use crate::outbox::session;
@@ -60,27 +61,14 @@ pub(super) async fn pause(desk: &Desk, args: &PauseArgs) -> Result<Exit> {
     let mut tx = session::acting(&mut conn).await?;
     let voice = desk.voice(&mut tx).await?;
     let by = by(args.actor.as_deref(), Some(&args.reason));
-    let app = safe(&args.app);
     let done = act::pause(&mut tx, &args.app, &by).await?;
     // A mistyped name would pause nothing, and look as if it had.
     if done == (Paused::Done { known: false }) && !args.yes && !configured(desk, &args.app) {
-        let sentence = say!(voice, "pause.unknown_app", app = app);
+        let sentence = say!(voice, "pause.unknown_app", app = safe(&args.app));
         return Err(Stop::new(Exit::Usage, sentence).into());
     }
     tx.commit().await?;
-    let (word, sentence) = match done {
-        Paused::Done { .. } => ("paused", say!(voice, "pause.done", app = app)),
-        Paused::Already { by, since } => (
-            "already_paused",
-            say!(
-                voice,
-                "pause.already",
-                app = app,
-                by = safe(&by),
-                since = voice.when(since)
-            ),
-        ),
-    };
+    let (word, sentence) = gate::paused(&done, &args.app, &voice);
     tell(desk, &args.app, word, &sentence)
 }
 
@@ -102,33 +90,8 @@ pub(super) async fn resume(desk: &Desk, args: &ResumeArgs) -> Result<Exit> {
     };
     let done = act::resume(&mut tx, &args.app, &by, breaker).await?;
     tx.commit().await?;
-    let app = safe(&args.app);
-    let (word, mut sentence) = match &done.paused {
-        Some((by, since)) => (
-            "resumed",
-            say!(
-                voice,
-                "resume.done",
-                app = app,
-                by = safe(by),
-                since = voice.when(*since)
-            ),
-        ),
-        None if done.closed => ("closed", String::new()),
-        None => ("not_paused", say!(voice, "resume.not_paused", app = app)),
-    };
-    if done.closed {
-        sentence.push_str(&say!(voice, "resume.closed", app = app));
-    }
-    if let Some(until) = done.still_open {
-        sentence.push_str(&say!(
-            voice,
-            "resume.still_open",
-            until = voice.when(until),
-            at = stamp(until, &voice)
-        ));
-    }
-    tell(desk, &args.app, word, sentence.trim_start())
+    let (word, sentence) = gate::resumed(&done, &args.app, &voice);
+    tell(desk, &args.app, word, &sentence)
 }
 
 fn tell(desk: &Desk, app: &str, word: &str, sentence: &str) -> Result<Exit> {

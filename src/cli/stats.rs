@@ -1,11 +1,12 @@
 //! `stats`: per app what waits, what was given up, and the last hour against the founding targets.
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::out::{Form, Out, Tone, safe};
 use super::{Desk, Exit};
 use crate::answer::json::{VERSION, stamps};
+use crate::answer::numbers::{self, AUTHORISED_TARGET, CALL_TARGET_MS, SUCCESS_TARGET};
 use crate::outbox::inspect::{self, AppStats, Share};
 use crate::outbox::session;
 use crate::words::{Voice, say};
@@ -26,10 +27,6 @@ pub(super) struct StatsArgs {
     app: Option<String>,
 }
 
-const SUCCESS_TARGET: f64 = 95.0;
-const CALL_TARGET_MS: f64 = 2000.0;
-const AUTHORISED_TARGET: f64 = 80.0;
-
 pub(super) async fn stats(desk: &Desk, args: &StatsArgs) -> Result<Exit> {
     let mut conn = desk.connect().await?;
     let mut tx = session::reading(&mut conn).await?;
@@ -41,13 +38,16 @@ pub(super) async fn stats(desk: &Desk, args: &StatsArgs) -> Result<Exit> {
     }
     match desk.out.form {
         Form::Json => {
-            let objects: Vec<_> = apps.iter().map(|app| object(app, &voice)).collect();
+            let objects: Vec<_> = apps
+                .iter()
+                .map(|app| numbers::object(app, &voice))
+                .collect();
             desk.out
                 .json(&json!({"version": VERSION, "apps": objects}))?;
         }
         Form::Lines => {
             for app in &apps {
-                for (name, value) in numbers(app, &voice) {
+                for (name, value) in named(app, &voice) {
                     desk.out.row(&[app.app.clone(), name, value])?;
                 }
             }
@@ -68,8 +68,9 @@ pub(super) async fn stats(desk: &Desk, args: &StatsArgs) -> Result<Exit> {
 }
 
 fn print(out: &Out, app: &AppStats, voice: &Voice) -> Result<()> {
-    out.line(&format!("{}  {}", safe(&app.app), gate(out, app, voice)))?;
-    if let Some(next) = next(app, voice) {
+    let (tone, gate) = numbers::gate(app, voice);
+    out.line(&format!("{}  {}", safe(&app.app), out.paint(tone, &gate)))?;
+    if let Some(next) = numbers::next(app, voice) {
         out.line(&say!(voice, "stats.next", next = safe(&next)))?;
     }
     let oldest = app.oldest_due_at.map_or_else(String::new, |at| {
@@ -137,64 +138,6 @@ fn print(out: &Out, app: &AppStats, voice: &Voice) -> Result<()> {
     Ok(())
 }
 
-/// Paused by whom, without a daemon, held by the breaker, or claimed from: said only of an app that is.
-fn gate(out: &Out, app: &AppStats, voice: &Voice) -> String {
-    let held = app.held.unwrap_or_default();
-    if let (Some(since), Some(by)) = (app.paused_at, &app.paused_by) {
-        let text = say!(
-            voice,
-            "stats.paused",
-            by = safe(by),
-            since = voice.when(since),
-            reason = safe(&voice.given(app.pause_reason.as_deref())),
-            held = held
-        );
-        return out.paint(Tone::Bad, &text);
-    }
-    if let Some(since) = app.unserved_since {
-        let span = voice.span(voice.now - since);
-        return out.paint(Tone::Bad, &say!(voice, "stats.unserved", span = span));
-    }
-    match (app.breaker.as_deref(), app.breaker_until) {
-        (Some("open" | "half_open"), Some(until)) => {
-            let text = say!(
-                voice,
-                "stats.breaker",
-                cause = voice.cause(app.breaker_reason.as_deref(), None),
-                until = voice.when(until),
-                held = held
-            );
-            out.paint(Tone::Bad, &text)
-        }
-        _ if app.served => out.paint(Tone::Good, &say!(voice, "stats.open")),
-        _ => match app.claimable_since {
-            Some(since) => {
-                let span = voice.span(voice.now - since);
-                out.paint(Tone::Waiting, &say!(voice, "stats.soon", span = span))
-            }
-            None => out.paint(Tone::Quiet, &say!(voice, "stats.idle")),
-        },
-    }
-}
-
-/// What to do about an app that stands still.
-fn next(app: &AppStats, voice: &Voice) -> Option<String> {
-    if app.paused_at.is_some() {
-        return Some(say!(voice, "next.paused", app = app.app));
-    }
-    if app.unserved_since.is_some() {
-        return Some(voice.unserved_remedy(&app.app, &app.others_served));
-    }
-    match app.breaker.as_deref() {
-        Some("open" | "half_open") => Some(
-            voice
-                .breaker_remedy(app.breaker_reason.as_deref(), &app.app)
-                .1,
-        ),
-        _ => None,
-    }
-}
-
 fn share(out: &Out, share: Share, target: f64, voice: &Voice) -> String {
     match share.percent() {
         None => say!(voice, "stats.none"),
@@ -211,7 +154,7 @@ fn share(out: &Out, share: Share, target: f64, voice: &Voice) -> String {
 }
 
 /// Name and number, in a stable order; empty where there is nothing to say.
-fn numbers(app: &AppStats, voice: &Voice) -> Vec<(String, String)> {
+fn named(app: &AppStats, voice: &Voice) -> Vec<(String, String)> {
     let percent = |share: Share| {
         share
             .percent()
@@ -256,36 +199,4 @@ fn numbers(app: &AppStats, voice: &Voice) -> Vec<(String, String)> {
         )
     }));
     numbers
-}
-
-fn object(app: &AppStats, voice: &Voice) -> Value {
-    let share = |share: Share, target: f64| json!({"good": share.good, "of": share.of, "percent": share.percent(), "target_percent": target});
-    json!({
-        "app": app.app,
-        "paused": app.paused_at.map(|at| json!({"since": stamps(Some(at), voice), "by": app.paused_by,
-                                                "reason": app.pause_reason.as_deref().map(safe)})),
-        "breaker": json!({"state": app.breaker, "until": stamps(app.breaker_until, voice),
-                          "reason": app.breaker_reason}),
-        "served": app.served,
-        "unserved": app.unserved_since.map(|at| json!({"since": stamps(Some(at), voice),
-                                                       "others_served": app.others_served,
-                                                       "next": voice.unserved_remedy(&app.app, &app.others_served)})),
-        "due": json!({"count": app.due.n, "is_more": app.due.more}),
-        "oldest_due_at": stamps(app.oldest_due_at, voice),
-        "in_flight": app.in_flight,
-        "retrying": app.retrying,
-        "scheduled": app.scheduled,
-        "awaiting_grant": json!({"count": app.awaiting_grant.n, "is_more": app.awaiting_grant.more}),
-        "held": app.held.map(|held| json!({"count": held.n, "is_more": held.more})),
-        "last_hour": {
-            "attempts": json!({"count": app.attempts.n, "is_more": app.attempts.more}),
-            "success": share(app.success, SUCCESS_TARGET),
-            "p95_ms": app.p95_ms,
-            "p95_target_ms": CALL_TARGET_MS,
-            "authorised": share(app.authorised, AUTHORISED_TARGET),
-        },
-        "given_up_24h": app.trouble.iter()
-            .map(|t| json!({"status": t.status, "reason": t.reason, "count": t.count}))
-            .collect::<Vec<_>>(),
-    })
 }

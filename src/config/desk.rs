@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
-use url::Url;
+use url::{Origin, Url};
 
 use super::load::Loader;
 use super::setting::DEFAULT_APP;
@@ -28,6 +28,16 @@ pub struct DeskConfig {
     pub operators: Vec<String>,
     pub read_only: bool,
     pub labels: Labels,
+    pub badge: BadgeConfig,
+}
+
+/// The badges a CRM's pages show.
+#[derive(Clone, Debug)]
+pub struct BadgeConfig {
+    /// `None` is off.
+    pub secret: Option<Secret>,
+    /// Whose pages may frame one.
+    pub origins: Vec<Origin>,
 }
 
 /// Where a payload keeps what people know each other by: names that lead into the object.
@@ -65,6 +75,8 @@ impl Loader<'_> {
         let customer = self.get(&settings::DESK_CUSTOMER_LABEL, DEFAULT_APP);
         let recipient = self.get(&settings::DESK_RECIPIENT_LABEL, DEFAULT_APP);
         let phone = self.get(&settings::DESK_PHONE, DEFAULT_APP);
+        let badge_secret = self.desk_setting(&settings::DESK_BADGE_SECRET);
+        let badge_origins = self.desk_setting(&settings::DESK_BADGE_ORIGINS);
         Some(DeskConfig {
             listen: listen?.value,
             url: url?,
@@ -78,6 +90,10 @@ impl Loader<'_> {
                 customer: customer?.value,
                 recipient: recipient?.value,
                 phone: phone?.value,
+            },
+            badge: BadgeConfig {
+                secret: badge_secret?,
+                origins: badge_origins?.unwrap_or_default(),
             },
         })
     }

@@ -38,7 +38,7 @@ use chrono_tz::Tz;
 use crate::lang::Lang;
 use crate::secret::Secret;
 
-pub use desk::{DeskConfig, Labels};
+pub use desk::{BadgeConfig, DeskConfig, Labels};
 pub use instance::Instance;
 pub use layers::DEFAULT_FILE;
 pub use print::Row;

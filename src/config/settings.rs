@@ -13,8 +13,9 @@ use super::{LogFormat, Needs, Pooler};
 use crate::lang::Lang;
 
 pub use desk::{
-    DESK_CUSTOMER_LABEL, DESK_LISTEN, DESK_OPERATORS, DESK_PHONE, DESK_PROXY, DESK_READ_ONLY,
-    DESK_RECIPIENT_LABEL, DESK_SECRET, DESK_URL, DESK_USER_HEADER, DESK_USERS,
+    DESK_BADGE_ORIGINS, DESK_BADGE_SECRET, DESK_CUSTOMER_LABEL, DESK_LISTEN, DESK_OPERATORS,
+    DESK_PHONE, DESK_PROXY, DESK_READ_ONLY, DESK_RECIPIENT_LABEL, DESK_SECRET, DESK_URL,
+    DESK_USER_HEADER, DESK_USERS,
 };
 pub use target::{
     ALLOW, ASK_GRANTS_EVERY, AWAIT_GRANT, ON_UNKNOWN, OPENID_FROM, OPENID_QUERY, SIGNING_SECRET,
@@ -22,7 +23,7 @@ pub use target::{
 };
 
 /// Every setting, in the order of template and documentation.
-pub static ALL: [&Setting; 44] = [
+pub static ALL: [&Setting; 46] = [
     &DATABASE_URL,
     &POOLER,
     &WAIT_FOR,
@@ -63,6 +64,8 @@ pub static ALL: [&Setting; 44] = [
     &DESK_CUSTOMER_LABEL,
     &DESK_RECIPIENT_LABEL,
     &DESK_PHONE,
+    &DESK_BADGE_SECRET,
+    &DESK_BADGE_ORIGINS,
     &LOG,
     &LOG_FORMAT,
     &LANG,

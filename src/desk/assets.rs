@@ -20,7 +20,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-static ASSETS: [Asset; 6] = [
+static ASSETS: [Asset; 7] = [
     Asset {
         name: "desk.css",
         kind: CSS,
@@ -42,6 +42,11 @@ static ASSETS: [Asset; 6] = [
         bytes: include_bytes!("assets/vendor/htmx.min.js"),
     },
     // For the pages with charts.
+    Asset {
+        name: "overview.js",
+        kind: JS,
+        bytes: include_bytes!("assets/overview.js"),
+    },
     Asset {
         name: "uPlot.iife.min.js",
         kind: JS,

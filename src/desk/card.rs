@@ -209,7 +209,7 @@ pub(super) fn grouped(cards: Vec<CardView>) -> Vec<CardView> {
 
 impl Tone {
     /// The class on a page.
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Tone::Good => "good",
             Tone::Waiting => "waiting",

@@ -15,6 +15,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use cookie::Cookie;
 
+use super::badge;
 use super::trouble::Trouble;
 use super::visit::{LANG, THEME, Theme, Visit, known_language, language};
 use super::who::{Means, host, means_this_machine};
@@ -44,16 +45,21 @@ pub(super) async fn guard(
         }
     });
     let mut response = match page.await {
+        Ok(response) if badge::is_for_others(&response) => response,
         Ok(response) => super::trouble::told(response, &dressed),
         Err(panic) => {
             let trouble = Trouble::Broken(anyhow::Error::from(panic).context("a page broke off"));
             super::trouble::told(trouble.into_response(), &dressed)
         }
     };
-    if let Some(cookie) = new_seed.filter(|_| !immutable && !dressed.json) {
+    let for_others = badge::is_for_others(&response);
+    if let Some(cookie) = new_seed.filter(|_| !immutable && !for_others && !dressed.json) {
         set_cookie(response.headers_mut(), &desk, cookie);
     }
     protect(response.headers_mut());
+    if for_others {
+        badge::dress(response.headers_mut(), &desk.badges);
+    }
     response
 }
 
@@ -108,8 +114,12 @@ async fn admit(visit: &Visit, request: Request) -> Result<Admitted, Trouble> {
     at_our_name(visit, request.headers())?;
     let path = visit.here.split('?').next().unwrap_or_default();
     let for_all = ["/login", "/logout", "/robots.txt", "/livez"].contains(&path)
-        || path.starts_with("/assets/");
-    if safe && let Some(response) = chosen(visit, &uri) {
+        || path.starts_with("/assets/")
+        || safe && badge::is_one(path);
+    if safe
+        && !badge::is_one(path)
+        && let Some(response) = chosen(visit, &uri)
+    {
         return Ok(Admitted::Chosen(response));
     }
     if visit.person.is_none() && !for_all {

@@ -20,18 +20,23 @@
 //! `visit.operator(reason)?`. The guard has then seen to origin, form token and read-only mode.
 
 mod assets;
+mod badge;
 mod card;
 mod guard;
 mod help;
+mod kept;
 mod limit;
 mod lines;
 mod login;
 mod message;
+mod openapi;
+mod overview;
 mod page;
 mod pulse;
 mod search;
 mod session;
 mod start;
+mod system;
 mod trouble;
 mod users;
 mod visit;
@@ -70,26 +75,15 @@ struct Desk {
     labels: Labels,
     /// The same, as the search takes them.
     paths: Paths,
+    overview: overview::Known,
+    settings: system::Settings,
+    badges: badge::Badges,
 }
 
 /// Every page, at its path and, as JSON, at the same path under `/api`.
 fn pages(desk: &Arc<Desk>) -> Router {
-    let mut routes = Routes {
-        prefix: &desk.prefix,
-        router: Router::new(),
-    };
-    routes.page("/search", get(search::search));
-    routes.page("/messages/{name}", get(message::message));
-    routes.page("/pulse", get(pulse::pulse));
-    routes.plain("/messages/{name}/sheet", get(message::sheet));
-    routes.plain("/messages/{name}/reveal", post(message::reveal));
-    routes.plain("/help", get(help::help));
-    routes.plain("/login", get(login::form).post(login::login));
-    routes.plain("/logout", post(login::logout));
-    routes.plain("/assets/{hash}/{name}", get(assets::asset));
-    routes.plain("/robots.txt", get(assets::robots));
-    routes.plain("/livez", get(assets::alive));
-    routes.plain("/", get(search::home));
+    let mut routes = Routes::of(&desk.prefix);
+    all(&mut routes);
     if !desk.prefix.is_empty() {
         let router = std::mem::take(&mut routes.router);
         routes.router = router.route(&desk.prefix, get(search::home));
@@ -105,18 +99,52 @@ fn pages(desk: &Arc<Desk>) -> Router {
         ))
 }
 
+/// The paths. What is under `/api` is described in `openapi.json`; a test sees to it.
+fn all(routes: &mut Routes<'_>) {
+    routes.page("/search", get(search::search));
+    routes.page("/messages/{name}", get(message::message));
+    routes.page("/pulse", get(pulse::pulse));
+    routes.page("/overview", get(overview::overview));
+    routes.page("/system", get(system::system));
+    routes.page("/system/pause", post(system::pause));
+    routes.page("/system/resume", post(system::resume));
+    routes.page("/badge/{customer}/{recipient}", get(badge::badge));
+    routes.plain("/badge/{customer}/{recipient}/image.svg", get(badge::image));
+    routes.plain("/api/openapi.json", get(openapi::document));
+    routes.plain("/messages/{name}/sheet", get(message::sheet));
+    routes.plain("/messages/{name}/reveal", post(message::reveal));
+    routes.page("/help", get(help::help));
+    routes.plain("/login", get(login::form).post(login::login));
+    routes.plain("/logout", post(login::logout));
+    routes.plain("/assets/{hash}/{name}", get(assets::asset));
+    routes.plain("/robots.txt", get(assets::robots));
+    routes.plain("/livez", get(assets::alive));
+    routes.plain("/", get(search::home));
+}
+
 struct Routes<'a> {
     prefix: &'a str,
     router: Router,
+    /// The paths, behind the prefix.
+    paths: Vec<String>,
 }
 
-impl Routes<'_> {
+impl<'a> Routes<'a> {
+    fn of(prefix: &'a str) -> Routes<'a> {
+        Routes {
+            prefix,
+            router: Router::new(),
+            paths: Vec::new(),
+        }
+    }
+
     fn page(&mut self, path: &str, methods: MethodRouter) {
         self.plain(path, methods.clone());
         self.plain(&format!("/api{path}"), methods);
     }
 
     fn plain(&mut self, path: &str, methods: MethodRouter) {
+        self.paths.push(path.to_owned());
         let router = std::mem::take(&mut self.router);
         self.router = router.route(&format!("{}{path}", self.prefix), methods);
     }

@@ -9,7 +9,12 @@ use super::who::Means;
 use crate::words::{Lang, Voice};
 
 /// The pages in the head of every page: path, and the key of its name.
-pub(super) const NAV: [(&str, &str); 2] = [("/", "desk.nav.search"), ("/help", "desk.nav.help")];
+pub(super) const NAV: [(&str, &str); 4] = [
+    ("/", "desk.nav.search"),
+    ("/overview", "desk.nav.overview"),
+    ("/system", "desk.nav.system"),
+    ("/help", "desk.nav.help"),
+];
 
 pub(super) struct Frame {
     visit: Visit,
@@ -139,6 +144,7 @@ impl Frame {
 }
 
 /// A moment on a page: how long ago it was, and exactly when, with the zone, on hover.
+#[derive(Clone)]
 pub(super) struct When {
     pub(super) iso: String,
     pub(super) exact: String,

@@ -12,7 +12,7 @@ use super::page::Frame;
 use super::trouble::Trouble;
 use super::visit::Visit;
 use crate::answer::json::{VERSION, stamps};
-use crate::outbox::inspect::{self, Capped};
+use crate::outbox::inspect::Capped;
 use crate::words::{Voice, say};
 
 const FRESH: Duration = Duration::from_secs(5);
@@ -75,10 +75,7 @@ pub(super) async fn pulse(visit: Visit) -> Result<Response, Trouble> {
 }
 
 async fn numbers(visit: &Visit) -> Result<Numbers, Trouble> {
-    let mut tx = visit.desk.lines.read().await?;
-    let voice = visit.voice(&mut tx).await?;
-    let apps = inspect::stats(&mut tx).await?;
-    tx.commit().await?;
+    let (apps, voice) = super::overview::stats(visit).await?;
     let dead = apps.iter().flat_map(|app| &app.trouble);
     Ok(Numbers {
         due: Capped {

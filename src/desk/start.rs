@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{Desk, limit, lines::Lines, pages, pulse, session, who};
+use super::{Desk, badge, limit, lines::Lines, overview, pages, pulse, session, system, who};
 use crate::config::words::words;
 use crate::config::{Config, DeskConfig, Misplaced, Words};
 
@@ -55,6 +55,9 @@ pub async fn open(
         zone: config.time_zone,
         labels: told.labels.clone(),
         paths: told.labels.paths(),
+        overview: overview::Known::default(),
+        settings: system::Settings::of(config),
+        badges: badge::Badges::new(&told.badge),
     });
     let listen = told.listen;
     let listener = match TcpListener::bind(listen).await {

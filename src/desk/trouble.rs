@@ -36,6 +36,8 @@ pub(super) enum Trouble {
     NoSuchAct,
     /// No notification of this name.
     NotFound(String),
+    /// No app of this name.
+    NoApp(String),
     /// Not to be understood.
     Unasked,
     /// An act without its reason.
@@ -59,7 +61,7 @@ impl Trouble {
             Trouble::TooOften => StatusCode::TOO_MANY_REQUESTS,
             Trouble::NoOperator | Trouble::ReadOnly | Trouble::Forged => StatusCode::FORBIDDEN,
             Trouble::Elsewhere => StatusCode::MISDIRECTED_REQUEST,
-            Trouble::NoPage | Trouble::NotFound(_) => StatusCode::NOT_FOUND,
+            Trouble::NoPage | Trouble::NotFound(_) | Trouble::NoApp(_) => StatusCode::NOT_FOUND,
             Trouble::NoSuchAct => StatusCode::METHOD_NOT_ALLOWED,
             Trouble::Unasked | Trouble::NoReason => StatusCode::BAD_REQUEST,
             Trouble::Slow
@@ -84,6 +86,7 @@ impl Trouble {
             Trouble::NoPage => "no_page",
             Trouble::NoSuchAct => "no_such_act",
             Trouble::NotFound(_) => "not_found",
+            Trouble::NoApp(_) => "no_app",
             Trouble::Unasked => "not_understood",
             Trouble::NoReason => "no_reason",
             Trouble::Slow => "too_slow",
@@ -136,6 +139,10 @@ impl Trouble {
             Trouble::NotFound(name) => (
                 say!(lang, "none.id", id = name),
                 say!(lang, "desk.trouble.no_page_next"),
+            ),
+            Trouble::NoApp(name) => (
+                say!(lang, "desk.trouble.no_app", app = name),
+                say!(lang, "desk.trouble.no_app_next"),
             ),
             Trouble::Unasked => (
                 say!(lang, "desk.trouble.unasked"),

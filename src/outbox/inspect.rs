@@ -25,7 +25,7 @@ pub use list::{Filter, Period, count, list};
 pub use search::{Hit, last_written, of_customer};
 pub use service::Signs;
 pub use stats::{AppStats, Capped, Share, Trouble, stats};
-pub use system::{DaemonSeen, GateFacts, System, system};
+pub use system::{DaemonSeen, GateFacts, Receipts, System, WakeUp, system};
 pub use timeline::{Act, Attempt, Created, acts, attempts, created, payload, payloads};
 pub use trouble::{Call, Cause, Ending, ToPhone, Turn, causes, to_phone};
 pub use why_not_yet::{WhyNotYet, why_not_yet};

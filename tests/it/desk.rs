@@ -2,6 +2,7 @@
 
 mod door;
 mod pages;
+mod views;
 
 use std::collections::BTreeMap;
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
-use url::Url;
+use url::{Origin, Url};
 
 use super::{Kind, Read, Wrong, wrong};
 use crate::config::words::{Words, words};
@@ -160,6 +160,49 @@ impl Read for Names {
 
     fn read(&self, text: &str) -> Result<Vec<String>, Wrong> {
         Ok(parts(text).map(str::to_owned).collect())
+    }
+}
+
+/// Other people's pages, by scheme, host and port, parted by spaces or commas.
+pub struct Origins;
+
+impl Kind for Origins {
+    fn takes(&self) -> Words {
+        Words::new(
+            "origins, such as `https://crm.example.com`",
+            "来源，例如 `https://crm.example.com`",
+        )
+    }
+
+    fn list(&self) -> bool {
+        true
+    }
+}
+
+impl Read for Origins {
+    type Value = Vec<Origin>;
+
+    fn read(&self, text: &str) -> Result<Vec<Origin>, Wrong> {
+        parts(text)
+            .map(|part| match Url::parse(part) {
+                Ok(url)
+                    if matches!(url.scheme(), "http" | "https")
+                        && url.origin().ascii_serialization() == part.trim_end_matches('/') =>
+                {
+                    Ok(url.origin())
+                }
+                Ok(_) | Err(_) => wrong(
+                    words!(
+                        "has \"{part}\" in it, which is not a scheme and a host and nothing more",
+                        "其中的“{part}”不是单纯的协议加主机名"
+                    ),
+                    Words::new(
+                        "write it like https://crm.example.com",
+                        "请写成 https://crm.example.com 的样子",
+                    ),
+                ),
+            })
+            .collect()
     }
 }
 

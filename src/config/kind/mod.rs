@@ -13,7 +13,7 @@ mod number;
 mod text;
 
 pub use choice::{Choice, Filter, Zone};
-pub use desk::{Address, Names, Networks, PayloadFields, PublicUrl};
+pub use desk::{Address, Names, Networks, Origins, PayloadFields, PublicUrl};
 pub use events::EventTypes;
 pub use hook::{FilePath, HookUrl, HostPorts, Sql};
 pub use net::{BaseUrl, DatabaseUrl, Listen};

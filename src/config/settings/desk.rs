@@ -170,3 +170,34 @@ pub static DESK_PHONE: Setting<PayloadFields> = Setting {
     ),
     kind: PayloadFields,
 };
+
+pub static DESK_BADGE_SECRET: Setting<Hidden> = Setting {
+    env: "OUTBOXD_DESK_BADGE_SECRET",
+    also: None,
+    key: "desk.badge_secret",
+    scope: Scope::Daemon,
+    needs: Needs::Desk,
+    absent: Absent::Means(Words::new("there are no badges", "不提供状态徽章")),
+    doc: Words::new(
+        "Shared with the CRM, which signs with it the badges that its pages show. A secret of its own, for nothing else.",
+        "与 CRM 共用；CRM 用它给自己页面上嵌入的状态徽章签名。请单独生成，不要用于别处。",
+    ),
+    kind: Hidden::SigningSecret,
+};
+
+pub static DESK_BADGE_ORIGINS: Setting<Origins> = Setting {
+    env: "OUTBOXD_DESK_BADGE_ORIGINS",
+    also: None,
+    key: "desk.badge_origins",
+    scope: Scope::Daemon,
+    needs: Needs::Desk,
+    absent: Absent::Means(Words::new(
+        "no page may frame a badge; an image of it may stand anywhere",
+        "任何页面都不能用 iframe 嵌入徽章；图片形式不受限制",
+    )),
+    doc: Words::new(
+        "The CRM's pages that may frame a badge, by scheme and host.",
+        "允许用 iframe 嵌入徽章的 CRM 页面来源：协议加主机名。",
+    ),
+    kind: Origins,
+};

@@ -83,6 +83,8 @@ fn the_template_with_its_lines_uncommented_is_the_defaults() {
             .replace("proxy = \"\"", "")
             .replace("operators = \"\"", "")
             .replace("\nsecret = \"\"", "")
+            .replace("badge_secret = \"\"", "")
+            .replace("badge_origins = \"\"", "")
             .replace("on_unknown = \"stop\"", "");
         let machine = Machine::default().file("/etc/outboxd/config.toml", &template);
         let from_file = machine.config();
@@ -104,6 +106,8 @@ fn the_template_with_its_lines_uncommented_is_the_defaults() {
                 "OUTBOXD_DESK_SECRET",
                 "OUTBOXD_DESK_PROXY",
                 "OUTBOXD_DESK_OPERATORS",
+                "OUTBOXD_DESK_BADGE_SECRET",
+                "OUTBOXD_DESK_BADGE_ORIGINS",
             ];
             let from_default = row.origin == "default";
             assert_eq!(from_default, optional.contains(&&*row.setting), "{row:?}");

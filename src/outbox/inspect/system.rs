@@ -6,6 +6,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 
+use super::Capped;
 use crate::outbox::schema::{self, SchemaStatus};
 
 /// How many attempts of the last minute and of the last hour are looked at, and leases of each app and priority.
@@ -22,6 +23,27 @@ pub struct System {
     pub schema: SchemaStatus,
     pub daemons: Vec<DaemonSeen>,
     pub gates: Vec<GateFacts>,
+    pub wake_up: WakeUp,
+    pub receipts: Receipts,
+}
+
+/// Whether an insert wakes an idle daemon, or waits for its next look.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WakeUp {
+    /// The trigger that calls a sleeper is there and fires.
+    pub is_on: bool,
+    /// Apps of which a daemon sleeps just now.
+    pub asleep: Vec<String>,
+}
+
+/// What the receiver's receipts were needed for, in the last 24 hours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Receipts {
+    pub attempts: Capped,
+    /// Attempts nobody knows the end of, each of them asked about before anything is sent again.
+    pub unknown: i64,
+    /// Attempts answered from a receipt: sent earlier, and not a second time.
+    pub found: i64,
 }
 
 /// A daemon that left a sign within the last hour, for one app.
@@ -77,14 +99,66 @@ pub async fn system(conn: &mut PgConnection) -> sqlx::Result<System> {
                   s.forced_refresh_count
              from outboxd.app_state s order by s.app limit 1000"#
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
+    let wake_up = wake_up(&mut *conn).await?;
+    let receipts = receipts(conn).await?;
     Ok(System {
         now: server.now,
         server_version: server.version,
         schema,
         daemons,
         gates,
+        wake_up,
+        receipts,
+    })
+}
+
+/// A sleeper holds its app's lock (migrations/0007); whose it is, the known apps tell.
+async fn wake_up(conn: &mut PgConnection) -> sqlx::Result<WakeUp> {
+    let is_on = sqlx::query_scalar!(
+        r#"-- outboxd wake-up
+           select exists (
+                  select from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
+                   where n.nspname = 'outboxd' and c.relname = 'notification_outbox' and t.tgname = 'wake_sleeper'
+                     and t.tgenabled in ('O', 'A')) as "is_on!""#
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let asleep = sqlx::query_scalar!(
+        r#"-- outboxd wake-up: asleep
+           select distinct known.app as "app!" from (
+                  select s.app from outboxd.app_state s
+                  union
+                  select recent.app from (select a.app from outboxd.notification_attempt a
+                                           where a.ended_at > statement_timestamp() - interval '1 hour' limit $1) recent) known
+             join pg_locks l on l.locktype = 'advisory' and l.objsubid = 1 and l.granted and l.mode = 'ExclusiveLock'
+                  and l.database = (select d.oid from pg_database d where d.datname = current_database())
+                  and (l.classid::bigint << 32) | l.objid::bigint = hashtextextended(known.app, -2112352295251475)
+            order by 1 limit 1000"#,
+        ATTEMPTS
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(WakeUp { is_on, asleep })
+}
+
+async fn receipts(conn: &mut PgConnection) -> sqlx::Result<Receipts> {
+    let row = sqlx::query!(
+        r#"-- outboxd receipts
+           select count(*) as "attempts!",
+                  count(*) filter (where a.outcome = 'unknown') as "unknown!",
+                  count(*) filter (where a.sentence = 'accepted_duplicate') as "found!"
+             from (select a.outcome, a.sentence from outboxd.notification_attempt a
+                    where a.ended_at > statement_timestamp() - interval '24 hours' limit $1) a"#,
+        ATTEMPTS + 1
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Receipts {
+        attempts: Capped::of(row.attempts, ATTEMPTS),
+        unknown: row.unknown,
+        found: row.found,
     })
 }
 

@@ -1,0 +1,80 @@
+// Overview, system and help in a real browser: drawn, pressed, read without scripts, and moving nothing under a hand.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+import { desk, launch } from "./browser.js";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+let browser, open;
+
+before(async () => { browser = await launch(); open = await desk(); });
+after(async () => { await browser?.close(); await open?.close(); });
+
+async function page(t, options = {}) {
+  const context = await browser.newContext({ locale: "zh-CN", viewport: { width: 1280, height: 900 }, ...options });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  page.on("pageerror", (error) => assert.fail(error));
+  page.on("console", (said) => { if (said.type() === "error") assert.fail(said.text()); });
+  return page;
+}
+
+test("the last day is drawn, and stands in a table without scripts", async (t) => {
+  const at = await page(t);
+  await at.goto(`${open.base}/overview`);
+  await at.locator(".uplot canvas").nth(4).waitFor();
+  const bare = await page(t, { javaScriptEnabled: false });
+  await bare.goto(`${open.base}/overview`);
+  assert.equal(await bare.locator("#charts").isVisible(), false);
+  await bare.locator("summary", { hasText: "用表格查看" }).click();
+  assert.equal(await bare.locator("details[open] tbody tr").count(), 24);
+});
+
+test("the numbers refresh, and not under a hand", async (t) => {
+  const at = await page(t);
+  await at.goto(`${open.base}/overview`);
+  const value = at.locator(".tile .value").first();
+  const beat = () => at.evaluate(() => document.getElementById("pulse").dispatchEvent(new CustomEvent("refresh")));
+  const forget = () => value.evaluate((element) => { element.textContent = "old"; });
+  await forget();
+  await beat();
+  await at.waitForFunction(() => document.querySelector(".tile .value").textContent !== "old");
+  await at.locator("#numbers tbody a").first().focus();
+  await forget();
+  let asked = 0;
+  at.on("request", (request) => { if (request.url().endsWith("/overview")) asked += 1; });
+  const pulse = at.waitForResponse(/\/pulse$/);
+  await beat();
+  await pulse;
+  assert.deepEqual([asked, await value.textContent()], [0, "old"]);
+});
+
+test("an app is paused with a reason and resumed, without scripts", async (t) => {
+  const at = await page(t, { javaScriptEnabled: false });
+  await at.goto(`${open.base}/system`);
+  const app = at.locator("article.card").filter({ has: at.getByRole("link", { name: "default", exact: true }) });
+  await app.locator("summary", { hasText: "暂停这个应用" }).click();
+  await app.getByLabel("原因").fill("模板审核");
+  await app.getByRole("button", { name: "暂停" }).click();
+  await app.getByText("模板审核").waitFor();
+  await app.locator("summary", { hasText: "恢复这个应用" }).click();
+  await app.getByLabel("原因").fill("审核通过");
+  await app.getByRole("button", { name: "恢复" }).click();
+  await app.locator("summary", { hasText: "暂停这个应用" }).waitFor();
+});
+
+test("readable to everybody: both languages, light and dark, on a phone", async (t) => {
+  for (const [locale, colorScheme, width] of [["zh-CN", "light", 1280], ["en", "dark", 1280], ["en", "light", 320], ["zh-CN", "dark", 320]]) {
+    const at = await page(t, { locale, colorScheme, viewport: { width, height: 800 } });
+    for (const path of ["/overview", "/system", "/help"]) {
+      await at.goto(open.base + path);
+      if (path === "/overview") await at.locator(".uplot canvas").nth(4).waitFor();
+      const sideways = await at.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(sideways <= 0, `${path} ${locale} ${width}: ${sideways} px too wide`);
+      await at.evaluate(axe);
+      const { violations } = await at.evaluate(() => globalThis.axe.run());
+      assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes[0].html]), [], `${path} ${locale} ${colorScheme} ${width}`);
+    }
+  }
+});
