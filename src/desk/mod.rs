@@ -19,19 +19,27 @@
 //! An act is a POST form with `{{ frame.csrf_field()|safe }}`; its handler begins with `visit.operator()?`. The guard
 //! has then seen to origin, form token and read-only mode.
 
+mod asked;
 mod assets;
+mod audit;
+mod calls;
 mod card;
+mod dead;
+mod export;
 mod guard;
 mod help;
 mod limit;
 mod lines;
 mod login;
 mod message;
+mod messages;
 mod page;
+mod period;
 mod pulse;
 mod search;
 mod session;
 mod start;
+mod stream;
 mod trouble;
 mod users;
 mod visit;
@@ -80,6 +88,16 @@ fn pages(desk: &Arc<Desk>) -> Router {
     routes.page("/pulse", get(pulse::pulse));
     routes.plain("/messages/{name}/sheet", get(message::sheet));
     routes.plain("/messages/{name}/reveal", post(message::reveal));
+    routes.page("/messages", get(messages::messages));
+    routes.plain("/messages/newer", get(messages::newer));
+    routes.plain("/messages/export.csv", get(export::csv));
+    routes.plain("/messages/export.json", get(export::json));
+    routes.page("/dead", get(dead::dead));
+    routes.page("/calls", get(calls::calls));
+    routes.page("/calls/handled", post(calls::handled));
+    routes.plain("/calls/reveal", post(calls::reveal));
+    routes.page("/audit", get(audit::audit));
+    routes.plain("/audit/export.json", get(audit::export));
     routes.plain("/help", get(help::help));
     routes.plain("/login", get(login::form).post(login::login));
     routes.plain("/logout", post(login::logout));

@@ -9,7 +9,14 @@ use super::who::Means;
 use crate::words::{Lang, Voice};
 
 /// The pages in the head of every page: path, and the key of its name.
-pub(super) const NAV: [(&str, &str); 2] = [("/", "desk.nav.search"), ("/help", "desk.nav.help")];
+pub(super) const NAV: [(&str, &str); 6] = [
+    ("/", "desk.nav.search"),
+    ("/messages", "desk.nav.messages"),
+    ("/dead", "desk.nav.dead"),
+    ("/calls", "desk.nav.calls"),
+    ("/audit", "desk.nav.audit"),
+    ("/help", "desk.nav.help"),
+];
 
 pub(super) struct Frame {
     visit: Visit,
