@@ -87,7 +87,8 @@ pub(crate) fn mark(it: &Notification) -> (&'static str, Tone) {
         | Standing::Scheduled
         | Standing::Retrying
         | Standing::InFlight
-        | Standing::Held => ("…", Tone::Waiting),
+        | Standing::Held
+        | Standing::AwaitingGrant => ("…", Tone::Waiting),
     }
 }
 

@@ -226,15 +226,16 @@ fn cancelled(it: &Notification, result: Cancelled, voice: &Voice) -> Told {
             ("already_cancelled", say!(voice, "cancel.already"), false)
         }
         (Cancelled::TooLate, Standing::Settled(Status::Delivered)) => {
-            ("delivered", say!(voice, "cancel.delivered"), true)
+            let by = voice.standing_of(it);
+            (
+                "delivered",
+                say!(voice, "cancel.delivered", status = by),
+                true,
+            )
         }
         (Cancelled::TooLate, Standing::Settled(status)) => (
             status.word(),
-            say!(
-                voice,
-                "cancel.settled",
-                status = voice.standing(it.standing)
-            ),
+            say!(voice, "cancel.settled", status = voice.standing_of(it)),
             true,
         ),
         (Cancelled::TooLate, _) => ("moved", say!(voice, "act.moved", id = it.id), true),

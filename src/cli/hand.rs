@@ -170,7 +170,7 @@ pub(super) async fn phone(desk: &Desk, args: &PhoneArgs) -> Result<Exit> {
             let settled = it.settled_at.unwrap_or(it.created_at);
             let (status, cause, at) = if terminal {
                 let cause = voice.cause(it.reason.as_deref(), it.errcode);
-                (voice.standing(it.standing), cause, voice.when(settled))
+                (voice.standing_of(it), cause, voice.when(settled))
             } else {
                 let cause = it.reason.clone().unwrap_or_default();
                 (
@@ -212,7 +212,7 @@ pub(super) async fn handled(desk: &Desk, args: &HandledArgs) -> Result<Exit> {
         ),
         Handled::NothingToHandle(it) => (
             "nothing_to_handle",
-            say!(voice, "hand.nothing", status = voice.standing(it.standing)),
+            say!(voice, "hand.nothing", status = voice.standing_of(&it)),
             true,
         ),
         Handled::Moved(_) | Handled::Missing => moved(&it, &voice),

@@ -66,11 +66,12 @@ pub(super) struct RetryArgs {
 /// How many one command sends again at most.
 const MOST: i64 = 1000;
 
-/// The endings that have a way back.
+/// The endings that have a way back, and what waits for the user's permission.
 fn ended(word: &str) -> Result<Standing, String> {
     match word.parse() {
         Ok(it @ Standing::Settled(Status::Dead | Status::Expired | Status::Cancelled)) => Ok(it),
-        Ok(_) | Err(_) => Err("one of dead, expired, cancelled".to_owned()),
+        Ok(Standing::AwaitingGrant) => Ok(Standing::AwaitingGrant),
+        Ok(_) | Err(_) => Err("one of dead, expired, cancelled, awaiting_grant".to_owned()),
     }
 }
 
@@ -160,7 +161,14 @@ fn retried(it: &Notification, result: Retried, voice: &Voice) -> Told {
         Retried::BroughtForward => ("brought_forward", say!(voice, "retry.forward"), false),
         Retried::DueAlready => ("already_due", say!(voice, "retry.due", id = it.id), false),
         Retried::InFlight => ("in_flight", say!(voice, "retry.in_flight"), true),
-        Retried::Delivered => ("delivered", say!(voice, "retry.delivered"), true),
+        Retried::Delivered => {
+            let status = voice.standing_of(it);
+            (
+                "delivered",
+                say!(voice, "retry.delivered", status = status),
+                true,
+            )
+        }
         Retried::Superseded => ("superseded", say!(voice, "retry.superseded"), true),
         Retried::MayHaveArrived => ("may_have_arrived", say!(voice, "retry.in_doubt"), true),
         Retried::DedupeTaken => ("dedupe_taken", say!(voice, "retry.dedupe_taken"), true),
