@@ -230,11 +230,11 @@ fn told(done: &Handled, outcome: HandOutcome, seen: &Seen, voice: &Voice) -> Tol
             ("already_noted", "waiting", "!", sentence)
         }
         Handled::NothingToHandle(it) => {
-            let sentence = say!(voice, "hand.nothing", status = voice.standing(it.standing));
+            let sentence = say!(voice, "hand.nothing", status = voice.standing_of(it));
             ("nothing_to_handle", "waiting", "!", sentence)
         }
         Handled::Moved(it) => {
-            let status = voice.standing(it.standing);
+            let status = voice.standing_of(it);
             let sentence = say!(voice, "desk.calls.moved", id = seen.id, status = status);
             ("moved", "waiting", "!", sentence)
         }

@@ -149,7 +149,7 @@ impl Line {
         let or_nothing = |text: &Option<String>| text.clone().unwrap_or_default();
         csv_line(&[
             it.id.to_string(),
-            voice.standing(it.standing),
+            voice.standing_of(it),
             shown(&it.aggregate_id),
             or_nothing(&labels.customer),
             shown(&it.recipient),

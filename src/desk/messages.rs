@@ -101,7 +101,7 @@ impl Row {
             href: visit.at(&format!("/messages/{}", it.key)),
             mark,
             tone: tone.word(),
-            standing: voice.standing(it.standing),
+            standing: voice.standing_of(it),
             customer: Named::customer(it, labels),
             recipient: Named::recipient(it, labels),
             cause: cause(it, voice),
