@@ -72,7 +72,7 @@
     j: () => choose(at + 1),
     k: () => choose(at - 1),
     c: () => { const text = chosen() && find(".copy .text", chosen()); if (text) copy(text); },
-    r: () => { const act = find(".act > summary"); if (act) { act.parentElement.open = true; find("input:not([type=hidden]), button", act.parentElement)?.focus(); } },
+    r: () => { const act = find(".act > summary", items[at] ?? document); if (act) { act.parentElement.open = true; find("input:not([type=hidden]), button", act.parentElement)?.focus(); } },
     p: () => {
       paused = !paused;
       sessionStorage.setItem("paused", paused ? "yes" : "no");
