@@ -26,7 +26,7 @@ for (const javaScriptEnabled of [true, false]) {
     const at = await page(t, { javaScriptEnabled });
     await at.goto(`${open.base}/messages`);
     const all = await at.locator(".rows > li").count();
-    await at.getByText("已停止", { exact: true }).and(at.locator(".pills span")).click();
+    await at.getByRole("checkbox", { name: "已停止" }).check();
     await at.getByRole("button", { name: "筛选" }).click();
     await at.waitForURL(/status=dead/);
     await at.reload();
