@@ -76,23 +76,27 @@ pub(crate) enum Tone {
     Quiet,
 }
 
-impl Card {
-    /// Mark and tone: the colour is never the only sign.
-    pub(crate) fn mark(&self) -> (&'static str, Tone) {
-        match self.it.standing {
-            Standing::Settled(Status::Delivered) => ("✓", Tone::Good),
-            Standing::Settled(Status::Dead | Status::Expired) if self.it.may_have_arrived => {
-                ("?", Tone::Bad)
-            }
-            Standing::Settled(Status::Dead | Status::Expired) => ("✗", Tone::Bad),
-            Standing::Settled(Status::Superseded | Status::Cancelled) => ("–", Tone::Quiet),
-            Standing::Queued
-            | Standing::Scheduled
-            | Standing::Retrying
-            | Standing::InFlight
-            | Standing::Held
-            | Standing::AwaitingGrant => ("…", Tone::Waiting),
+/// Mark and tone: the colour is never the only sign.
+pub(crate) fn mark(it: &Notification) -> (&'static str, Tone) {
+    match it.standing {
+        Standing::Settled(Status::Delivered) => ("✓", Tone::Good),
+        Standing::Settled(Status::Dead | Status::Expired) if it.may_have_arrived => {
+            ("?", Tone::Bad)
         }
+        Standing::Settled(Status::Dead | Status::Expired) => ("✗", Tone::Bad),
+        Standing::Settled(Status::Superseded | Status::Cancelled) => ("–", Tone::Quiet),
+        Standing::Queued
+        | Standing::Scheduled
+        | Standing::Retrying
+        | Standing::InFlight
+        | Standing::Held
+        | Standing::AwaitingGrant => ("…", Tone::Waiting),
+    }
+}
+
+impl Card {
+    pub(crate) fn mark(&self) -> (&'static str, Tone) {
+        mark(&self.it)
     }
 
     /// What happened with the doubt about it, in one cell.

@@ -14,9 +14,13 @@ use super::trouble::Trouble;
 use super::visit::{Visit, shown};
 use crate::answer::{Card, Tone};
 use crate::catalogue::Who;
+use crate::delivery::clean;
 use crate::outbox::inspect::{self, Match, Notification};
 use crate::words::mask::safe;
 use crate::words::{Lang, Voice, say};
+
+/// Longer than any number with what people write beside it.
+const LONGEST_PHONE: usize = 60;
 
 /// What people call those concerned.
 #[derive(Default)]
@@ -50,16 +54,28 @@ pub(super) async fn labels(
 }
 
 fn field(payload: &Value, fields: &[Vec<String>]) -> Option<String> {
+    let text = text_of(payload, fields)?;
+    Some(shown(text.trim())).filter(|text| !text.is_empty())
+}
+
+fn text_of(payload: &Value, fields: &[Vec<String>]) -> Option<String> {
     let found = fields.iter().find_map(|names| {
         let mut names = names.iter();
         names.try_fold(payload, |value, name| value.get(name))
     })?;
-    let text = match found {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
-    };
-    Some(shown(text.trim())).filter(|text| !text.is_empty())
+    match found {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// The phone number in full, for an operator whose look is in the audit log.
+pub(super) fn phone_in_full(payload: &str, visit: &Visit) -> Option<String> {
+    let payload: Value = serde_json::from_str(payload).ok()?;
+    let text = text_of(&payload, &visit.desk.labels.phone)?;
+    let text: String = clean(text.trim()).chars().take(LONGEST_PHONE).collect();
+    Some(text).filter(|text| !text.is_empty())
 }
 
 /// One card on a page.
@@ -97,6 +113,25 @@ pub(super) struct Named {
 }
 
 impl Named {
+    pub(super) fn customer(it: &Notification, labels: Option<&Labels>) -> Named {
+        Named {
+            id: shown(&it.aggregate_id),
+            name: labels.and_then(|labels| labels.customer.clone()),
+        }
+    }
+
+    pub(super) fn recipient(it: &Notification, labels: Option<&Labels>) -> Named {
+        Named {
+            id: shown(&it.recipient),
+            name: labels.and_then(|labels| labels.recipient.clone()),
+        }
+    }
+
+    /// The name, or the id where there is none.
+    pub(super) fn short(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.id)
+    }
+
     /// `李女士 (10086)`, or the id alone.
     pub(super) fn full(&self, lang: Lang) -> String {
         match (&self.name, lang) {
@@ -125,15 +160,7 @@ impl CardView {
     ) -> CardView {
         let (it, verdict) = (&card.it, &card.verdict);
         let (mark, tone) = card.mark();
-        let name = |label: Option<&String>| label.cloned();
-        let customer = Named {
-            id: shown(&it.aggregate_id),
-            name: name(labels.and_then(|labels| labels.customer.as_ref())),
-        };
-        let recipient = Named {
-            id: shown(&it.recipient),
-            name: name(labels.and_then(|labels| labels.recipient.as_ref())),
-        };
+        let (customer, recipient) = (Named::customer(it, labels), Named::recipient(it, labels));
         let (happened, next) = (safe(&verdict.happened), safe(&verdict.next));
         let mut copy = say!(
             voice,

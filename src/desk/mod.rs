@@ -19,9 +19,14 @@
 //! An act is a POST form with `{{ frame.csrf_field()|safe }}` to a path under its page's; its handler begins with
 //! `visit.operator(reason)?`. The guard has then seen to origin, form token and read-only mode.
 
+mod asked;
 mod assets;
 mod badge;
+mod audit;
+mod calls;
 mod card;
+mod dead;
+mod export;
 mod guard;
 mod help;
 mod kept;
@@ -31,12 +36,15 @@ mod login;
 mod message;
 mod openapi;
 mod overview;
+mod messages;
 mod page;
+mod period;
 mod pulse;
 mod search;
 mod session;
 mod start;
 mod system;
+mod stream;
 mod trouble;
 mod users;
 mod visit;
@@ -104,6 +112,16 @@ fn all(routes: &mut Routes<'_>) {
     routes.page("/search", get(search::search));
     routes.page("/messages/{name}", get(message::message));
     routes.page("/pulse", get(pulse::pulse));
+    routes.page("/messages", get(messages::messages));
+    routes.plain("/messages/newer", get(messages::newer));
+    routes.plain("/messages/export.csv", get(export::csv));
+    routes.plain("/messages/export.json", get(export::json));
+    routes.page("/dead", get(dead::dead));
+    routes.page("/calls", get(calls::calls));
+    routes.page("/calls/handled", post(calls::handled));
+    routes.plain("/calls/reveal", post(calls::reveal));
+    routes.page("/audit", get(audit::audit));
+    routes.plain("/audit/export.json", get(audit::export));
     routes.page("/overview", get(overview::overview));
     routes.page("/system", get(system::system));
     routes.page("/system/pause", post(system::pause));

@@ -9,8 +9,12 @@ use super::who::Means;
 use crate::words::{Lang, Voice};
 
 /// The pages in the head of every page: path, and the key of its name.
-pub(super) const NAV: [(&str, &str); 4] = [
+pub(super) const NAV: [(&str, &str); 8] = [
     ("/", "desk.nav.search"),
+    ("/messages", "desk.nav.messages"),
+    ("/dead", "desk.nav.dead"),
+    ("/calls", "desk.nav.calls"),
+    ("/audit", "desk.nav.audit"),
     ("/overview", "desk.nav.overview"),
     ("/system", "desk.nav.system"),
     ("/help", "desk.nav.help"),

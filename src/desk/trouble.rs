@@ -40,6 +40,8 @@ pub(super) enum Trouble {
     NoApp(String),
     /// Not to be understood.
     Unasked,
+    /// A filter that cannot be meant, with the sentence about it.
+    Asked(String),
     /// An act without its reason.
     NoReason,
     Slow,
@@ -63,7 +65,7 @@ impl Trouble {
             Trouble::Elsewhere => StatusCode::MISDIRECTED_REQUEST,
             Trouble::NoPage | Trouble::NotFound(_) | Trouble::NoApp(_) => StatusCode::NOT_FOUND,
             Trouble::NoSuchAct => StatusCode::METHOD_NOT_ALLOWED,
-            Trouble::Unasked | Trouble::NoReason => StatusCode::BAD_REQUEST,
+            Trouble::Unasked | Trouble::Asked(_) | Trouble::NoReason => StatusCode::BAD_REQUEST,
             Trouble::Slow
             | Trouble::Busy
             | Trouble::Away
@@ -87,7 +89,7 @@ impl Trouble {
             Trouble::NoSuchAct => "no_such_act",
             Trouble::NotFound(_) => "not_found",
             Trouble::NoApp(_) => "no_app",
-            Trouble::Unasked => "not_understood",
+            Trouble::Unasked | Trouble::Asked(_) => "not_understood",
             Trouble::NoReason => "no_reason",
             Trouble::Slow => "too_slow",
             Trouble::Busy => "busy",
@@ -148,6 +150,7 @@ impl Trouble {
                 say!(lang, "desk.trouble.unasked"),
                 say!(lang, "desk.trouble.no_page_next"),
             ),
+            Trouble::Asked(sentence) => (sentence.clone(), say!(lang, "desk.asked.next")),
             Trouble::NoReason => (
                 say!(lang, "desk.trouble.no_reason"),
                 say!(lang, "desk.trouble.no_reason_next"),

@@ -9,6 +9,26 @@ use crate::delivery::clean;
 use crate::notification::Status;
 use crate::outbox::inspect::{Match, Notification, Standing};
 
+/// What people do, by the words of the audit log.
+pub const ACTIONS: [&str; 16] = [
+    "retry",
+    "cancel",
+    "pause",
+    "resume",
+    "reveal",
+    "late_answer",
+    "handle",
+    "redirect",
+    "correct",
+    "bulk_plan",
+    "bulk_start",
+    "bulk_pause",
+    "bulk_resume",
+    "bulk_cancel",
+    "bulk_stop",
+    "bulk_done",
+];
+
 impl Voice {
     /// Where it stands. What WeChat accepted is called so: nobody knows more.
     pub fn standing(&self, standing: Standing) -> String {
@@ -196,24 +216,7 @@ mod tests {
         ] {
             assert!(!zh.phase(phase).is_ascii(), "{phase}");
         }
-        for action in [
-            "retry",
-            "cancel",
-            "pause",
-            "resume",
-            "late_answer",
-            "handle",
-            "redirect",
-            "correct",
-            "reveal",
-            "bulk_plan",
-            "bulk_start",
-            "bulk_pause",
-            "bulk_resume",
-            "bulk_cancel",
-            "bulk_stop",
-            "bulk_done",
-        ] {
+        for action in ACTIONS {
             assert!(!zh.action(action).is_ascii(), "{action}");
         }
         for name in ["token", "notify", "inquire", "answer", "openid", "send"] {

@@ -1,6 +1,8 @@
 //! The desk over real HTTP on a real database: who gets in, what a page says, and what it never says.
 
+mod calls;
 mod door;
+mod lists;
 mod pages;
 mod views;
 

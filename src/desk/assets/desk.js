@@ -13,16 +13,19 @@
 
   // Copying: the clipboard only opens on https and on this machine, so elsewhere the old way is taken.
   async function copy(element) {
-    const text = element.textContent;
+    const text = element.href ?? element.textContent;
     try {
       await navigator.clipboard.writeText(text);
     } catch {
-      const range = document.createRange();
-      range.selectNodeContents(element);
-      const selection = getSelection();
-      selection.removeAllRanges();
-      selection.addRange(range);
-      if (!document.execCommand("copy")) return;
+      const box = document.createElement("textarea");
+      box.value = text;
+      const before = document.activeElement;
+      document.body.append(box);
+      box.select();
+      const done = document.execCommand("copy");
+      box.remove();
+      before?.focus();
+      if (!done) return;
     }
     say(said.dataset.copied);
   }
@@ -33,6 +36,13 @@
   for (const button of all("[data-print]")) {
     button.hidden = false;
     button.addEventListener("click", () => print());
+  }
+
+  // Times of one's own and a span back from now: whichever was touched last is meant.
+  for (const span of all("[data-spans]")) {
+    const own = [...span.form.querySelectorAll("[data-own]")];
+    span.addEventListener("change", () => { if (span.value !== "own") for (const time of own) time.value = ""; else own[0].focus(); });
+    for (const time of own) time.addEventListener("change", () => { if (time.value) span.value = "own"; });
   }
 
   // Only the counters refresh by themselves; nothing else moves under a hand.
@@ -62,7 +72,7 @@
     j: () => choose(at + 1),
     k: () => choose(at - 1),
     c: () => { const text = chosen() && find(".copy .text", chosen()); if (text) copy(text); },
-    r: () => { const act = find(".act > summary"); if (act) { act.parentElement.open = true; find("input:not([type=hidden]), button", act.parentElement)?.focus(); } },
+    r: () => { const act = find(".act > summary", items[at] ?? document); if (act) { act.parentElement.open = true; find("input:not([type=hidden]), button", act.parentElement)?.focus(); } },
     p: () => {
       paused = !paused;
       sessionStorage.setItem("paused", paused ? "yes" : "no");

@@ -55,10 +55,33 @@ pub enum Handled {
     Missing,
 }
 
-/// Marks the ending that was seen.
+/// Marks the ending that was seen, whatever was noted of earlier tries.
 pub async fn handle(
     conn: &mut PgConnection,
     seen: &Seen,
+    outcome: HandOutcome,
+    by: &By,
+) -> sqlx::Result<Handled> {
+    mark(conn, seen, None, outcome, by).await
+}
+
+/// Marks the ending that was seen, if nobody has noted another try since `tried_at`: the same button pressed twice notes
+/// one try, not two.
+pub async fn handle_as_seen(
+    conn: &mut PgConnection,
+    seen: &Seen,
+    tried_at: Option<DateTime<Utc>>,
+    outcome: HandOutcome,
+    by: &By,
+) -> sqlx::Result<Handled> {
+    mark(conn, seen, Some(tried_at), outcome, by).await
+}
+
+/// `tried_at`: the mark that was seen; `None` when nobody looked for one.
+async fn mark(
+    conn: &mut PgConnection,
+    seen: &Seen,
+    tried_at: Option<Option<DateTime<Utc>>>,
     outcome: HandOutcome,
     by: &By,
 ) -> sqlx::Result<Handled> {
@@ -82,7 +105,7 @@ pub async fn handle(
                values ($1, $2, $3, $4, $5)
                on conflict (notification_id, key, settled_at) do update
                   set outcome = excluded.outcome, handled_by = excluded.handled_by, handled_at = clock_timestamp()
-                where h.outcome = 'not_reached'
+                where h.outcome = 'not_reached' and ($8 or h.handled_at = $9)
                returning h.outcome
            )
            insert into outboxd.audit_log (actor, action, app, notification_ids, affected, reason, detail)
@@ -95,7 +118,9 @@ pub async fn handle(
         outcome.word(),
         by.actor,
         it.app,
-        by.reason
+        by.reason,
+        tried_at.is_none(),
+        tried_at.flatten()
     )
     .execute(&mut *conn)
     .await?;

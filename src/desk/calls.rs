@@ -1,0 +1,413 @@
+//! The people to phone: whose message was given up or expired, until somebody says what came of the call.
+//!
+//! Told is not accepted by WeChat: the message stays what it is, and the mark stands beside it. Whoever marks one names
+//! what they saw, the mark of an earlier try included, so a second press does nothing and says so.
+
+use std::fmt;
+use std::str::FromStr;
+
+use askama::Template;
+use axum::Form as Body;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sqlx::postgres::PgConnection;
+
+use super::asked::{Asked, Chip, Turn, Turns, turned};
+use super::card::{labels, phone_in_full};
+use super::messages::{APP, RECIPIENT, Row};
+use super::page::{Frame, Link};
+use super::period::{PERIOD, Period, Span, switch};
+use super::trouble::Trouble;
+use super::visit::{Visit, shown};
+use crate::answer::json::{self as objects, VERSION};
+use crate::outbox::act::{self, By, HandOutcome, Handled, Seen};
+use crate::outbox::inspect::{self, Call, Ending, Notification, ToPhone};
+use crate::words::mask::safe;
+use crate::words::{Voice, say};
+
+const PAGE: usize = 30;
+const BEFORE: &str = "before";
+const AFTER: &str = "after";
+const FILTERS: [&str; 5] = [APP, RECIPIENT, PERIOD, BEFORE, AFTER];
+
+#[derive(Template)]
+#[template(path = "calls.html")]
+struct CallsPage {
+    frame: Frame,
+    spans: Vec<Link>,
+    chips: Vec<Chip>,
+    told: Option<Told>,
+    calls: Vec<CallView>,
+    turns: Turns,
+    /// The query of this very page, for its forms.
+    here: String,
+    /// What was dealt with.
+    log: String,
+}
+
+struct CallView {
+    row: Row,
+    /// What is seen, as a form sends it back.
+    seen: String,
+    tried: Option<String>,
+    phone: Phone,
+}
+
+enum Phone {
+    /// None in the content, or the content may not be read.
+    Missing,
+    Masked(String),
+    InFull(String),
+}
+
+/// What came of an act.
+struct Told {
+    word: &'static str,
+    tone: &'static str,
+    mark: &'static str,
+    sentence: String,
+}
+
+struct Asking {
+    asked: Asked,
+    span: Span,
+    app: Option<String>,
+    recipient: Option<String>,
+    since: Option<DateTime<Utc>>,
+    turn: Turn<Ending>,
+}
+
+impl Asking {
+    fn of(visit: &Visit, voice: &Voice) -> Result<Asking, Trouble> {
+        let asked = Asked::of(visit, &FILTERS)?;
+        let period = Period::back(&asked, visit, voice, Span::Week)?;
+        let place = |name| match asked.get(name).map(|text| (text, ending(text))) {
+            None => Ok(None),
+            Some((_, Some(ending))) => Ok(Some(ending)),
+            Some((text, None)) => Err(asked.odd(visit, name, text)),
+        };
+        let turn = match (place(BEFORE)?, place(AFTER)?) {
+            (Some(before), _) => Turn::Before(before),
+            (None, Some(after)) => Turn::After(after),
+            (None, None) => Turn::Newest,
+        };
+        Ok(Asking {
+            app: asked.owned(APP),
+            recipient: asked.owned(RECIPIENT),
+            since: period.since,
+            span: period.span,
+            turn,
+            asked,
+        })
+    }
+
+    async fn read(&self, conn: &mut PgConnection, turn: Turn<Ending>) -> sqlx::Result<Vec<Call>> {
+        let asked = ToPhone {
+            app: self.app.clone(),
+            recipient: self.recipient.clone(),
+            since: self.since,
+            turn: match turn {
+                Turn::Newest => inspect::Turn::Newest,
+                Turn::Before(ending) => inspect::Turn::Before(ending),
+                Turn::After(ending) => inspect::Turn::After(ending),
+            },
+            limit: i64::try_from(PAGE + 1).unwrap_or(i64::MAX),
+        };
+        inspect::to_phone(conn, &asked).await
+    }
+}
+
+/// A place in the list, as it goes through an address and back: microseconds and id.
+fn ending(text: &str) -> Option<Ending> {
+    let (at, id) = text.split_once('.')?;
+    Some(Ending {
+        at: DateTime::from_timestamp_micros(at.parse().ok()?)?,
+        id: id.parse().ok()?,
+    })
+}
+
+fn place(ending: Ending) -> String {
+    format!("{}.{}", ending.at.timestamp_micros(), ending.id)
+}
+
+pub(super) async fn calls(visit: Visit) -> Result<Response, Trouble> {
+    let mut tx = visit.desk.lines.read().await?;
+    let voice = visit.voice(&mut tx).await?;
+    let response = listed(&mut tx, &visit, &voice, None, None).await?;
+    tx.commit().await?;
+    Ok(response)
+}
+
+#[derive(Deserialize)]
+pub(super) struct Mark {
+    seen: String,
+    outcome: String,
+    reason: String,
+}
+
+/// Notes what came of a call.
+pub(super) async fn handled(visit: Visit, Body(mark): Body<Mark>) -> Result<Response, Trouble> {
+    let by = because(&visit, &mark.reason)?;
+    let SeenCall { seen, tried_at } = mark.seen.parse().map_err(|()| Trouble::Unasked)?;
+    let outcome = HandOutcome::ALL
+        .into_iter()
+        .find(|it| it.word() == mark.outcome)
+        .ok_or(Trouble::Unasked)?;
+    let mut tx = visit.desk.lines.act().await?;
+    let voice = visit.voice(&mut tx).await?;
+    let done = act::handle_as_seen(&mut tx, &seen, tried_at, outcome, &by).await?;
+    let told = told(&done, outcome, &seen, &voice);
+    if visit.json {
+        tx.commit().await?;
+        return Ok(super::visit::as_json(&json!({
+            "version": VERSION, "id": seen.id.0, "result": told.word, "happened": told.sentence,
+        })));
+    }
+    let response = listed(&mut tx, &visit, &voice, Some(told), None).await?;
+    tx.commit().await?;
+    Ok(response)
+}
+
+/// What was seen of a call: the notification, and when somebody had last tried.
+#[derive(Clone, Copy, Debug)]
+struct SeenCall {
+    seen: Seen,
+    tried_at: Option<DateTime<Utc>>,
+}
+
+impl SeenCall {
+    fn of(it: &Notification, call: &Call) -> SeenCall {
+        SeenCall {
+            seen: Seen::of(it),
+            tried_at: call.tried.as_ref().map(|(_, at)| *at),
+        }
+    }
+}
+
+impl fmt::Display for SeenCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tried_at = self.tried_at.map_or(0, |at| at.timestamp_micros());
+        write!(f, "{tried_at}.{}", self.seen)
+    }
+}
+
+impl FromStr for SeenCall {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<SeenCall, ()> {
+        let (tried_at, seen) = text.split_once('.').ok_or(())?;
+        Ok(SeenCall {
+            tried_at: match tried_at.parse().map_err(|_| ())? {
+                0 => None,
+                micros => Some(DateTime::from_timestamp_micros(micros).ok_or(())?),
+            },
+            seen: seen.parse().map_err(|_| ())?,
+        })
+    }
+}
+
+fn told(done: &Handled, outcome: HandOutcome, seen: &Seen, voice: &Voice) -> Told {
+    let (word, tone, mark, sentence) = match done {
+        Handled::Done => {
+            let sentence = match outcome {
+                HandOutcome::Told => say!(voice, "desk.calls.done_told", id = seen.id),
+                HandOutcome::NotReached => say!(voice, "desk.calls.done_not_reached", id = seen.id),
+                HandOutcome::NotNeeded => say!(voice, "desk.calls.done_not_needed", id = seen.id),
+            };
+            ("noted", "good", "✓", sentence)
+        }
+        Handled::Already { by, at, outcome } => {
+            let sentence = say!(
+                voice,
+                "desk.calls.already",
+                id = seen.id,
+                by = safe(by),
+                at = voice.when(*at),
+                outcome = outcome_word(outcome, voice)
+            );
+            ("already_noted", "waiting", "!", sentence)
+        }
+        Handled::NothingToHandle(it) => {
+            let sentence = say!(voice, "hand.nothing", status = voice.standing_of(it));
+            ("nothing_to_handle", "waiting", "!", sentence)
+        }
+        Handled::Moved(it) => {
+            let status = voice.standing_of(it);
+            let sentence = say!(voice, "desk.calls.moved", id = seen.id, status = status);
+            ("moved", "waiting", "!", sentence)
+        }
+        Handled::Missing => {
+            let sentence = say!(voice, "none.id", id = seen.id);
+            ("missing", "bad", "✗", sentence)
+        }
+    };
+    Told {
+        word,
+        tone,
+        mark,
+        sentence,
+    }
+}
+
+/// What came of it, for people; a newer version's word as it is.
+pub(super) fn outcome_word(word: &str, voice: &Voice) -> String {
+    match HandOutcome::ALL.into_iter().find(|it| it.word() == word) {
+        Some(HandOutcome::Told) => say!(voice, "desk.calls.told"),
+        Some(HandOutcome::NotReached) => say!(voice, "desk.calls.not_reached"),
+        Some(HandOutcome::NotNeeded) => say!(voice, "desk.calls.not_needed"),
+        None => safe(word),
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Reveal {
+    seen: String,
+    reason: String,
+}
+
+/// Shows one phone number in full, once, and writes down who looked and why.
+pub(super) async fn reveal(visit: Visit, Body(look): Body<Reveal>) -> Result<Response, Trouble> {
+    let by = because(&visit, &look.reason)?;
+    let SeenCall { seen, .. } = look.seen.parse().map_err(|()| Trouble::Unasked)?;
+    let mut tx = visit.desk.lines.act().await?;
+    let voice = visit.voice(&mut tx).await?;
+    let Some(payload) = act::reveal(&mut tx, seen.id, seen.key, &by).await? else {
+        return Err(Trouble::NotFound(seen.id.to_string()));
+    };
+    let shown = phone_in_full(&payload, &visit).map(|phone| (seen, phone));
+    let response = listed(&mut tx, &visit, &voice, None, shown).await?;
+    tx.commit().await?;
+    Ok(response)
+}
+
+/// Every act has a reason.
+fn because(visit: &Visit, reason: &str) -> Result<By, Trouble> {
+    /// Longer than any reason anybody reads.
+    const REASON: usize = 500;
+    let reason: String = reason.trim().chars().take(REASON).collect();
+    let by = visit.operator(&reason)?;
+    if by.reason.is_none() {
+        return Err(Trouble::NoReason);
+    }
+    Ok(by)
+}
+
+/// The list, after an act with what came of it.
+async fn listed(
+    conn: &mut PgConnection,
+    visit: &Visit,
+    voice: &Voice,
+    told: Option<Told>,
+    in_full: Option<(Seen, String)>,
+) -> Result<Response, Trouble> {
+    let asking = Asking::of(visit, voice)?;
+    let mut turn = asking.turn;
+    let mut calls = asking.read(&mut *conn, turn).await?;
+    if matches!(turn, Turn::After(_)) && calls.len() < PAGE {
+        turn = Turn::Newest;
+        calls = asking.read(&mut *conn, turn).await?;
+    }
+    let (calls, newer, older) = turned(calls, PAGE, turn, |call| call.ending);
+    let hits: Vec<_> = calls.iter().map(|call| call.hit).collect();
+    let read = inspect::read(&mut *conn, &hits).await?;
+    let labels = labels(&mut *conn, visit, &read).await?;
+    // In the order of the list: by when it ended.
+    let found: Vec<(&Call, &Notification)> = calls
+        .iter()
+        .filter_map(|call| Some((call, read.iter().find(|it| it.key.0 == call.hit.key)?)))
+        .collect();
+    let plain = asking.asked.without(&[BEFORE, AFTER]);
+    let at = |name, ending: Option<Ending>| {
+        ending.map(|ending| plain.with(name, place(ending)).href(visit, "/calls"))
+    };
+    let view = |(call, it): &(&Call, &Notification)| {
+        let known = labels.get(&it.key.0);
+        let masked = known.and_then(|labels| labels.phone.clone());
+        CallView {
+            row: Row::of(it, known, visit, voice),
+            seen: SeenCall::of(it, call).to_string(),
+            tried: tried(call, voice),
+            phone: match (&in_full, masked) {
+                (Some((seen, phone)), _) if seen.key == it.key => Phone::InFull(phone.clone()),
+                (_, Some(phone)) => Phone::Masked(phone),
+                (_, None) => Phone::Missing,
+            },
+        }
+    };
+    let mut chips = Vec::new();
+    for (name, key) in [(RECIPIENT, "desk.asked.recipient"), (APP, "desk.asked.app")] {
+        if let Some(value) = plain.get(name) {
+            chips.push(Chip {
+                name: say!(voice, key),
+                value: shown(value),
+                without: plain.without(&[name]).href(visit, "/calls"),
+            });
+        }
+    }
+    let href = asking.asked.href(visit, "");
+    let page = CallsPage {
+        frame: Frame::new(visit, say!(visit.lang, "desk.nav.calls"), "/calls"),
+        spans: switch(&plain, asking.span, visit, voice, "/calls"),
+        chips,
+        told,
+        calls: found.iter().map(view).collect(),
+        turns: Turns {
+            newest: newer.map(|_| plain.href(visit, "/calls")),
+            newer: at(AFTER, newer),
+            older: at(BEFORE, older),
+        },
+        here: href
+            .split_once('?')
+            .map_or_else(String::new, |(_, q)| format!("?{q}")),
+        log: visit.at("/audit?action=handle&period=30d"),
+    };
+    // The objects of `outboxd phone --json`, with what an act has to name.
+    visit.answer(&page, || {
+        let rows: Vec<Value> = found
+            .iter()
+            .map(|(call, it)| {
+                let mut row = objects::notification(it, voice);
+                row["tried"] = json!(tried(call, voice));
+                row["seen"] = json!(SeenCall::of(it, call).to_string());
+                row
+            })
+            .collect();
+        json!({"version": VERSION, "notifications": rows, "next_before": older.map(place), "next_after": newer.map(place)})
+    })
+}
+
+/// Who tried, and when.
+fn tried(call: &Call, voice: &Voice) -> Option<String> {
+    let (by, at) = call.tried.as_ref()?;
+    Some(say!(
+        voice,
+        "hand.tried",
+        by = safe(by),
+        at = voice.when(*at)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_page_sends_comes_back_the_same() {
+        let text = "1795354157000123.4711";
+        assert_eq!(place(ending(text).unwrap()), text);
+        for wrong in ["", "4711", "x.1", "1.x", "9999999999999999999.1"] {
+            assert!(ending(wrong).is_none(), "{wrong}");
+        }
+        for text in ["0", "1795354157000123"] {
+            let text = format!("{text}.4711.5f0c3c1e-6f0e-4f0e-9d43-0a4d7e1c2b3a.00000000deadbeef");
+            assert_eq!(text.parse::<SeenCall>().unwrap().to_string(), text);
+        }
+        assert!(
+            "4711.5f0c3c1e-6f0e-4f0e-9d43-0a4d7e1c2b3a.1"
+                .parse::<SeenCall>()
+                .is_err()
+        );
+    }
+}

@@ -1,0 +1,117 @@
+//! Dead letters: what was given up, one card for each cause, with what to do about it.
+
+use askama::Template;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::asked::{Asked, Chip, STATUS};
+use super::messages::{APP, REASON};
+use super::page::{Frame, Link, When};
+use super::period::{PERIOD, Period, Span, switch};
+use super::trouble::Trouble;
+use super::visit::{Visit, shown};
+use crate::answer::json::{VERSION, stamp};
+use crate::catalogue::Who;
+use crate::outbox::inspect::{self, Cause};
+use crate::words::cause::role;
+use crate::words::mask::safe;
+use crate::words::{Voice, say};
+
+#[derive(Template)]
+#[template(path = "dead.html")]
+struct DeadPage {
+    frame: Frame,
+    spans: Vec<Link>,
+    chips: Vec<Chip>,
+    causes: Vec<CauseView>,
+}
+
+struct CauseView {
+    cause: String,
+    status: String,
+    app: String,
+    count: String,
+    doubt: Option<String>,
+    who: Option<&'static str>,
+    next: String,
+    oldest: When,
+    newest: When,
+    samples: Vec<(i64, String)>,
+    list: String,
+    redrive: String,
+}
+
+pub(super) async fn dead(visit: Visit) -> Result<Response, Trouble> {
+    let asked = Asked::of(&visit, &[PERIOD, APP])?;
+    let mut tx = visit.desk.lines.read().await?;
+    let voice = visit.voice(&mut tx).await?;
+    let period = Period::back(&asked, &visit, &voice, Span::Week)?;
+    let Some(since) = period.since else {
+        return Err(asked.odd(&visit, PERIOD, period.span.word()));
+    };
+    let causes = inspect::causes(&mut tx, asked.get(APP), since).await?;
+    tx.commit().await?;
+    let view = |cause: &Cause| CauseView::of(cause, period.span, &visit, &voice);
+    let page = DeadPage {
+        frame: Frame::new(&visit, say!(visit.lang, "desk.nav.dead"), "/dead"),
+        spans: switch(&asked, period.span, &visit, &voice, "/dead"),
+        chips: asked
+            .get(APP)
+            .map(|app| Chip {
+                name: say!(voice, "desk.asked.app"),
+                value: shown(app),
+                without: asked.without(&[APP]).href(&visit, "/dead"),
+            })
+            .into_iter()
+            .collect(),
+        causes: causes.iter().map(view).collect(),
+    };
+    visit.answer(&page, || {
+        let causes: Vec<Value> = causes.iter().map(|cause| object(cause, &voice)).collect();
+        json!({"version": VERSION, "since": stamp(since, &voice), "causes": causes})
+    })
+}
+
+impl CauseView {
+    fn of(it: &Cause, span: Span, visit: &Visit, voice: &Voice) -> CauseView {
+        let (who, next) = voice.settled_remedy(&it.status, Some(&it.reason));
+        // Exactly these, on the other pages.
+        let these = Asked::default()
+            .with(STATUS, &it.status)
+            .with(REASON, &it.reason)
+            .with(APP, &it.app)
+            .with(PERIOD, span.word());
+        CauseView {
+            cause: safe(&voice.cause(Some(&it.reason), None)),
+            status: voice.status(&it.status),
+            app: shown(&it.app),
+            count: it.count.to_string(),
+            doubt: (it.in_doubt > 0).then(|| say!(voice, "desk.dead.doubt", n = it.in_doubt)),
+            who: match who {
+                Who::Nobody => None,
+                who => Some(voice.who(who)),
+            },
+            next: safe(&next),
+            oldest: When::of(it.oldest, voice),
+            newest: When::of(it.newest, voice),
+            samples: it
+                .samples
+                .iter()
+                .map(|id| (*id, visit.at(&format!("/messages/{id}"))))
+                .collect(),
+            list: these.href(visit, "/messages"),
+            redrive: these.href(visit, "/bulk/new"),
+        }
+    }
+}
+
+fn object(it: &Cause, voice: &Voice) -> Value {
+    let (who, next) = voice.settled_remedy(&it.status, Some(&it.reason));
+    json!({
+        "app": it.app, "status": it.status, "reason": it.reason,
+        "sentence": safe(&voice.cause(Some(&it.reason), None)),
+        "count": it.count.n, "count_is_more": it.count.more, "may_have_arrived": it.in_doubt,
+        "oldest_settled_at": stamp(it.oldest, voice), "newest_settled_at": stamp(it.newest, voice),
+        "samples": it.samples, "who": role(who), "next": safe(&next),
+    })
+}
