@@ -3,10 +3,10 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::json::{VERSION, stamp};
 use super::out::{Form, safe};
 use super::since::Since;
 use super::{Desk, Exit};
+use crate::answer::json::{VERSION, stamp};
 use crate::notification::NotificationId;
 use crate::outbox::inspect::{self, AuditFilter};
 use crate::outbox::session;

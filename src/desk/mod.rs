@@ -19,7 +19,9 @@
 //! An act is a POST form with `{{ frame.csrf_field()|safe }}`; its handler begins with `visit.operator()?`. The guard
 //! has then seen to origin, form token and read-only mode.
 
+mod act;
 mod assets;
+mod bulk;
 mod card;
 mod guard;
 mod help;
@@ -54,6 +56,7 @@ use lines::Lines;
 /// What every page has at hand.
 struct Desk {
     lines: Lines,
+    driver: bulk::drive::Driver,
     door: who::Door,
     keys: session::Keys,
     logins: limit::Logins,
@@ -78,6 +81,11 @@ fn pages(desk: &Arc<Desk>) -> Router {
     routes.page("/search", get(search::search));
     routes.page("/messages/{name}", get(message::message));
     routes.page("/pulse", get(pulse::pulse));
+    routes.page("/messages/{name}/{act}", get(act::form).post(act::act));
+    routes.page("/bulk", get(bulk::list));
+    routes.page("/bulk/new", get(bulk::new).post(bulk::plan));
+    routes.page("/bulk/{id}", get(bulk::one).post(bulk::order));
+    routes.plain("/bulk/{id}/progress", get(bulk::progress));
     routes.plain("/messages/{name}/sheet", get(message::sheet));
     routes.plain("/messages/{name}/reveal", post(message::reveal));
     routes.plain("/help", get(help::help));

@@ -9,7 +9,11 @@ use super::who::Means;
 use crate::words::{Lang, Voice};
 
 /// The pages in the head of every page: path, and the key of its name.
-pub(super) const NAV: [(&str, &str); 2] = [("/", "desk.nav.search"), ("/help", "desk.nav.help")];
+pub(super) const NAV: [(&str, &str); 3] = [
+    ("/", "desk.nav.search"),
+    ("/bulk", "desk.nav.bulk"),
+    ("/help", "desk.nav.help"),
+];
 
 pub(super) struct Frame {
     visit: Visit,

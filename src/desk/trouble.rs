@@ -36,6 +36,10 @@ pub(super) enum Trouble {
     NoSuchAct,
     /// No notification of this name.
     NotFound(String),
+    /// Two notifications of this id.
+    TwoBearIt(String),
+    /// No redrive of this number.
+    NoBulk(String),
     /// Not to be understood.
     Unasked,
     /// An act without its reason.
@@ -59,7 +63,8 @@ impl Trouble {
             Trouble::TooOften => StatusCode::TOO_MANY_REQUESTS,
             Trouble::NoOperator | Trouble::ReadOnly | Trouble::Forged => StatusCode::FORBIDDEN,
             Trouble::Elsewhere => StatusCode::MISDIRECTED_REQUEST,
-            Trouble::NoPage | Trouble::NotFound(_) => StatusCode::NOT_FOUND,
+            Trouble::NoPage | Trouble::NotFound(_) | Trouble::NoBulk(_) => StatusCode::NOT_FOUND,
+            Trouble::TwoBearIt(_) => StatusCode::CONFLICT,
             Trouble::NoSuchAct => StatusCode::METHOD_NOT_ALLOWED,
             Trouble::Unasked | Trouble::NoReason => StatusCode::BAD_REQUEST,
             Trouble::Slow
@@ -83,7 +88,8 @@ impl Trouble {
             Trouble::Elsewhere => "elsewhere",
             Trouble::NoPage => "no_page",
             Trouble::NoSuchAct => "no_such_act",
-            Trouble::NotFound(_) => "not_found",
+            Trouble::NotFound(_) | Trouble::NoBulk(_) => "not_found",
+            Trouble::TwoBearIt(_) => "two_bear_it",
             Trouble::Unasked => "not_understood",
             Trouble::NoReason => "no_reason",
             Trouble::Slow => "too_slow",
@@ -136,6 +142,14 @@ impl Trouble {
             Trouble::NotFound(name) => (
                 say!(lang, "none.id", id = name),
                 say!(lang, "desk.trouble.no_page_next"),
+            ),
+            Trouble::TwoBearIt(name) => (
+                say!(lang, "desk.trouble.two_bear_it", id = name),
+                say!(lang, "desk.trouble.two_bear_it_next"),
+            ),
+            Trouble::NoBulk(name) => (
+                say!(lang, "desk.trouble.no_bulk", id = name),
+                say!(lang, "desk.trouble.no_bulk_next"),
             ),
             Trouble::Unasked => (
                 say!(lang, "desk.trouble.unasked"),

@@ -107,6 +107,15 @@ impl Visit {
         !self.desk.read_only && self.person.as_ref().is_some_and(operator)
     }
 
+    /// The page of an act is for those who may act; the others are told why not.
+    pub(super) fn may_act_or_why(&self) -> Result<(), Trouble> {
+        match self.may_act() {
+            true => Ok(()),
+            false if self.desk.read_only => Err(Trouble::ReadOnly),
+            false => Err(Trouble::NoOperator),
+        }
+    }
+
     /// Who acts, if they may; every act begins here.
     pub(super) fn operator(&self, reason: &str) -> Result<By, Trouble> {
         match &self.person {
