@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::login;
 use super::page::Frame;
-use super::visit::{Visit, as_json};
+use super::visit::{Answered, Visit, as_json};
 use crate::answer::json::VERSION;
 use crate::words::say;
 
@@ -263,6 +263,7 @@ struct TroublePage {
 pub(super) fn told(response: Response, visit: &Visit) -> Response {
     let trouble = match response.extensions().get::<Arc<Trouble>>() {
         Some(trouble) => trouble.clone(),
+        None if response.extensions().get::<Answered>().is_some() => return response,
         // What the framework could not read.
         None if response.status().is_client_error() => Arc::new(Trouble::Unasked),
         None => return response,

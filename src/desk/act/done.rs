@@ -4,13 +4,13 @@ use askama::Template;
 use axum::Form as Body;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chrono::TimeDelta;
 use serde_json::json;
 use sqlx::postgres::PgConnection;
 
 use super::fields::{Wrong, added, corrected};
-use super::form::{FIELD, Typed, page, payload};
+use super::form::{FIELD, Typed, name_of_recipient, page, payload};
 use super::{Found, Verb, find, found};
 use crate::answer::json::VERSION;
 use crate::answer::life::life;
@@ -68,7 +68,7 @@ pub(in crate::desk) async fn act(
         Looked::Same(it) | Looked::Moved(it) => found(&mut tx, &voice, *it).await?,
         Looked::Missing => return Err(Trouble::NotFound(shown(&name))),
     };
-    let asked = match asked(&mut tx, verb, &before, &typed, &by, &voice).await? {
+    let asked = match asked(&mut tx, &visit, verb, &before, &typed, &by, &voice).await? {
         Ok(asked) => asked,
         Err(problem) => {
             return page(&mut tx, &visit, &voice, verb, &before, typed, Some(problem)).await;
@@ -85,7 +85,8 @@ enum Asked {
     Resend(Doubt),
     Cancel,
     Handled(HandOutcome),
-    Redirect(String),
+    /// To whom, with the payload that names them if it names anybody.
+    Redirect(String, Option<String>),
     Correct(String),
 }
 
@@ -98,6 +99,7 @@ struct Acted {
 /// What was asked for, or the sentence that says what is missing.
 async fn asked(
     conn: &mut PgConnection,
+    visit: &Visit,
     verb: Verb,
     before: &Found,
     typed: &Typed,
@@ -125,7 +127,18 @@ async fn asked(
                 Err(say!(voice, "desk.act.long_recipient", n = RECIPIENT))
             }
             to if to == before.it().recipient => Err(say!(voice, "desk.act.same_recipient")),
-            to => Ok(Asked::Redirect(to.to_owned())),
+            to => match name_of_recipient(conn, visit, before.it()).await? {
+                None => Ok(Asked::Redirect(to.to_owned(), None)),
+                Some(_) if typed.get("recipient_name").is_empty() => {
+                    Err(say!(voice, "desk.act.needs_recipient_name"))
+                }
+                Some((payload, place)) => {
+                    match corrected(&payload, &place, typed.get("recipient_name")) {
+                        Ok(payload) => Ok(Asked::Redirect(to.to_owned(), Some(payload))),
+                        Err(_) => Err(say!(voice, "desk.act.no_such_field")),
+                    }
+                }
+            },
         },
         Verb::Correct => match payload(conn, before.it()).await? {
             None => Err(say!(voice, "desk.message.no_payload")),
@@ -189,8 +202,12 @@ impl Asked {
                 let result: Handled = act::handle(conn, seen, *outcome, by).await?;
                 alone(told::handled(it, &result, voice))
             }
-            Asked::Redirect(to) => {
-                replaced(conn, before, seen, &Change::Recipient(to), by, voice).await?
+            Asked::Redirect(to, payload) => {
+                let change = match payload {
+                    Some(payload) => Change::RecipientNamed(to, payload),
+                    None => Change::Recipient(to),
+                };
+                replaced(conn, before, seen, &change, by, voice).await?
             }
             Asked::Correct(payload) => {
                 replaced(conn, before, seen, &Change::Payload(payload), by, voice).await?
@@ -287,8 +304,7 @@ async fn told_after(
     } else {
         StatusCode::OK
     };
-    let response = visit.answer(&page, || document)?;
-    Ok((status, response).into_response())
+    visit.answer_as(status, &page, || document)
 }
 
 /// The same person did the same a moment ago.

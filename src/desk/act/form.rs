@@ -3,11 +3,11 @@
 use askama::Template;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::json;
 use sqlx::postgres::PgConnection;
 
-use super::fields::fields;
+use super::fields::{fields, pointer};
 use super::{Found, Verb, find};
 use crate::answer::json::VERSION;
 use crate::desk::card::{CardView, Named};
@@ -43,6 +43,8 @@ struct ActPage {
     /// It has to be accepted that it may arrive twice.
     in_doubt: bool,
     outcomes: Vec<Choice>,
+    /// The payload names the recipient, and has to name the other one.
+    names_recipient: bool,
     fields: Vec<FieldView>,
     typed: Typed,
     seen: String,
@@ -111,6 +113,10 @@ pub(super) async fn page(
     let card = found.view(&mut *conn, visit, voice).await?;
     let mut refused = found.refused(verb, voice);
     let mut views = Vec::new();
+    let mut names_recipient = false;
+    if verb == Verb::Redirect && refused.is_none() {
+        names_recipient = name_of_recipient(&mut *conn, visit, it).await?.is_some();
+    }
     if verb == Verb::Correct && refused.is_none() {
         match payload(&mut *conn, it).await? {
             Some(payload) => views = field_views(&payload, &typed),
@@ -141,6 +147,7 @@ pub(super) async fn page(
         warnings: warnings(verb, it, &card.recipient, visit, voice),
         in_doubt: verb == Verb::Resend && it.standing.is_settled() && it.may_have_arrived,
         outcomes: outcomes(verb, &typed, voice),
+        names_recipient,
         fields: views,
         seen: found.seen(),
         card,
@@ -148,8 +155,7 @@ pub(super) async fn page(
         problem,
         typed,
     };
-    let response = visit.answer(&page, || document)?;
-    Ok((status, response).into_response())
+    visit.answer_as(status, &page, || document)
 }
 
 /// The payload's JSON text; `None` where this login may not read it.
@@ -162,6 +168,22 @@ pub(super) async fn payload(
         true => Ok(inspect::payload(conn, it.id, it.key).await?),
         false => Ok(None),
     }
+}
+
+/// The payload in which the recipient's name stands, and where. It must not go to somebody else under the first one's name.
+pub(super) async fn name_of_recipient(
+    conn: &mut PgConnection,
+    visit: &Visit,
+    it: &Notification,
+) -> Result<Option<(String, String)>, Trouble> {
+    let place = &visit.desk.labels.recipient;
+    let Some(payload) = payload(conn, it).await? else {
+        return Ok(None);
+    };
+    let named = fields(&payload)
+        .iter()
+        .any(|field| field.path == *place && field.value != "null");
+    Ok(named.then(|| (payload, pointer(place))))
 }
 
 fn field_views(payload: &str, typed: &Typed) -> Vec<FieldView> {
@@ -267,7 +289,8 @@ fn warnings(
     let who = recipient.full(visit.lang);
     let warning = match verb {
         Verb::Resend if !it.standing.is_settled() => None,
-        Verb::Resend if it.may_have_arrived => Some(say!(voice, "doubt.settled")),
+        // The verdict above says so, and the form wants it accepted.
+        Verb::Resend if it.may_have_arrived => None,
         Verb::Resend => Some(say!(voice, "desk.act.arrives_once")),
         Verb::Cancel if it.may_have_arrived => Some(say!(voice, "desk.act.cancel_in_doubt")),
         Verb::Redirect if delivered => Some(say!(voice, "desk.act.redirect_delivered", who = who)),

@@ -126,8 +126,7 @@ async fn page(
         "problem": page.problem,
         "preview": preview.map(|preview| preview_object(&preview, voice)),
     });
-    let response = visit.answer(&page, || document)?;
-    Ok((status, response).into_response())
+    visit.answer_as(status, &page, || document)
 }
 
 /// Makes the plan; it waits for its start.

@@ -125,8 +125,7 @@ fn page(
         it: View::of(it, visit, voice),
         problem,
     };
-    let response = visit.answer(&page, || document)?;
-    Ok((status, response).into_response())
+    visit.answer_as(status, &page, || document)
 }
 
 /// Starts, pauses, resumes or cancels what was seen.

@@ -10,7 +10,15 @@ const ACTS: [(&str, i64, &[(&str, &str)]); 5] = [
     ("resend", 1002, &[("reason", "客户来电")]),
     ("cancel", 2001, &[("reason", "分配错了")]),
     ("handled", 1002, &[("reason", "电话"), ("outcome", "told")]),
-    ("redirect", 1002, &[("reason", "换人"), ("recipient", "43")]),
+    (
+        "redirect",
+        1002,
+        &[
+            ("reason", "换人"),
+            ("recipient", "43"),
+            ("recipient_name", "陈静"),
+        ],
+    ),
     (
         "correct",
         1002,
@@ -32,7 +40,7 @@ async fn a_double_click_does_one_thing_and_says_so(pool: PgPool) {
         let mut wang = desk.of("wang").await;
         let path = format!("/messages/{id}/{act}");
         let form = wang.get(&path).await;
-        form.is(200).has("李女士");
+        form.is(200).has("name=\"seen\"");
         let (mut one, mut two) = (wang.clone(), wang.clone());
         let (first, second) =
             tokio::join!(one.post(&path, &form, typed), two.post(&path, &form, typed));
@@ -132,7 +140,7 @@ async fn what_may_arrive_twice_has_to_be_accepted(pool: PgPool) {
     let mut wang = desk.of("wang").await;
     let path = "/messages/1003/resend";
     let form = wang.get(path).await;
-    form.has("可能收到两次").has("重发可能重复");
+    form.has("我接受对方可能收到两次").has("重发可能重复");
     wang.get("/messages/1002/resend")
         .await
         .has("不会造成重复")
@@ -220,6 +228,11 @@ async fn what_makes_no_sense_is_said_before_it_is_tried(pool: PgPool) {
             .await;
         told.is(422).has(said);
     }
+    // It must not go to somebody else under the first one's name.
+    let told = wang
+        .post(path, &form, &[("reason", "r"), ("recipient", "43")])
+        .await;
+    told.is(422).has("请填写新接收人的姓名");
     let mut odd = form.clone();
     odd.body = odd
         .body
@@ -240,13 +253,19 @@ async fn programs_get_the_same_as_json(pool: PgPool) {
     let asked = wang.get("/api/messages/1002/redirect").await.json();
     assert_eq!(asked["possible"], true);
     assert_eq!(asked["seen"], form.hidden("seen").unwrap());
-    let fields = [("reason", "r"), ("recipient", "43")];
+    let fields = [
+        ("reason", "r"),
+        ("recipient", "43"),
+        ("recipient_name", "陈静"),
+    ];
     let done = wang
         .post("/api/messages/1002/redirect", &form, &fields)
         .await;
     let done = done.is(200).json();
     assert_eq!(done["results"][0]["result"], "written");
     assert_eq!(done["new"]["recipient"], "43");
+    let named = number(&pool, "select count(*) from outboxd.notification_outbox where id = 3001 and payload ->> 'recipient_label' = '陈静'").await;
+    assert_eq!(named, 1);
     assert_eq!(done["notification"]["status"], "dead");
 }
 
