@@ -1,6 +1,6 @@
 # One command each, on a fresh machine too: `make` lists them.
 #
-# What is missing is installed or named by .ci/toolchain, .ci/postgres and .ci/node. The database of `demo`,
+# What is missing is installed or named by .ci/toolchain, .ci/postgres, .ci/node and .ci/desk. The database of `demo`,
 # `bench`, `chaos` and `test` is private to the command and gone afterwards; a DATABASE_URL of yours is never used.
 
 .DEFAULT_GOAL := help
@@ -34,10 +34,13 @@ chaos: toolchain ## 100,000 notifications while everything breaks: nobody told t
 
 test: export OUTBOXD_TEST_CLUSTER := fast
 test: export OUTBOXD_TEST_NODE := required
-test: toolchain ## every test: on a private PostgreSQL, and the cloud function's on Node
+test: export OUTBOXD_TEST_CHROMIUM := required
+test: toolchain ## every test: on a private PostgreSQL, the cloud function's on Node, the desk's in Chromium
 	@.ci/node ready
+	@.ci/desk ready
 	@.ci/postgres .ci/canary cargo test --workspace --locked --no-fail-fast
 	@.ci/node
+	@.ci/desk
 
 check: toolchain ## the everyday loop: format, lints, tests without a database
 	@cargo fmt --all --check

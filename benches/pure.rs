@@ -33,6 +33,7 @@ const PAYLOAD: &str = r#"{"phone": "13800138000", "source": "mini program", "ass
 fn decide(bencher: Bencher<'_, '_>, name: &str) {
     let policy = Policy {
         on_unknown: Default::default(),
+        await_grant: Default::default(),
         schedule: RetrySchedule(vec![Duration::from_secs(5); 10]),
         call_timeout: Duration::from_secs(10),
     };
@@ -45,6 +46,7 @@ fn decide(bencher: Bencher<'_, '_>, name: &str) {
 fn refuse(bencher: Bencher<'_, '_>) {
     let policy = Policy {
         on_unknown: Default::default(),
+        await_grant: Default::default(),
         schedule: RetrySchedule(vec![Duration::from_secs(5); 10]),
         call_timeout: Duration::from_secs(10),
     };

@@ -31,12 +31,15 @@ grant select on outboxd.notification_delivery_status, outboxd.notification_attem
 
 -- The daemon moves rows; it cannot enqueue, and it cannot change a key or a payload.
 grant select, delete on outboxd.notification_outbox to outboxd_daemon;
-grant update (next_attempt_at, attempts, spared, lapses, may_have_arrived, lease_token, lease_until, lease_epoch, leased_by)
+grant update (next_attempt_at, attempts, spared, lapses, may_have_arrived, lease_token, lease_until, lease_epoch, leased_by,
+              awaits_grant)
     on outboxd.notification_outbox to outboxd_daemon;
 grant select, insert on outboxd.notification_attempt, outboxd.notification_delivery, outboxd.audit_log to outboxd_daemon;
 grant select, insert, update on outboxd.app_state to outboxd_daemon;
 grant select on outboxd.notification_delivery_status to outboxd_daemon;
 grant execute on function outboxd.ensure_partitions, outboxd.newest_settled to outboxd_daemon;
+-- It writes the search's index by this function only; the pieces of names in there are read by an admin.
+grant execute on function outboxd.write_search to outboxd_daemon;
 -- The sentences of the table's own checks; by default anybody may say them.
 grant execute on function outboxd.refuse to outboxd_daemon, outboxd_crm, outboxd_desk, outboxd_admin;
 -- The lock an idle daemon sleeps on.
@@ -56,7 +59,7 @@ grant execute on function outboxd.enqueue_notification, outboxd.enqueue_notifica
 -- payload, no evidence. What was done stays done, so it deletes nothing but what it moves.
 grant select on all tables in schema outboxd to outboxd_desk;
 grant insert, delete on outboxd.notification_outbox, outboxd.notification_delivery to outboxd_desk;
-grant update (next_attempt_at, cancel_requested_by) on outboxd.notification_outbox to outboxd_desk;
+grant update (next_attempt_at, cancel_requested_by, awaits_grant) on outboxd.notification_outbox to outboxd_desk;
 grant insert on outboxd.notification_attempt, outboxd.audit_log to outboxd_desk;
 grant insert (app, paused_at, paused_by, pause_reason),
       update (paused_at, paused_by, pause_reason, breaker, breaker_until, breaker_reason, breaker_errcode, breaker_since, breaker_strikes)

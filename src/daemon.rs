@@ -23,11 +23,12 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{AppConfig, Config, LogConfig, LogFormat, Pooler};
-use crate::desk;
+use crate::grants::Asker;
 use crate::health::{self, Health};
 use crate::metrics::Metrics;
 use crate::outbox::claim::Claimer;
 use crate::outbox::line::{Database, Line, jittered};
+use crate::outbox::slices;
 use crate::outbox::state;
 use crate::policy::{Policy, RetrySchedule};
 use crate::recorder::{self, Recorder};
@@ -122,11 +123,21 @@ pub async fn run(
         stop: stop.clone(),
     };
     let mut lanes = JoinSet::new();
+    let mut upkeep = JoinSet::new();
     for (app, (_, target)) in config.apps.iter().zip(targets) {
+        let mut asker = asker(app, target.clone(), &shared.database);
+        match until {
+            Until::Stopped => drop(upkeep.spawn(asker.run())),
+            // What has a grant is due now.
+            Until::Drained => asker.round().await,
+        }
         lanes.spawn(lane(&config, app, target, &shared));
     }
-    let mut upkeep = JoinSet::new();
     upkeep.spawn(keep_partitions(shared.database.line()));
+    upkeep.spawn(slices::keep(
+        shared.database.line(),
+        config.desk.labels.paths(),
+    ));
     info!(daemon = %config.instance, apps = config.apps.len(), version = env!("CARGO_PKG_VERSION"), "outboxd is running");
 
     // The first lane to end by itself before a stop is a fault, unless all were to end when drained.
@@ -215,6 +226,7 @@ fn lane(
                 schedule: RetrySchedule(app.retry_schedule.clone()),
                 call_timeout: app.call_timeout,
                 on_unknown: target::on_unknown(app),
+                await_grant: target::await_grant(app),
             },
             recorder,
             metrics: shared.metrics.clone(),
@@ -240,6 +252,18 @@ fn lane(
                 anyhow::bail!("the recorder ended before the relay")
             }
         }
+    }
+}
+
+/// Ends the wait of what waits for the user's permission.
+fn asker(app: &AppConfig, target: Arc<AppTarget>, database: &Database) -> Asker {
+    Asker {
+        app: app.name.clone(),
+        target,
+        line: database.line(),
+        every: target::ask_grants_every(app),
+        call_timeout: app.call_timeout,
+        trouble: None,
     }
 }
 
@@ -273,26 +297,8 @@ impl ForcedRefresh for FleetFence {
 
 /// Runs until SIGTERM or SIGINT, which stop gracefully; a second one ends at once, leaving what is under way to
 /// its leases.
-pub async fn run_until_signalled(
-    config: Config,
-    until: Until,
-    migrate: bool,
-    with_desk: bool,
-) -> Result<()> {
-    let stopped = stop_by_signal()?;
-    let desk = match with_desk {
-        true => {
-            let open = desk::open(&config, false, stopped.clone()).await?;
-            info!(address = %open.address, "the desk is open on {}", open.url);
-            Some(open)
-        }
-        false => None,
-    };
-    run(config, until, migrate, stopped).await?;
-    if let Some(desk) = desk {
-        desk.ended().await;
-    }
-    Ok(())
+pub async fn run_until_signalled(config: Config, until: Until, migrate: bool) -> Result<()> {
+    run(config, until, migrate, stop_by_signal()?).await
 }
 
 /// What the first SIGTERM or SIGINT turns true.

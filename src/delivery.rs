@@ -33,6 +33,21 @@ impl<T: Target> Target for Arc<T> {
     }
 }
 
+/// A person and a type of event: what a ledger of grants is asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    pub recipient: String,
+    pub event_type: String,
+}
+
+/// How many more messages of a template a person has allowed. Several types of event may share a template, and so its
+/// grants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granted {
+    pub template: String,
+    pub left: u32,
+}
+
 /// Whose openid it is: the CRM knows.
 pub trait FindOpenid: Send + Sync + 'static {
     fn openid<'a>(

@@ -15,7 +15,7 @@
 //!
 //! In reading order: [`notification`] and [`delivery`] are the nouns, [`catalogue`] says what every code means,
 //! [`policy`] what becomes of a row; [`outbox`] holds every statement, [`target`] the choice of what is called, [`wechat`] and [`hook`] every call; [`step`] is one row's way,
-//! [`relay`] the loop, [`wake`] what calls it, [`recorder`] the writing end; [`daemon`] puts the real parts together; [`cli`], [`desk`] and [`words`] speak
+//! [`relay`] the loop, [`wake`] what calls it, [`recorder`] the writing end, [`grants`] what ends the wait for the user's permission; [`daemon`] puts the real parts together; [`cli`], [`desk`] and [`words`] speak
 //! to people, [`health`] and [`metrics`] to machines; [`config`] says what is meant by what was typed.
 //!
 //! Deliberately absent: a janitor (a lapsed lease is taken by the ordinary claim), a leader (every duty may run anywhere),
@@ -28,6 +28,7 @@ pub mod config;
 pub mod daemon;
 pub mod delivery;
 pub mod desk;
+pub mod grants;
 pub mod health;
 pub mod hook;
 mod http;

@@ -1,8 +1,10 @@
 //! What becomes of a notification: attempt × outcome → transition. Pure; the table test below is the policy.
 //!
 //! What is not the row's fault costs it nothing: a throttled, unreached or paused attempt keeps its number but is
-//! spared from the schedule. An unknown outcome costs an attempt, because the receiver may have acted.
+//! spared from the schedule. An unknown outcome costs an attempt, because the receiver may have acted. Nor does it cost
+//! anything to wait for the user's permission, where the settings say that a notification waits for it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::catalogue::{self, Entry, Pause};
@@ -40,6 +42,26 @@ impl RetrySchedule {
     }
 }
 
+/// Which types of event wait for the user's permission when WeChat refuses them for the lack of it. The others are
+/// settled at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AwaitGrant {
+    #[default]
+    Never,
+    Always,
+    For(BTreeSet<String>),
+}
+
+impl AwaitGrant {
+    fn takes(&self, event_type: &str) -> bool {
+        match self {
+            AwaitGrant::Never => false,
+            AwaitGrant::Always => true,
+            AwaitGrant::For(types) => types.contains(event_type),
+        }
+    }
+}
+
 /// What becomes of a row.
 #[derive(Clone, Debug)]
 pub enum Transition {
@@ -55,6 +77,8 @@ pub enum Transition {
         spared: bool,
         may_have_arrived: bool,
     },
+    /// It waits, at no cost, until the user allows messages again or its time is over.
+    AwaitGrant,
 }
 
 /// What an outcome says about the target, for the breaker.
@@ -78,6 +102,7 @@ pub struct Policy {
     /// The least time a call needs; an attempt that cannot have it is not begun.
     pub call_timeout: Duration,
     pub on_unknown: OnUnknown,
+    pub await_grant: AwaitGrant,
 }
 
 impl Policy {
@@ -139,6 +164,10 @@ impl Policy {
             Outcome::Failed(failure) => {
                 let arrived = claim.may_have_arrived;
                 match failure.kind {
+                    // The receiver's word on this very key: had an earlier call sent it, it would have said so.
+                    FailureKind::Permanent if self.awaits_grant(claim, failure) => {
+                        Transition::AwaitGrant
+                    }
                     FailureKind::Permanent => Transition::Settle {
                         status: Status::Dead,
                         reason: failure.why,
@@ -165,6 +194,13 @@ impl Policy {
                 }
             }
         }
+    }
+
+    /// A ledger that promises what WeChat then refuses could go on for ever, too.
+    fn awaits_grant(&self, claim: &Claim, failure: &Failure) -> bool {
+        failure.why.key == catalogue::local::NOT_SUBSCRIBED.key
+            && self.await_grant.takes(&claim.event_type)
+            && claim.attempt.0 - claim.spent < SPARED_AT_MOST
     }
 
     fn retry(

@@ -113,7 +113,7 @@ pub fn ending(
     let (phase, word, why) = match (&outcome, &transition) {
         (Some(outcome), _) => (outcome.phase(), outcome.word(), outcome.why()),
         (None, Transition::Settle { reason, .. }) => (Phase::NotCalled, "released", *reason),
-        (None, Transition::Requeue { .. }) => {
+        (None, Transition::Requeue { .. } | Transition::AwaitGrant) => {
             (Phase::NotCalled, "released", catalogue::local::RELEASED)
         }
     };

@@ -4,16 +4,19 @@
 //! besides (a token's figures, a rehearsal's steps) is asked of this enum.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use chrono_tz::Tz;
 
+use crate::catalogue::Entry;
 use crate::config::{AppConfig, OpenidSource, TargetConfig};
-use crate::delivery::{OnUnknown, Outcome, Sealed, Target};
+use crate::delivery::{Granted, OnUnknown, Outcome, Pair, Sealed, Target};
 use crate::hook::{HookSettings, HookTarget};
 use crate::notification::Claim;
 use crate::outbox::line::Database;
 use crate::outbox::openid::OpenidQuery;
+use crate::policy::AwaitGrant;
 use crate::wechat::{
     DirectSettings, DirectTarget, ForcedRefresh, Openids, Rehearsal, TokenFigures, WechatSettings,
     WechatTarget,
@@ -89,6 +92,17 @@ impl AppTarget {
         }
     }
 
+    /// What the target's ledger of grants has for these; none where there is no ledger.
+    pub async fn grants(
+        &self,
+        pairs: &[Pair],
+    ) -> Option<Result<Vec<Option<Granted>>, &'static Entry>> {
+        match self {
+            AppTarget::CloudFunction(target) => Some(target.grants(pairs).await),
+            AppTarget::SubscribeSend(_) | AppTarget::Http(_) => None,
+        }
+    }
+
     /// None where there is no token.
     pub fn token_figures(&self) -> Option<TokenFigures> {
         match self {
@@ -106,6 +120,23 @@ pub fn on_unknown(app: &AppConfig) -> OnUnknown {
         TargetConfig::CloudFunction(_) => OnUnknown::Ask,
         TargetConfig::SubscribeSend(it) => it.on_unknown,
         TargetConfig::Http(it) => it.on_unknown,
+    }
+}
+
+/// Which of the app's notifications wait for the user's permission.
+pub fn await_grant(app: &AppConfig) -> AwaitGrant {
+    match &app.target {
+        TargetConfig::CloudFunction(it) => it.await_grant.clone(),
+        // Nobody keeps a ledger that could be asked when the wait is over.
+        TargetConfig::SubscribeSend(_) | TargetConfig::Http(_) => AwaitGrant::Never,
+    }
+}
+
+/// How often its ledger is asked, or looked whether anything waits.
+pub fn ask_grants_every(app: &AppConfig) -> Duration {
+    match &app.target {
+        TargetConfig::CloudFunction(it) => it.ask_grants_every,
+        TargetConfig::SubscribeSend(_) | TargetConfig::Http(_) => Duration::from_secs(60),
     }
 }
 

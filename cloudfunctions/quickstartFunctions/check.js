@@ -16,6 +16,8 @@ const LONGEST_AGE_MS = 5 * 60 * 1000;
 // What is in the event and was not signed: the signature itself, and what the platform adds.
 const NOT_SIGNED = ['signature', 'userInfo', 'tcbContext'];
 const KEY = /^[\w-]{1,64}$/;
+// The ledger is asked about so many at once; the database gives a hundred documents at a time.
+const MOST_ASKED = 50;
 
 // What is wrong with the event, as `{code, message}`, or null.
 function check(event, caller, now) {
@@ -55,6 +57,7 @@ function canonical(value) {
 
 function unreadable(event) {
   if (typeof event.key !== 'string' || !KEY.test(event.key)) return 'the event has no usable key';
+  if (event.type === 'grants') return isQuestion(event.asked) ? null : 'the event does not ask about 1 to 50 people';
   if (!Number.isSafeInteger(event.epoch) || event.epoch < 0) return 'the event has no usable epoch';
   if (!Number.isSafeInteger(event.attempt) || event.attempt < 0) return 'the event has no usable attempt';
   if (event.type !== 'notify') return null;
@@ -63,6 +66,11 @@ function unreadable(event) {
   const payload = event.payload;
   const isObject = payload !== null && typeof payload === 'object' && !Array.isArray(payload);
   return isObject ? null : 'the payload is no object';
+}
+
+function isQuestion(asked) {
+  const isOne = (one) => one && typeof one.recipient === 'string' && typeof one.eventType === 'string';
+  return Array.isArray(asked) && asked.length >= 1 && asked.length <= MOST_ASKED && asked.every(isOne);
 }
 
 module.exports = { check, canonical };

@@ -2,7 +2,8 @@
 
 // The ledger of one-time grants: how many more messages of a template a person has allowed. WeChat cannot be
 // asked, so this is an estimate: plus one per "allow" that the mini program reports, minus one per message
-// accepted, zero when WeChat refuses with 43101. It never decides whether to send.
+// accepted, zero when WeChat refuses with 43101. It never decides whether to send; outboxd asks it (`look`) when
+// a notification that was refused may be tried again.
 //
 // Whoever reports is the person the platform names, never one that the event names.
 
@@ -10,17 +11,18 @@ const crypto = require('crypto');
 const cloud = require('wx-server-sdk');
 
 const { CODE, codeOf, textOf } = require('./answer');
+const { findAll } = require('./openid');
 const { isDuplicate } = require('./receipts');
 const { settings } = require('./settings');
-const { templateIds } = require('./template');
+const { templateIds, templateIdOf } = require('./template');
 const { limited } = require('./within');
 
 const FROM_CLIENT = 'wx_client';
 
 // The event `{"type": "subscribed", "accepted": [template id, …]}`, after `wx.requestSubscribeMessage`.
 async function subscribed(event, caller) {
-  const openid = caller.OPENID;
-  if (caller.SOURCE !== FROM_CLIENT || typeof openid !== 'string' || openid === '') {
+  const tapper = caller.OPENID;
+  if (caller.SOURCE !== FROM_CLIENT || typeof tapper !== 'string' || tapper === '') {
     return told(false, CODE.WRONG_CALLER, 'this type of event is taken from the mini program only', {});
   }
   // Only our own templates, so that nobody fills the ledger with inventions.
@@ -29,11 +31,11 @@ async function subscribed(event, caller) {
   try {
     const counts = {};
     await Promise.all(accepted.map(async (templateId) => {
-      counts[templateId] = await add(openid, templateId);
+      counts[templateId] = await add(tapper, templateId);
     }));
     return told(true, 0, '', counts);
   } catch (error) {
-    return told(false, codeOf(error), textOf(error, openid), {});
+    return told(false, codeOf(error), textOf(error, tapper), {});
   }
 }
 
@@ -59,6 +61,25 @@ async function spend(openid, templateId) {
   const id = idOf(openid, templateId);
   await change(id, { left: command.inc(-1) }, { left: command.gt(0) });
   return left(id);
+}
+
+// Of each one asked about, the template that stands for its type of event and what is left of it: null when
+// nobody ever counted, which is no grant. Two requests, however many are asked about.
+async function look(asked) {
+  const openids = await findAll(asked.map((one) => one.recipient));
+  const pages = asked.map((one, n) => {
+    const templateId = templateIdOf(one.eventType);
+    const isKnown = templateId !== null && openids[n] !== null;
+    return { template: templateId, id: isKnown ? idOf(openids[n], templateId) : null };
+  });
+  const ids = Array.from(new Set(pages.map((page) => page.id))).filter((id) => id !== null);
+  const lefts = new Map();
+  if (ids.length > 0) {
+    const isOne = { _id: cloud.database().command.in(ids) };
+    const found = await limited(ledger().where(isOne).limit(ids.length).get());
+    found.data.forEach((page) => lefts.set(page._id, page.left));
+  }
+  return pages.map((page) => ({ template: page.template, left: lefts.has(page.id) ? lefts.get(page.id) : null }));
 }
 
 // WeChat says that none is left.
@@ -101,4 +122,4 @@ function ledger() {
   return cloud.database().collection(settings().grants);
 }
 
-module.exports = { subscribed, spend, exhaust };
+module.exports = { subscribed, look, spend, exhaust };

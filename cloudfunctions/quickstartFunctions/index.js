@@ -4,8 +4,8 @@
 // of outboxd.
 //
 // outboxd calls over HTTP: `notify` (send, unless you have), `inquire` (have you?), `seal` (never send it
-// from now on), `ping`. The mini program calls: `subscribed`, and the stock branches. What is told by whom
-// is checked in `check.js`; the journey of a notification is `receiver.js`.
+// from now on), `grants` (who has allowed messages?), `ping`. The mini program calls: `subscribed`, and the stock
+// branches. What is told by whom is checked in `check.js`; the journey of a notification is `receiver.js`.
 //
 // It answers in every case, and always with an object of its own making: an error that leaves `main`, or a
 // result of the SDK that cannot be written as JSON, would look like a crash after the message went out.
@@ -29,6 +29,7 @@ exports.main = async (given) => {
     case 'notify':
     case 'inquire':
     case 'seal':
+    case 'grants':
     case 'ping':
       return told(event, started, await receiver.receive(event, caller));
     case 'subscribed':

@@ -12,6 +12,9 @@ const { CODE, codeOf, textOf } = require('./answer');
 const { settings } = require('./settings');
 const { limited } = require('./within');
 
+// What the database gives at once.
+const MOST_DOCUMENTS = 100;
+
 // `{openid}`, or `{code, message}` when there is none. It never throws, so that a receipt which is read at the
 // same time still has its word.
 async function find(recipient) {
@@ -25,23 +28,50 @@ async function find(recipient) {
   }
 }
 
+// The openids of many, in the order given; null for whoever has none, or two. One request for all of them; only
+// when its answer was cut short, one for each.
+async function findAll(recipients) {
+  const people = await ask(recipients, MOST_DOCUMENTS);
+  if (people.length === MOST_DOCUMENTS) {
+    const found = await Promise.all(recipients.map(find));
+    return found.map((person) => person.openid || null);
+  }
+  const field = settings().staffField;
+  return recipients.map((recipient) => {
+    const openids = openidsOf(people.filter((person) => String(person[field]) === recipient));
+    return recipient.trim() !== '' && openids.length === 1 ? openids[0] : null;
+  });
+}
+
 async function lookUp(recipient) {
   if (recipient.trim() === '') return [];
+  return openidsOf(await ask([recipient], 10));
+}
+
+async function ask(recipients, most) {
   const set = settings();
   const db = cloud.database();
-  // Ids of a CRM are often numbers, and the document may hold them as such.
-  const number = Number(recipient);
-  const ids = Number.isSafeInteger(number) && String(number) === recipient ? [recipient, number] : [recipient];
   const question = {};
-  question[set.staffField] = db.command.in(ids);
-  const found = await limited(db.collection(set.users).where(question).limit(10).get());
-  const names = set.openidField.split(',').map((name) => name.trim());
+  question[set.staffField] = db.command.in([].concat(...recipients.map(idsOf)));
+  const found = await limited(db.collection(set.users).where(question).limit(most).get());
+  return found.data;
+}
+
+// Ids of a CRM are often numbers, and the document may hold them as such.
+function idsOf(recipient) {
+  const number = Number(recipient);
+  return Number.isSafeInteger(number) && String(number) === recipient ? [recipient, number] : [recipient];
+}
+
+// Each once.
+function openidsOf(people) {
+  const names = settings().openidField.split(',').map((name) => name.trim());
   const openids = new Set();
-  found.data.forEach((person) => {
+  people.forEach((person) => {
     const name = names.find((candidate) => typeof person[candidate] === 'string' && person[candidate] !== '');
     if (name !== undefined) openids.add(person[name]);
   });
   return Array.from(openids);
 }
 
-module.exports = { find };
+module.exports = { find, findAll };

@@ -34,6 +34,8 @@ async function receive(event, caller) {
   switch (event.type) {
     case 'ping':
       return told('not_seen', event.key, CHECK, { ok: true, message: 'pong', version: version });
+    case 'grants':
+      return untilSend(event.key, LOOKUP, () => ledger(event));
     case 'inquire':
       return untilSend(event.key, CLAIM, () => inquire(event));
     case 'seal':
@@ -121,6 +123,12 @@ async function count(order, ended) {
     console.warn('the ledger of grants could not be kept: ' + codeOf(error));
   }
   return null;
+}
+
+// How many more messages each of the people asked about has allowed, in the order of the question.
+async function ledger(event) {
+  const known = await grants.look(event.asked);
+  return told('answered', event.key, LOOKUP, { ok: true, grants: known });
 }
 
 // Only looks.

@@ -82,10 +82,16 @@ function page(pattern, event) {
   return pattern.replace(/^\/+/, '').replace(/\{([^{}]+)\}/g, (whole, path) => encodeURIComponent(clean(at(event, path)) || ''));
 }
 
+// The id of the template for a type of event, or null.
+function templateIdOf(eventType) {
+  const template = own(templates, eventType) || own(templates, '*');
+  return template === undefined || misfit(template) ? null : template.templateId;
+}
+
 // The ids of all templates in the mapping, each once: several types of event may share one.
 function templateIds() {
   const ids = Object.keys(templates).map((type) => templates[type].templateId);
   return Array.from(new Set(ids)).filter((id) => typeof id === 'string' && id !== '');
 }
 
-module.exports = { fill, value, templateIds };
+module.exports = { fill, value, templateIds, templateIdOf };

@@ -29,7 +29,7 @@ pub(crate) async fn work() -> Result<()> {
     )?;
     daemon::log_to_stderr(&config.log);
     say(format_args!("READY"));
-    daemon::run_until_signalled(config, Until::Stopped, false, false).await
+    daemon::run_until_signalled(config, Until::Stopped, false).await
 }
 
 /// The defaults, but for the slots, the place of the sink, and one line per delivery in the log, which no other worker

@@ -112,8 +112,17 @@ pub(crate) fn why_not_yet(why: Option<&WhyNotYet>, voice: &Voice) -> Value {
             json!({"at": stamp(*at, voice), "attempt": attempt, "reason": reason, "errcode": errcode,
                     "unknown": unknown})
         }
+        WhyNotYet::AwaitingGrant {
+            since,
+            until,
+            trouble,
+        } => {
+            json!({"since": stamp(*since, voice), "until": stamps(*until, voice), "trouble": trouble})
+        }
         WhyNotYet::OnHold => json!({}),
-        WhyNotYet::Behind { id } => json!({"id": id.0}),
+        WhyNotYet::Behind { id, awaits_grant } => {
+            json!({"id": id.0, "awaits_grant": awaits_grant})
+        }
         WhyNotYet::TakeOver {
             daemon,
             attempt,

@@ -125,7 +125,7 @@ impl Life {
                 text: say!(
                     voice,
                     "event.settled",
-                    status = voice.standing(it.standing),
+                    status = voice.standing_of(it),
                     by = safe(by),
                     cause = voice.cause(it.reason.as_deref(), it.errcode)
                 ),
@@ -142,7 +142,7 @@ impl Life {
         let mut facts = vec![
             (say!(voice, "fact.key"), it.key.to_string()),
             (say!(voice, "fact.app"), it.app.clone()),
-            (say!(voice, "fact.status"), voice.standing(it.standing)),
+            (say!(voice, "fact.status"), voice.standing_of(it)),
             (
                 say!(voice, "fact.aggregate"),
                 format!("{} {}", it.aggregate_type, it.aggregate_id),

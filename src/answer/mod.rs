@@ -90,7 +90,8 @@ impl Card {
             | Standing::Scheduled
             | Standing::Retrying
             | Standing::InFlight
-            | Standing::Held => ("…", Tone::Waiting),
+            | Standing::Held
+            | Standing::AwaitingGrant => ("…", Tone::Waiting),
         }
     }
 

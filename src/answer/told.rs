@@ -42,7 +42,14 @@ pub(crate) fn retried(it: &Notification, result: Retried, voice: &Voice) -> Told
         Retried::BroughtForward => ("brought_forward", say!(voice, "retry.forward"), false),
         Retried::DueAlready => ("already_due", say!(voice, "retry.due", id = it.id), false),
         Retried::InFlight => ("in_flight", say!(voice, "retry.in_flight"), true),
-        Retried::Delivered => ("delivered", say!(voice, "retry.delivered"), true),
+        Retried::Delivered => {
+            let status = voice.standing_of(it);
+            (
+                "delivered",
+                say!(voice, "retry.delivered", status = status),
+                true,
+            )
+        }
         Retried::Superseded => ("superseded", say!(voice, "retry.superseded"), true),
         Retried::MayHaveArrived => ("may_have_arrived", say!(voice, "retry.in_doubt"), true),
         Retried::DedupeTaken => ("dedupe_taken", say!(voice, "retry.dedupe_taken"), true),
@@ -63,15 +70,16 @@ pub(crate) fn cancelled(it: &Notification, result: Cancelled, voice: &Voice) -> 
             ("already_cancelled", say!(voice, "cancel.already"), false)
         }
         (Cancelled::TooLate, Standing::Settled(Status::Delivered)) => {
-            ("delivered", say!(voice, "cancel.delivered"), true)
+            let by = voice.standing_of(it);
+            (
+                "delivered",
+                say!(voice, "cancel.delivered", status = by),
+                true,
+            )
         }
         (Cancelled::TooLate, Standing::Settled(status)) => (
             status.word(),
-            say!(
-                voice,
-                "cancel.settled",
-                status = voice.standing(it.standing)
-            ),
+            say!(voice, "cancel.settled", status = voice.standing_of(it)),
             true,
         ),
         (Cancelled::TooLate, _) => ("moved", say!(voice, "act.moved", id = it.id), true),
@@ -89,7 +97,7 @@ pub(crate) fn handled(it: &Notification, result: &Handled, voice: &Voice) -> Tol
         ),
         Handled::NothingToHandle(it) => (
             "nothing_to_handle",
-            say!(voice, "hand.nothing", status = voice.standing(it.standing)),
+            say!(voice, "hand.nothing", status = voice.standing_of(it)),
             true,
         ),
         Handled::Moved(_) | Handled::Missing => return moved(it, voice),

@@ -177,6 +177,8 @@ pub mod local {
         APP_PAUSED "app_paused";
         PAYLOAD_UNUSABLE "payload_unusable";
         SAME_PERSON_BUSY "same_person_busy";
+        NOT_SUBSCRIBED "not_subscribed";
+        FUNCTION_TOO_OLD "function_too_old";
         TEMPLATE_MISSING "template_missing";
         OPENID_QUERY_WRONG "openid_query_wrong";
         OPENID_QUERY_FAILED "openid_query_failed";

@@ -171,7 +171,7 @@ pub(super) async fn phone(desk: &Desk, args: &PhoneArgs) -> Result<Exit> {
             let settled = it.settled_at.unwrap_or(it.created_at);
             let (status, cause, at) = if terminal {
                 let cause = voice.cause(it.reason.as_deref(), it.errcode);
-                (voice.standing(it.standing), cause, voice.when(settled))
+                (voice.standing_of(it), cause, voice.when(settled))
             } else {
                 let cause = it.reason.clone().unwrap_or_default();
                 (

@@ -123,7 +123,7 @@ pub(super) async fn list(desk: &Desk, args: &ListArgs) -> Result<Exit> {
                         .map_or_else(String::new, |key| voice.cause(Some(key), it.errcode));
                     vec![
                         it.id.to_string(),
-                        format!("{}{doubt}", voice.standing(it.standing)),
+                        format!("{}{doubt}", voice.standing_of(it)),
                         it.aggregate_id.clone(),
                         it.recipient.clone(),
                         it.event_type.clone(),

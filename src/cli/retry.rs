@@ -67,11 +67,12 @@ pub(super) struct RetryArgs {
 /// How many one command sends again at most.
 const MOST: i64 = 1000;
 
-/// The endings that have a way back.
+/// The endings that have a way back, and what waits for the user's permission.
 fn ended(word: &str) -> Result<Standing, String> {
     match word.parse() {
         Ok(it @ Standing::Settled(Status::Dead | Status::Expired | Status::Cancelled)) => Ok(it),
-        Ok(_) | Err(_) => Err("one of dead, expired, cancelled".to_owned()),
+        Ok(Standing::AwaitingGrant) => Ok(Standing::AwaitingGrant),
+        Ok(_) | Err(_) => Err("one of dead, expired, cancelled, awaiting_grant".to_owned()),
     }
 }
 

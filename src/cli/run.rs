@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::Exit;
 use super::out::Out;
+use super::serve;
 use super::settings::Typed;
 use crate::config::Needs;
 use crate::daemon;
@@ -39,6 +40,16 @@ pub(super) async fn run(typed: &Typed, args: &RunArgs, out: Out) -> Result<Exit>
     } else {
         Until::Stopped
     };
-    daemon::run_until_signalled(config, until, args.migrate, args.desk).await?;
+    let stop = daemon::stop_by_signal()?;
+    let desk = match args.desk {
+        true => Some(serve::open(&config, false, stop.clone()).await?),
+        false => None,
+    };
+    let ended = daemon::run(config, until, args.migrate, stop).await;
+    // A daemon that ended by itself takes the desk with it.
+    if let Some(desk) = desk.filter(|_| ended.is_ok()) {
+        desk.ended().await;
+    }
+    ended?;
     Ok(Exit::Ok)
 }

@@ -3,12 +3,13 @@
 use std::io::{IsTerminal as _, Read as _};
 
 use anyhow::{Context as _, Result};
+use tokio::sync::watch;
 
 use super::Exit;
 use super::exit::Stop;
 use super::out::Out;
 use super::settings::Typed;
-use crate::config::Needs;
+use crate::config::{Config, Needs};
 use crate::daemon;
 use crate::desk::{self, Role};
 use crate::words::{Lang, say};
@@ -30,10 +31,19 @@ pub(super) async fn serve(typed: &Typed, args: &ServeArgs, out: Out) -> Result<E
     let config = typed.load(Needs::Desk, out)?;
     daemon::log_to_stderr(&config.log);
     let stop = daemon::stop_by_signal()?;
-    let open = desk::open(&config, args.read_only, stop).await?;
-    tracing::info!(address = %open.address, "the desk is open on {}", open.url);
-    open.ended().await;
+    open(&config, args.read_only, stop).await?.ended().await;
     Ok(Exit::Ok)
+}
+
+/// Opens the desk and says where.
+pub(super) async fn open(
+    config: &Config,
+    read_only: bool,
+    stop: watch::Receiver<bool>,
+) -> Result<desk::Open> {
+    let open = desk::open(config, read_only, stop).await?;
+    tracing::info!(address = %open.address, "the desk is open on {}", open.url);
+    Ok(open)
 }
 
 #[derive(Debug, clap::Args)]

@@ -9,6 +9,7 @@ use super::Cli;
 use super::out::Out;
 use crate::config::{Config, Needs, Refused, Sources};
 use crate::lang::Lang;
+use crate::outbox::slices::Paths;
 use crate::secret::Secret;
 
 /// What was typed before the verb.
@@ -61,6 +62,7 @@ impl Typed {
 pub(super) struct Settings {
     pub(super) database_url: Secret,
     pub(super) zone: Tz,
+    pub(super) paths: Paths,
 }
 
 impl From<Config> for Settings {
@@ -68,6 +70,7 @@ impl From<Config> for Settings {
         Settings {
             database_url: config.database.url,
             zone: config.time_zone,
+            paths: config.desk.labels.paths(),
         }
     }
 }

@@ -75,6 +75,10 @@ fn print(out: &Out, app: &AppStats, voice: &Voice) -> Result<()> {
     let oldest = app.oldest_due_at.map_or_else(String::new, |at| {
         say!(voice, "stats.oldest", span = voice.span(voice.now - at))
     });
+    let awaiting = match app.awaiting_grant.n {
+        0 => String::new(),
+        _ => say!(voice, "stats.awaiting", n = app.awaiting_grant),
+    };
     out.line(&say!(
         voice,
         "stats.waiting",
@@ -82,7 +86,8 @@ fn print(out: &Out, app: &AppStats, voice: &Voice) -> Result<()> {
         oldest = oldest,
         in_flight = app.in_flight,
         retrying = app.retrying,
-        scheduled = app.scheduled
+        scheduled = app.scheduled,
+        awaiting = awaiting
     ))?;
     let success = share(out, app.success, SUCCESS_TARGET, voice);
     let authorised = share(out, app.authorised, AUTHORISED_TARGET, voice);
@@ -227,6 +232,7 @@ fn numbers(app: &AppStats, voice: &Voice) -> Vec<(String, String)> {
         ("in_flight", app.in_flight.to_string()),
         ("retrying", app.retrying.to_string()),
         ("scheduled", app.scheduled.to_string()),
+        ("awaiting_grant", app.awaiting_grant.to_string()),
         (
             "held",
             app.held
@@ -269,6 +275,7 @@ fn object(app: &AppStats, voice: &Voice) -> Value {
         "in_flight": app.in_flight,
         "retrying": app.retrying,
         "scheduled": app.scheduled,
+        "awaiting_grant": json!({"count": app.awaiting_grant.n, "is_more": app.awaiting_grant.more}),
         "held": app.held.map(|held| json!({"count": held.n, "is_more": held.more})),
         "last_hour": {
             "attempts": json!({"count": app.attempts.n, "is_more": app.attempts.more}),

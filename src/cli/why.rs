@@ -33,8 +33,8 @@ pub(super) struct WhyArgs {
 #[command(after_help = "\
 Examples:
   outboxd find 10086        a customer, a recipient, a notification's id or key, a dedupe key
-  outboxd find 李女士       not a name of these: looked for in the newest 10000 notifications
-  outboxd find 8000         the tail of a phone number, likewise
+  outboxd find 李女士       a customer's or a recipient's name, or a part of it
+  outboxd find 8000         the last four digits of a telephone number, or more of them
 
 Columns in a pipe: those of `outboxd why`. Exit code 3 when nothing is found.")]
 pub(super) struct FindArgs {
@@ -101,7 +101,7 @@ pub(super) async fn find(desk: &Desk, args: &FindArgs) -> Result<Exit> {
     let mut conn = desk.connect().await?;
     let mut tx = session::reading(&mut conn).await?;
     let voice = desk.voice(&mut tx).await?;
-    let found = inspect::find(&mut tx, &args.text, args.limit).await?;
+    let found = inspect::find(&mut tx, &desk.settings.paths, &args.text, args.limit).await?;
     let read = inspect::read(&mut tx, &found.hits).await?;
     let matches = inspect::matches(&mut tx, &read, &args.text, found.read_through).await?;
     let mut cards = cards(&mut tx, &voice, read).await?;
@@ -130,7 +130,11 @@ pub(super) async fn find(desk: &Desk, args: &FindArgs) -> Result<Exit> {
                 let n = read.newest;
                 desk.out.note(&say!(voice, "more.read_through", n = n));
             }
-            (true | false, None) => {}
+            (true, None) => {
+                let text = safe(&args.text);
+                desk.out.note(&say!(voice, "none.nowhere", text = text));
+            }
+            (false, None) => {}
         }
         if payloads_unread {
             desk.out.note(&say!(voice, "more.no_payloads"));

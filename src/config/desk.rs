@@ -9,6 +9,7 @@ use url::Url;
 use super::load::Loader;
 use super::setting::DEFAULT_APP;
 use super::settings;
+use crate::outbox::slices::Paths;
 use crate::secret::Secret;
 
 #[derive(Clone, Debug)]
@@ -32,9 +33,22 @@ pub struct DeskConfig {
 /// Where a payload keeps what people know each other by: names that lead into the object.
 #[derive(Clone, Debug)]
 pub struct Labels {
-    pub customer: Vec<String>,
-    pub recipient: Vec<String>,
-    pub phone: Vec<String>,
+    pub customer: Vec<Vec<String>>,
+    pub recipient: Vec<Vec<String>>,
+    pub phone: Vec<Vec<String>>,
+}
+
+impl Labels {
+    /// All of them, as the search takes them.
+    pub fn paths(&self) -> Paths {
+        let all = [&self.customer, &self.recipient, &self.phone];
+        Paths(
+            all.into_iter()
+                .flatten()
+                .map(|names| names.join("."))
+                .collect(),
+        )
+    }
 }
 
 impl Loader<'_> {

@@ -17,12 +17,12 @@ pub use desk::{
     DESK_RECIPIENT_LABEL, DESK_SECRET, DESK_URL, DESK_USER_HEADER, DESK_USERS,
 };
 pub use target::{
-    ALLOW, ON_UNKNOWN, OPENID_FROM, OPENID_QUERY, SIGNING_SECRET, TARGET, TARGET_URL, TEMPLATES,
-    WEBHOOK_SECRET, serves,
+    ALLOW, ASK_GRANTS_EVERY, AWAIT_GRANT, ON_UNKNOWN, OPENID_FROM, OPENID_QUERY, SIGNING_SECRET,
+    TARGET, TARGET_URL, TEMPLATES, WEBHOOK_SECRET, serves,
 };
 
 /// Every setting, in the order of template and documentation.
-pub static ALL: [&Setting; 42] = [
+pub static ALL: [&Setting; 44] = [
     &DATABASE_URL,
     &POOLER,
     &WAIT_FOR,
@@ -34,6 +34,8 @@ pub static ALL: [&Setting; 42] = [
     &FUNCTION,
     &BASE_URL,
     &SIGNING_SECRET,
+    &AWAIT_GRANT,
+    &ASK_GRANTS_EVERY,
     &TEMPLATES,
     &OPENID_FROM,
     &OPENID_QUERY,

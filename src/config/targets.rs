@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use url::Url;
 
@@ -13,6 +14,7 @@ use super::settings::{self, ALL, serves};
 use super::sources::Origin;
 use super::words::{Words, words};
 use crate::delivery::OnUnknown;
+use crate::policy::AwaitGrant;
 use crate::secret::Secret;
 use crate::wechat::Templates;
 
@@ -49,6 +51,9 @@ pub struct FunctionConfig {
     pub function: String,
     /// Signs events when given.
     pub signing_secret: Option<Secret>,
+    pub await_grant: AwaitGrant,
+    /// How often the function is asked, while something waits.
+    pub ask_grants_every: Duration,
 }
 
 /// The message itself, sent from here.
@@ -106,6 +111,8 @@ impl Loader<'_> {
         let function = self.get(&settings::FUNCTION, app);
         let base_url = self.get(&settings::BASE_URL, app);
         let signing_secret = self.optional(&settings::SIGNING_SECRET, app);
+        let await_grant = self.optional(&settings::AWAIT_GRANT, app);
+        let ask_grants_every = self.get(&settings::ASK_GRANTS_EVERY, app);
         Some(FunctionConfig {
             miniprogram: Miniprogram {
                 appid: appid?.value,
@@ -115,6 +122,8 @@ impl Loader<'_> {
             cloud_env: cloud_env?.value,
             function: function?.value,
             signing_secret: signing_secret?.map(|given| given.value),
+            await_grant: await_grant?.map_or(AwaitGrant::Never, |given| given.value),
+            ask_grants_every: ask_grants_every?.value,
         })
     }
 
@@ -252,6 +261,22 @@ impl Loader<'_> {
             let Ok(Some(found)) = self.layers.find(setting, app) else {
                 continue;
             };
+            if setting.env == settings::AWAIT_GRANT.env {
+                // Nothing would ever end the wait, and whoever set it relies on it.
+                let wrong = Wrong {
+                    reason: words!(
+                        "is not for target = {word}: no ledger there can be asked whether the user has allowed messages",
+                        "不能用于 target = {word}：那里没有记录可供查询用户是否已允许"
+                    ),
+                    way_out: Words::new(
+                        "remove it; a refused notification is settled, and sent again with `outboxd retry`",
+                        "请删除；被拒绝的通知会直接结束，之后可用 `outboxd retry` 重新发送",
+                    ),
+                };
+                let finding = Finding::new(setting.name(app), Some(found.origin), wrong);
+                self.mistakes.push(finding);
+                continue;
+            }
             let of_the_crm = setting.env.starts_with("MINIPROGRAM_")
                 && !matches!(found.origin, Origin::File { .. });
             if !of_the_crm {

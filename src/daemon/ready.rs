@@ -9,8 +9,10 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::config::words::words;
-use crate::config::{Config, Misplaced, Pooler, Words};
+use crate::config::{Config, Misplaced, OpenidSource, Pooler, SendConfig, TargetConfig, Words};
+use crate::delivery::LookupFailed;
 use crate::outbox::line::{Database, Line, answered, behind_transaction_pooler, jittered};
+use crate::outbox::openid::OpenidQuery;
 use crate::outbox::schema;
 use crate::relay::Until;
 
@@ -43,6 +45,7 @@ pub(super) async fn ready(
         Until::Stopped => Duration::MAX,
         Until::Drained => config.database.wait_for,
     };
+    try_openid_queries(config, database).await?;
     wait_for_schema(&mut line, patience).await?;
     make_partitions(&mut line).await;
     line.close().await;
@@ -94,6 +97,38 @@ async fn check_durability(line: &mut Line, unsafe_is_allowed: bool) -> Result<()
             "数据库可能丢失已提交的数据：fsync = {fsync}，synchronous_commit = {synchronous_commit}。\
              请把两项都打开；测试时可设置 OUTBOXD_UNSAFE_DURABILITY=true",
         )));
+    }
+    Ok(())
+}
+
+/// A query that cannot run is a mistake in the settings, and would otherwise be found by the first row.
+async fn try_openid_queries(config: &Config, database: &Database) -> Result<()> {
+    for app in &config.apps {
+        let TargetConfig::SubscribeSend(SendConfig {
+            openid: OpenidSource::Query(query),
+            ..
+        }) = &app.target
+        else {
+            continue;
+        };
+        match OpenidQuery::new(database.line(), query).try_out().await {
+            Ok(()) => {}
+            Err(LookupFailed::Wrong(said)) => {
+                let app = &app.name;
+                bail!(Misplaced(words!(
+                    "the query in openid_query of app {app} cannot run: {said}. Correct it, or grant the daemon's login \
+                     the right to read what it names",
+                    "应用 {app} 的 openid_query 无法执行：{said}。请改正查询，或授予守护进程的数据库账号读取权限",
+                )));
+            }
+            Err(LookupFailed::Away(said)) => {
+                warn!(
+                    app = app.name,
+                    error = said,
+                    "openid_query could not be tried; it is with the first row"
+                );
+            }
+        }
     }
     Ok(())
 }

@@ -86,11 +86,13 @@ impl Verb {
     /// Why it makes no sense here, if it makes none.
     fn refused(self, it: &Notification, links: &Links, voice: &Voice) -> Option<String> {
         let in_flight = it.standing == Standing::InFlight;
-        let status = voice.standing(it.standing);
+        let status = voice.standing_of(it);
         match self {
             Verb::Resend => match it.standing {
                 Standing::InFlight => Some(say!(voice, "retry.in_flight")),
-                Standing::Settled(Status::Delivered) => Some(say!(voice, "retry.delivered")),
+                Standing::Settled(Status::Delivered) => {
+                    Some(say!(voice, "retry.delivered", status = status))
+                }
                 Standing::Settled(Status::Superseded) => Some(say!(voice, "retry.superseded")),
                 Standing::Settled(Status::Dead | Status::Expired | Status::Cancelled) => None,
                 // On hold it has no time at all.

@@ -14,7 +14,7 @@ use super::trouble::Trouble;
 use super::visit::{Visit, shown};
 use crate::answer::{Card, Tone};
 use crate::catalogue::Who;
-use crate::outbox::inspect::{self, Notification};
+use crate::outbox::inspect::{self, Match, Notification};
 use crate::words::mask::safe;
 use crate::words::{Lang, Voice, say};
 
@@ -49,10 +49,11 @@ pub(super) async fn labels(
         .collect())
 }
 
-fn field(payload: &Value, path: &[String]) -> Option<String> {
-    let found = path
-        .iter()
-        .try_fold(payload, |value, name| value.get(name))?;
+fn field(payload: &Value, fields: &[Vec<String>]) -> Option<String> {
+    let found = fields.iter().find_map(|names| {
+        let mut names = names.iter();
+        names.try_fold(payload, |value, name| value.get(name))
+    })?;
     let text = match found {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
@@ -152,7 +153,7 @@ impl CardView {
             href: visit.at(&format!("/messages/{}", it.key)),
             mark,
             tone: tone.word(),
-            standing: voice.standing(it.standing),
+            standing: voice.standing_of(it),
             happened,
             doubt: verdict.doubt.clone(),
             who: match verdict.who {
@@ -170,6 +171,8 @@ impl CardView {
             found: card
                 .found
                 .as_ref()
+                // The others stand on the card in any case.
+                .filter(|(found, _)| matches!(found, Match::Payload { .. } | Match::DedupeKey))
                 .map(|(found, glimpse)| (shown(&voice.field(found)), shown(glimpse))),
             copy,
             earlier: Vec::new(),

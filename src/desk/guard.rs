@@ -86,6 +86,7 @@ fn visit(
         lang: language(headers, desk.lang),
         theme: Theme::chosen(headers),
         seed,
+        act: !matches!(*request.method(), Method::GET | Method::HEAD),
         json: here.starts_with("/api/"),
         here,
         address: desk.door.address(headers, peer.ip()),

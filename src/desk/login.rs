@@ -25,7 +25,7 @@ impl Form {
         let turned_away = !visit.here.starts_with("/login");
         Some(Form {
             next: if turned_away {
-                own_path(&visit.here)
+                own_path(visit.page())
             } else {
                 "/".to_owned()
             },

@@ -16,8 +16,8 @@
 //! 3. a line in [`pages`], which serves it at `/NAME` and `/api/NAME`, and, if it belongs there, one in `page::NAV`;
 //! 4. its texts in `src/words/desk.zh.toml` and `desk.en.toml`, asked for by `frame.t("desk.…")` or `say!`.
 //!
-//! An act is a POST form with `{{ frame.csrf_field()|safe }}`; its handler begins with `visit.operator()?`. The guard
-//! has then seen to origin, form token and read-only mode.
+//! An act is a POST form with `{{ frame.csrf_field()|safe }}` to a path under its page's; its handler begins with
+//! `visit.operator(reason)?`. The guard has then seen to origin, form token and read-only mode.
 
 mod act;
 mod assets;
@@ -51,6 +51,7 @@ use chrono_tz::Tz;
 
 use crate::config::Labels;
 use crate::lang::Lang;
+use crate::outbox::slices::Paths;
 use lines::Lines;
 
 /// What every page has at hand.
@@ -70,6 +71,8 @@ struct Desk {
     lang: Lang,
     zone: Tz,
     labels: Labels,
+    /// The same, as the search takes them.
+    paths: Paths,
 }
 
 /// Every page, at its path and, as JSON, at the same path under `/api`.

@@ -104,12 +104,9 @@ impl Frame {
             .into()
     }
 
-    /// This page with a choice, which the guard turns into a cookie. An answer to a form has no page to go back to.
+    /// This page with a choice, which the guard turns into a cookie.
     fn choosing(&self, name: &str, word: &str) -> String {
-        let here = match self.visit.here.as_str() {
-            here if here.ends_with("/reveal") => here.trim_end_matches("/reveal"),
-            here => here,
-        };
+        let here = self.visit.page();
         let mark = if here.contains('?') { '&' } else { '?' };
         self.at(&format!("{here}{mark}{name}={word}"))
     }

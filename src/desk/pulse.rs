@@ -17,9 +17,9 @@ use crate::words::{Voice, say};
 
 const FRESH: Duration = Duration::from_secs(5);
 
-/// The numbers of last time.
+/// The numbers of last time; none when the database did not tell them, which is not asked again at once either.
 #[derive(Default)]
-pub(super) struct Pulse(Mutex<Option<(Instant, Numbers)>>);
+pub(super) struct Pulse(Mutex<Option<(Instant, Option<Numbers>)>>);
 
 #[derive(Clone)]
 struct Numbers {
@@ -46,11 +46,11 @@ pub(super) async fn pulse(visit: Visit) -> Result<Response, Trouble> {
     let numbers = {
         let mut known = visit.desk.pulse.0.lock().await;
         match &*known {
-            Some((at, numbers)) if at.elapsed() < FRESH => numbers.clone(),
+            Some((at, numbers)) if at.elapsed() < FRESH => numbers.clone().ok_or(Trouble::Away)?,
             Some(_) | None => {
-                let numbers = numbers(&visit).await?;
-                *known = Some((Instant::now(), numbers.clone()));
-                numbers
+                let asked = numbers(&visit).await;
+                *known = Some((Instant::now(), asked.as_ref().ok().cloned()));
+                asked?
             }
         }
     };

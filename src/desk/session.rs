@@ -112,12 +112,14 @@ impl Keys {
                 }
             }
         }
-        jar.signed(&self.cookies)
-            .get(name)
-            .map(|cookie| cookie.value().to_owned())
+        let cookie = jar.signed(&self.cookies).get(name)?;
+        let value = cookie.value().strip_prefix(name)?.strip_prefix('.')?;
+        Some(value.to_owned())
     }
 
+    /// The signature is over the value alone, so the name stands in it.
     fn sign(&self, name: &'static str, value: String) -> Cookie<'static> {
+        let value = format!("{name}.{value}");
         let mut jar = CookieJar::new();
         jar.signed_mut(&self.cookies).add(Cookie::new(name, value));
         jar.get(name)

@@ -55,6 +55,7 @@ pub async fn open(
         lang: config.lang,
         zone: config.time_zone,
         labels: told.labels.clone(),
+        paths: told.labels.paths(),
     });
     let listen = told.listen;
     let listener = match TcpListener::bind(listen).await {

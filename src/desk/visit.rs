@@ -42,6 +42,8 @@ pub(super) struct Visit {
     pub(super) seed: String,
     /// The path and query asked for, behind the prefix.
     pub(super) here: String,
+    /// Something is to be done, not shown.
+    pub(super) act: bool,
     /// Under `/api`.
     pub(super) json: bool,
     pub(super) address: IpAddr,
@@ -128,6 +130,15 @@ impl Visit {
                 reason: Some(safe(reason.trim())).filter(|reason| !reason.is_empty()),
             }),
             Some(_) | None => Err(Trouble::NoOperator),
+        }
+    }
+
+    /// The page to come back to. An act is posted to a path under its page's.
+    pub(super) fn page(&self) -> &str {
+        match self.here.rsplit_once('/') {
+            Some(("", _)) if self.act => "/",
+            Some((page, _)) if self.act => page,
+            Some(_) | None => &self.here,
         }
     }
 

@@ -20,11 +20,11 @@ mod trouble;
 mod why_not_yet;
 
 pub use audit::{AuditFilter, AuditLine, audit};
-pub use find::{Found, Match, ReadThrough, find, matches};
+pub use find::{Found, Match, ReadThrough, find, matches, of_key};
 pub use hours::{Hour, hours};
 pub use links::{Link, Links, Mark, links};
 pub use list::{Filter, Period, count, list};
-pub use search::{Hit, last_written, of_customer, of_key};
+pub use search::{Hit, last_written, of_customer};
 pub use service::Signs;
 pub use stats::{AppStats, Capped, Share, Trouble, stats};
 pub use system::{DaemonSeen, GateFacts, System, system};
@@ -41,7 +41,7 @@ use uuid::Uuid;
 
 use crate::notification::{Key, NotificationId, Status};
 
-/// Where a notification stands: the view's words. The first five are an unsettled row's.
+/// Where a notification stands: the view's words. The first six are an unsettled row's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Standing {
     Queued,
@@ -49,16 +49,19 @@ pub enum Standing {
     Retrying,
     InFlight,
     Held,
+    /// The user has not allowed messages; it is sent when they do.
+    AwaitingGrant,
     Settled(Status),
 }
 
 impl Standing {
-    pub const ALL: [Standing; 10] = [
+    pub const ALL: [Standing; 11] = [
         Standing::Queued,
         Standing::Scheduled,
         Standing::Retrying,
         Standing::InFlight,
         Standing::Held,
+        Standing::AwaitingGrant,
         Standing::Settled(Status::Delivered),
         Standing::Settled(Status::Dead),
         Standing::Settled(Status::Expired),
@@ -74,6 +77,7 @@ impl Standing {
             Standing::Retrying => "retrying",
             Standing::InFlight => "in_flight",
             Standing::Held => "held",
+            Standing::AwaitingGrant => "awaiting_grant",
             Standing::Settled(status) => status.word(),
         }
     }

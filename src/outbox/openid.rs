@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 use tokio::sync::Mutex;
 
@@ -35,7 +36,27 @@ impl OpenidQuery {
         }
     }
 
+    /// Lets the server plan the query, for nobody and without running it: a wrong table, column or right shows here
+    /// instead of at the first row.
+    pub async fn try_out(&self) -> Result<(), LookupFailed> {
+        let plan = format!("explain {}", self.sql);
+        self.run(&plan, None)
+            .await
+            .map(drop)
+            .map_err(|failed| told(&failed))
+    }
+
     async fn ask(&self, recipient: &str) -> anyhow::Result<Option<Secret>> {
+        let row = self.run(&self.sql, Some(recipient)).await?;
+        let openid: Option<String> = match row {
+            Some(row) => row.try_get(0)?,
+            None => None,
+        };
+        Ok(openid.map(Secret::new))
+    }
+
+    /// In a transaction of its own in which nothing can be written.
+    async fn run(&self, sql: &str, recipient: Option<&str>) -> anyhow::Result<Option<PgRow>> {
         let mut line = self.line.lock().await;
         let mut held = line.take().await?;
         // Behind a transaction pooler the line has begun one already.
@@ -43,17 +64,13 @@ impl OpenidQuery {
             answered(held.execute("begin")).await?;
         }
         answered(held.execute(READ_ONLY)).await?;
-        let query = sqlx::query(AssertSqlSafe(self.sql.clone())).bind(recipient);
+        let query = sqlx::query(AssertSqlSafe(sql.to_owned())).bind(recipient);
         let row = answered(held.fetch_optional(query)).await?;
-        let openid: Option<String> = match row {
-            Some(row) => row.try_get(0)?,
-            None => None,
-        };
         if !held.is_in_transaction() {
             answered(held.execute("commit")).await?;
         }
         line.back(held).await?;
-        Ok(openid.map(Secret::new))
+        Ok(row)
     }
 }
 
@@ -62,24 +79,23 @@ impl FindOpenid for OpenidQuery {
         &'a self,
         recipient: &'a str,
     ) -> Pin<Box<dyn Future<Output = Result<Option<Secret>, LookupFailed>> + Send + 'a>> {
-        Box::pin(async move {
-            let failed = match self.ask(recipient).await {
-                Ok(openid) => return Ok(openid),
-                Err(failed) => failed,
-            };
-            Err(match failed.downcast_ref::<sqlx::Error>() {
-                Some(sqlx::Error::Database(said)) => {
-                    let code = said.code().unwrap_or_default().into_owned();
-                    match code.get(..2) {
-                        // Syntax and rights: the message names tables and columns.
-                        Some("42") => LookupFailed::Wrong(format!("{code}: {}", said.message())),
-                        // It would write, or a value does not fit a type.
-                        Some("25" | "22" | "0A") => LookupFailed::Wrong(code),
-                        Some(_) | None => LookupFailed::Away(code),
-                    }
-                }
-                Some(_) | None => LookupFailed::Away("no connection".to_owned()),
-            })
-        })
+        Box::pin(async move { self.ask(recipient).await.map_err(|failed| told(&failed)) })
+    }
+}
+
+/// Why it did not run, without a value.
+fn told(failed: &anyhow::Error) -> LookupFailed {
+    match failed.downcast_ref::<sqlx::Error>() {
+        Some(sqlx::Error::Database(said)) => {
+            let code = said.code().unwrap_or_default().into_owned();
+            match code.get(..2) {
+                // Syntax and rights: the message names tables and columns.
+                Some("42") => LookupFailed::Wrong(format!("{code}: {}", said.message())),
+                // It would write, or a value does not fit a type.
+                Some("25" | "22" | "0A") => LookupFailed::Wrong(code),
+                Some(_) | None => LookupFailed::Away(code),
+            }
+        }
+        Some(_) | None => LookupFailed::Away("no connection".to_owned()),
     }
 }

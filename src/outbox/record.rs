@@ -65,9 +65,9 @@ pub async fn record(
             with ending as materialized (
                 select * from unnest(
                     $2::bigint[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::bool[], $9::bool[], $10::bigint[],
-                    $11::text[], $12::text[], $13::int[], $14::text[], $15::text[], $16::int[], $17::int[])
+                    $11::text[], $12::text[], $13::int[], $14::text[], $15::text[], $16::int[], $17::int[], $21::bool[])
                   as e (id, lease_token, attempt, status, reason, why, may_have_arrived, spared, retry_ms,
-                        phase, outcome, errcode, detail, msgid, latency_ms, age_ms)
+                        phase, outcome, errcode, detail, msgid, latency_ms, age_ms, awaits_grant)
             ),
             -- Rows somebody else holds locked are left for the next write; nobody waits for them. A row is taken from where
             -- the claim left it, and nothing else here could be looked up in an index (hence `id + 0`): to a planner that
@@ -94,15 +94,17 @@ pub async fn record(
                  where o.ctid = any (array(select place from taken where settles))
                 returning o.id, o.lease_token, o.key, o.event_type, o.aggregate_type, o.aggregate_id, o.recipient, o.payload, o.dedupe_key,
                           o.order_key, o.collapse_key, o.priority, o.expires_at, o.attempts, o.lease_epoch, o.traceparent,
-                          o.format_version, o.created_at, o.created_by
+                          o.format_version, o.created_at, o.created_by, o.awaits_grant
             ),
             requeued as (
                 update outboxd.notification_outbox o
                    set lease_token = null, lease_until = null, leased_by = null,
                        -- A release proves nothing about the row.
                        lapses = case when e.phase = 'not_called' then o.lapses else 0 end,
-                       next_attempt_at = case when e.retry_ms > 0 then clock_timestamp() + e.retry_ms * interval '1 millisecond'
+                       next_attempt_at = case when e.awaits_grant then coalesce(o.expires_at, 'infinity')
+                                              when e.retry_ms > 0 then clock_timestamp() + e.retry_ms * interval '1 millisecond'
                                               else o.next_attempt_at end,
+                       awaits_grant = e.awaits_grant,
                        spared = o.spared + e.spared::int,
                        may_have_arrived = e.may_have_arrived
                   from ending e
@@ -118,7 +120,9 @@ pub async fn record(
                 select s.id, s.key, $1, s.event_type, s.aggregate_type, s.aggregate_id, s.recipient, s.payload, s.dedupe_key,
                        s.order_key, s.collapse_key, s.priority, s.expires_at, s.attempts, s.lease_epoch, s.traceparent,
                        s.format_version, s.created_at, s.created_by, coalesce(e.status, 'cancelled'),
-                       coalesce(e.reason, 'cancelled'), e.errcode, e.may_have_arrived, e.msgid, clock_timestamp(), $18
+                       coalesce(e.reason, 'cancelled'),
+                       -- Its time was over while it waited for the user's permission.
+                       coalesce(e.errcode, case when s.awaits_grant and e.status = 'expired' then 43101 end), e.may_have_arrived, e.msgid, clock_timestamp(), $18
                   from settled s join ending e on e.id = s.id and e.lease_token = s.lease_token
             ),
             written as (
@@ -155,6 +159,7 @@ pub async fn record(
             daemon,
             &column.place as &[&str],
             &column.strayed,
+            &column.awaits_grant,
         )
         .fetch_all(&mut connection),
     )
@@ -277,6 +282,7 @@ struct Columns<'a> {
     msgid: Vec<Option<&'a str>>,
     latency_ms: Vec<Option<i32>>,
     age_ms: Vec<i32>,
+    awaits_grant: Vec<bool>,
 }
 
 impl<'a> Columns<'a> {
@@ -315,7 +321,10 @@ impl<'a> Columns<'a> {
                     spared,
                     may_have_arrived,
                 } => (None, None, *may_have_arrived, *spared, *after),
+                Transition::AwaitGrant => (None, None, false, true, Duration::ZERO),
             };
+            let awaits_grant = matches!(ending.transition, Transition::AwaitGrant);
+            column.awaits_grant.push(awaits_grant);
             debug_assert!(!(status == Some(Status::Delivered.word()) && may_have_arrived));
             column.status.push(status);
             column.reason.push(reason);

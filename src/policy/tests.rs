@@ -15,6 +15,7 @@ fn policy() -> Policy {
         schedule: RetrySchedule(vec![S(5), S(60), S(3600)]),
         call_timeout: S(10),
         on_unknown: OnUnknown::Ask,
+        await_grant: AwaitGrant::Never,
     }
 }
 
@@ -89,6 +90,7 @@ fn short(transition: &Transition) -> String {
             if *spared { " free" } else { "" },
             if *may_have_arrived { " ?" } else { "" }
         ),
+        Transition::AwaitGrant => "awaits a grant".to_owned(),
     }
 }
 
@@ -287,4 +289,73 @@ fn where_nobody_can_be_asked_the_setting_decides() {
     assert_eq!(refused(&stop, 1, 0, true), None);
     assert_eq!(refused(&stop, 2, 0, false), None);
     assert_eq!(refused(&resend, 2, 1, true), None);
+}
+
+#[test]
+fn what_the_user_has_not_allowed_waits_for_it_where_it_is_told_to() {
+    let refused = |why| {
+        Outcome::Failed(Failure {
+            kind: FailureKind::Permanent,
+            phase: Phase::Answered,
+            why,
+            errcode: Some(43101),
+            detail: None,
+            retry_after: None,
+        })
+    };
+    let not_subscribed = || refused(catalogue::local::NOT_SUBSCRIBED);
+    let some = AwaitGrant::For(["customer_assigned".to_owned()].into());
+    let check = |await_grant: &AwaitGrant, claim: Claim, outcome: Outcome, expected: &str| {
+        let policy = Policy {
+            await_grant: await_grant.clone(),
+            ..policy()
+        };
+        let became = short(&policy.decide(&claim, &outcome, 0.5));
+        assert_eq!(became, expected, "{await_grant:?}, {claim:?}");
+    };
+    let of = |event_type: &str| Claim {
+        event_type: event_type.to_owned(),
+        ..claim(1)
+    };
+    let assigned = || of("customer_assigned");
+    check(
+        &AwaitGrant::Never,
+        assigned(),
+        not_subscribed(),
+        "dead not_subscribed",
+    );
+    check(
+        &AwaitGrant::Always,
+        assigned(),
+        not_subscribed(),
+        "awaits a grant",
+    );
+    check(&some, assigned(), not_subscribed(), "awaits a grant");
+    check(
+        &some,
+        of("customer"),
+        not_subscribed(),
+        "dead not_subscribed",
+    );
+    // Whatever the schedule has left; and what the receiver says of the key holds for the calls before, too.
+    let last = Claim {
+        spent: 4,
+        attempt: AttemptNo(4),
+        may_have_arrived: true,
+        ..assigned()
+    };
+    check(&some, last, not_subscribed(), "awaits a grant");
+    // Another refusal is one.
+    check(
+        &some,
+        assigned(),
+        refused(catalogue::local::NO_OPENID),
+        "dead no_openid",
+    );
+    // A hundred times let go in vain.
+    let in_vain = Claim {
+        attempt: AttemptNo(1 + SPARED_AT_MOST),
+        ..assigned()
+    };
+    check(&some, in_vain, not_subscribed(), "dead not_subscribed");
 }

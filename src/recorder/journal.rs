@@ -199,6 +199,7 @@ struct Line {
 enum Becomes {
     Settled { status: String, reason: String },
     Requeued { after_ms: u64, spared: bool },
+    AwaitingGrant,
 }
 
 impl Line {
@@ -226,6 +227,7 @@ impl Line {
                 },
                 *may_have_arrived,
             ),
+            Transition::AwaitGrant => (Becomes::AwaitingGrant, false),
         };
         Line {
             id: ending.id.0,
@@ -259,6 +261,7 @@ impl Line {
                 spared,
                 may_have_arrived,
             },
+            Becomes::AwaitingGrant => Transition::AwaitGrant,
         };
         let outcomes = ["delivered", "failed", "unknown", "released"];
         let now = Instant::now();

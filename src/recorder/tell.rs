@@ -69,6 +69,20 @@ pub(super) fn tell(app: &str, ending: &Ending) {
                 ending.why.key
             );
         }
+        Transition::AwaitGrant => {
+            info!(
+                app,
+                notification.id = id,
+                attempt,
+                outcome = ending.outcome,
+                reason = ending.why.key,
+                errcode = ending.errcode,
+                latency_ms,
+                "notification {id}: attempt {attempt} {} ({}), waits for the user's permission",
+                ending.outcome,
+                ending.why.key
+            );
+        }
     }
 }
 

@@ -142,7 +142,7 @@ impl<'de> Visitor<'de> for Carried {
     }
 }
 
-fn sign(secret: &Secret, event: &str) -> serde_json::Result<String> {
+pub(super) fn sign(secret: &Secret, event: &str) -> serde_json::Result<String> {
     let canonical = serde_json_canonicalizer::pipe(event)?;
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes())
         .expect("HMAC takes a key of any length");

@@ -11,6 +11,7 @@ mod credential;
 mod direct;
 mod event;
 mod function;
+mod grants;
 mod reply;
 mod scrub;
 mod template;
@@ -25,6 +26,7 @@ use chrono::Utc;
 
 pub use credential::{ForcedRefresh, NeverForce};
 pub use direct::{DirectSettings, DirectTarget, Openids};
+pub use grants::MOST_ASKED;
 pub use template::Templates;
 pub use trace::{Rehearsal, Step};
 

@@ -40,11 +40,30 @@ pub(crate) struct Unfit {
 
 /// Reads an answer of `invokecloudfunction`.
 pub(crate) fn read(answer: &Answer, now: DateTime<Utc>) -> Heard {
-    let retry_after = retry_after(answer, now);
-    if !(200..300).contains(&answer.status) {
-        return Heard::Stopped(http_refusal(answer, retry_after));
+    match function_said(answer, now) {
+        Said::Object(object) => match function_word(&object, retry_after(answer, now)) {
+            Some(word) => Heard::Word(word),
+            None => Heard::Stopped(unreadable(excerpt(&answer.body))),
+        },
+        Said::Nothing(heard) => heard,
     }
-    let unreadable = || Heard::Stopped(unreadable(excerpt(&answer.body)));
+}
+
+/// The object that the function returned, or how it came to none.
+pub(crate) enum Said {
+    Object(Map<String, Value>),
+    /// Never a [`Heard::Word`].
+    Nothing(Heard),
+}
+
+/// The first two levels of an answer.
+pub(crate) fn function_said(answer: &Answer, now: DateTime<Utc>) -> Said {
+    let retry_after = retry_after(answer, now);
+    let stopped = |outcome| Said::Nothing(Heard::Stopped(outcome));
+    if !(200..300).contains(&answer.status) {
+        return stopped(http_refusal(answer, retry_after));
+    }
+    let unreadable = || stopped(unreadable(excerpt(&answer.body)));
     if answer.cut {
         return unreadable();
     }
@@ -54,22 +73,19 @@ pub(crate) fn read(answer: &Answer, now: DateTime<Utc>) -> Heard {
     let Some(errcode) = number(&outer, &["errcode", "errCode"]) else {
         // The platform's error object without the envelope: not documented, and not excluded either.
         return match runtime_code(&outer) {
-            Some(code) => Heard::Stopped(runtime_error(code, &outer, retry_after)),
+            Some(code) => stopped(runtime_error(code, &outer, retry_after)),
             None => unreadable(),
         };
     };
     if errcode != 0 {
-        return outer_refusal(errcode, text(&outer), retry_after);
+        return Said::Nothing(outer_refusal(errcode, text(&outer), retry_after));
     }
     match unwrap(outer.remove("resp_data")) {
-        Inner::Undefined => Heard::Undefined,
+        Inner::Undefined => Said::Nothing(Heard::Undefined),
         Inner::Other => unreadable(),
         Inner::Object(inner) => match runtime_code(&inner) {
-            Some(code) => Heard::Stopped(runtime_error(code, &inner, retry_after)),
-            None => match function_word(&inner, retry_after) {
-                Some(word) => Heard::Word(word),
-                None => unreadable(),
-            },
+            Some(code) => stopped(runtime_error(code, &inner, retry_after)),
+            None => Said::Object(inner),
         },
     }
 }

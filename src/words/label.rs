@@ -7,7 +7,7 @@ use super::{Lang, Voice, say};
 use crate::catalogue::{by_key, local};
 use crate::delivery::clean;
 use crate::notification::Status;
-use crate::outbox::inspect::{Match, Standing};
+use crate::outbox::inspect::{Match, Notification, Standing};
 
 impl Voice {
     /// Where it stands. What WeChat accepted is called so: nobody knows more.
@@ -18,6 +18,7 @@ impl Voice {
             Standing::Retrying => say!(self, "status.retrying"),
             Standing::InFlight => say!(self, "status.in_flight"),
             Standing::Held => say!(self, "status.held"),
+            Standing::AwaitingGrant => say!(self, "status.awaiting_grant"),
             Standing::Settled(Status::Delivered) => say!(self, "status.delivered"),
             Standing::Settled(Status::Dead) => say!(self, "status.dead"),
             Standing::Settled(Status::Expired) => say!(self, "status.expired"),
@@ -34,12 +35,21 @@ impl Voice {
             Standing::Retrying => say!(self, "desk.means.retrying"),
             Standing::InFlight => say!(self, "desk.means.in_flight"),
             Standing::Held => say!(self, "desk.means.held"),
+            Standing::AwaitingGrant => say!(self, "desk.means.awaiting_grant"),
             Standing::Settled(Status::Delivered) => say!(self, "desk.means.delivered"),
             Standing::Settled(Status::Dead) => say!(self, "desk.means.dead"),
             Standing::Settled(Status::Expired) => say!(self, "desk.means.expired"),
             Standing::Settled(Status::Superseded) => say!(self, "desk.means.superseded"),
             Standing::Settled(Status::Cancelled) => say!(self, "desk.means.cancelled"),
         }
+    }
+
+    /// The same of a whole notification, for a receiver of one's own took it: of WeChat is said only what WeChat said.
+    pub fn standing_of(&self, it: &Notification) -> String {
+        if is_taken(it.reason.as_deref()) {
+            return say!(self, "status.taken");
+        }
+        self.standing(it.standing)
     }
 
     /// The same for a stored status.
@@ -52,6 +62,7 @@ impl Voice {
     pub fn outcome(&self, word: &str, cause: &str) -> String {
         match word {
             "failed" if cause == local::IN_PROGRESS.key => say!(self, "outcome.not_settled"),
+            "delivered" if is_taken(Some(cause)) => say!(self, "status.taken"),
             "delivered" => say!(self, "outcome.delivered"),
             "failed" => say!(self, "outcome.failed"),
             "unknown" => say!(self, "outcome.unknown"),
@@ -107,6 +118,13 @@ impl Voice {
             Match::Payload { field, .. } => clean(field),
         }
     }
+}
+
+/// Whether a receiver of one's own accepted it.
+pub fn is_taken(reason: Option<&str>) -> bool {
+    [local::TAKEN.key, local::TAKEN_EARLIER.key]
+        .map(Some)
+        .contains(&reason)
 }
 
 /// A step of a rehearsed call.
@@ -212,6 +230,19 @@ mod tests {
         );
         assert_eq!(voice(Lang::Zh).outcome("failed", "in_progress"), "未了结");
         assert_eq!(voice(Lang::En).outcome("failed", "http_5xx"), "not sent");
+    }
+
+    #[test]
+    fn of_wechat_is_said_only_what_wechat_said() {
+        let en = voice(Lang::En);
+        for (cause, expected) in [
+            ("accepted", "accepted by WeChat"),
+            ("accepted_duplicate", "accepted by WeChat"),
+            ("taken", "accepted by the receiver"),
+            ("taken_earlier", "accepted by the receiver"),
+        ] {
+            assert_eq!(en.outcome("delivered", cause), expected);
+        }
     }
 
     #[test]

@@ -226,6 +226,7 @@ fn what_waits_says_why_whose_turn_and_until_when() {
         ),
         (
             WhyNotYet::Behind {
+                awaits_grant: false,
                 id: NotificationId(6),
             },
             "Waits for notification 6, which comes first in the same order.",

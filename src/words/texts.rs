@@ -129,6 +129,14 @@ fn every_text_asked_for_exists_and_none_is_left_over() {
                         asked.insert(word.to_owned());
                     }
                 }
+                for key in source.split("frame.t(\"").skip(1) {
+                    let key = key.split('"').next().unwrap();
+                    assert!(
+                        key == "desk.…" || en.contains_key(key),
+                        "{}: {key}",
+                        path.display()
+                    );
+                }
                 let flat: String = source.split_whitespace().collect();
                 for call in flat.split("say!(").skip(1) {
                     let Some(key) = call.split('"').nth(1) else {

@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::label::is_taken;
 use super::{Voice, say};
 use crate::catalogue::{Who, local};
 use crate::delivery::clean;
@@ -56,7 +57,8 @@ impl Voice {
             | Standing::Scheduled
             | Standing::Retrying
             | Standing::InFlight
-            | Standing::Held => say!(self, "doubt.open"),
+            | Standing::Held
+            | Standing::AwaitingGrant => say!(self, "doubt.open"),
         });
         Verdict {
             happened: said.happened,
@@ -87,9 +89,7 @@ impl Voice {
                     say!(self, "settled.took", took = self.took(ms))
                 });
                 // Of WeChat is said only what WeChat said.
-                let reason = it.reason.as_deref();
-                let by_receiver = [local::TAKEN.key, local::TAKEN_EARLIER.key].map(Some);
-                let happened = if by_receiver.contains(&reason) {
+                let happened = if is_taken(it.reason.as_deref()) {
                     "settled.taken"
                 } else {
                     "settled.delivered"

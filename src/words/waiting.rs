@@ -2,7 +2,7 @@
 
 use super::verdict::Said;
 use super::{Lang, Voice, say};
-use crate::catalogue::Who;
+use crate::catalogue::{Kind, Who, by_key};
 use crate::delivery::clean;
 use crate::outbox::inspect::{Notification, WhyNotYet};
 
@@ -115,6 +115,44 @@ impl Voice {
                     say!(self, "waiting.retry", n = attempt, cause = cause, at = at)
                 })
             }
+            WhyNotYet::AwaitingGrant {
+                since,
+                until,
+                trouble,
+            } => {
+                let since = self.when(*since);
+                let happened = match until {
+                    Some(until) => say!(
+                        self,
+                        "waiting.awaiting_grant_until",
+                        since = since,
+                        until = self.when(*until)
+                    ),
+                    None => say!(self, "waiting.awaiting_grant", since = since),
+                };
+                match self.lasting(trouble.as_deref()) {
+                    None => Said {
+                        happened,
+                        who: Who::Recipient,
+                        next: say!(self, "next.awaiting_grant"),
+                    },
+                    // Whatever the user does, nobody hears of it.
+                    Some(trouble) => {
+                        let (who, next) = self.remedy(Some(trouble));
+                        let cause = self.cause(Some(trouble), None);
+                        Said {
+                            happened: say!(
+                                self,
+                                "waiting.grants_unheard",
+                                happened = happened,
+                                cause = cause
+                            ),
+                            who,
+                            next: say!(self, "next.grants_unheard", next = next, id = it.id),
+                        }
+                    }
+                }
+            }
             WhyNotYet::OnHold => Said {
                 happened: say!(self, "waiting.on_hold"),
                 who: Who::Support,
@@ -123,10 +161,21 @@ impl Voice {
             WhyNotYet::Scheduled { at } => {
                 calm(say!(self, "waiting.scheduled", at = self.when(*at)))
             }
-            WhyNotYet::Behind { id } => Said {
+            WhyNotYet::Behind {
+                id,
+                awaits_grant: false,
+            } => Said {
                 happened: say!(self, "waiting.behind", id = id),
                 who: Who::Support,
                 next: say!(self, "next.behind", id = id),
+            },
+            WhyNotYet::Behind {
+                id,
+                awaits_grant: true,
+            } => Said {
+                happened: say!(self, "waiting.behind_awaiting", id = id),
+                who: Who::Support,
+                next: say!(self, "next.behind_awaiting", id = id),
             },
             WhyNotYet::TakeOver {
                 daemon,
@@ -167,6 +216,11 @@ impl Voice {
                 next: self.unserved_remedy(&it.app, others),
             },
         }
+    }
+
+    /// A cause that somebody has to put right; what passes by itself is nobody's turn.
+    fn lasting<'a>(&self, key: Option<&'a str>) -> Option<&'a str> {
+        key.filter(|key| by_key(key).is_none_or(|entry| matches!(entry.kind, Kind::Outage(_))))
     }
 
     /// What to do about an app nobody serves: with others served, its name is the first suspect.

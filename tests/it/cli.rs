@@ -26,8 +26,10 @@ async fn ask(env: &[(&str, &str)], arguments: &[&str]) -> Said {
     Said::by(bare(env, arguments)).await
 }
 
-const VERBS: [&str; 20] = [
+const VERBS: [&str; 22] = [
     "run",
+    "serve",
+    "desk-password",
     "migrate",
     "why",
     "find",

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use outboxd::notification::{NotificationId, Status};
 use outboxd::outbox::act::{self, Breaker, By, Cancelled, Doubt, Paused, Retried};
 use outboxd::outbox::inspect::{self, Filter, Notification, Period, Signs, Standing};
+use outboxd::outbox::slices::Paths;
 use sqlx::PgPool;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::Postgres;
@@ -53,6 +54,8 @@ const UNSETTLED: &str = "
     values ('e', 'retry_at', 'r', 2, now() + interval '10 minutes', true);
     insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, expires_at)
     values ('e', 'expired', 'r', now() - interval '1 second');
+    insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, attempts, spared, next_attempt_at, awaits_grant)
+    values ('e', 'awaiting_grant', 'r', 1, 1, 'infinity', true);
     insert into outboxd.notification_attempt
         (notification_id, attempt, app, lease_token, daemon, started_at, ended_at, phase, outcome, sentence)
     select id, 2, 'default', gen_random_uuid(), 'daemon-a', now(), now(), 'sent', 'unknown', 'timed_out'
@@ -80,7 +83,7 @@ async fn every_unsettled_row_has_exactly_its_one_reason(pool: PgPool) {
     };
     let hits = inspect::list(&mut conn, &filter).await.unwrap();
     let rows = inspect::read(&mut conn, &hits).await.unwrap();
-    assert_eq!(rows.len(), 10);
+    assert_eq!(rows.len(), 11);
     for it in rows {
         let why = inspect::why_not_yet(&mut conn, it.id, it.key, &mut Signs::default())
             .await
@@ -107,7 +110,7 @@ async fn the_list_speaks_the_views_words(pool: PgPool) {
         assert!(rows.iter().all(|it| it.standing == standing), "{standing}");
         seen += rows.len();
     }
-    assert_eq!(seen, 16, "every row under one standing");
+    assert_eq!(seen, 17, "every row under one standing");
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
@@ -128,7 +131,7 @@ async fn pages_follow_each_other_without_gap_or_repetition(pool: PgPool) {
         before = Some(NotificationId(last.id));
         ids.extend(page.iter().map(|hit| hit.id));
     }
-    assert_eq!(ids.len(), 16);
+    assert_eq!(ids.len(), 17);
     assert!(ids.is_sorted_by(|a, b| a > b), "{ids:?}");
 }
 
@@ -147,7 +150,9 @@ async fn anything_known_finds_the_notification(pool: PgPool) {
         ("nobody", vec![]),
         ("%", vec![]),
     ] {
-        let found = inspect::find(&mut conn, text, 10).await.unwrap();
+        let found = inspect::find(&mut conn, &Paths::default(), text, 10)
+            .await
+            .unwrap();
         let ids: Vec<i64> = found.hits.iter().map(|hit| hit.id).collect();
         assert_eq!(ids, expected, "{text}");
     }
@@ -404,11 +409,12 @@ async fn the_numbers_add_up(pool: PgPool) {
         (app.due.n, app.in_flight, app.retrying, app.scheduled),
         (4, 1, 2, 2)
     );
+    assert_eq!(app.awaiting_grant.n, 1);
     assert_eq!(app.held, None);
     assert_eq!(apps[0].held.map(|held| held.n), Some(1));
     // Delivered 1 of delivered, spent and expired; who gave no permission is not counted here …
     assert_eq!((app.success.good, app.success.of), (1, 3));
-    // … but here: of three people, one refused.
-    assert_eq!((app.authorised.good, app.authorised.of), (2, 3));
+    // … but here: of four people, one refused, and one has not allowed it yet.
+    assert_eq!((app.authorised.good, app.authorised.of), (2, 4));
     assert_eq!(app.trouble.iter().map(|t| t.count).sum::<i64>(), 3);
 }

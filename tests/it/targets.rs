@@ -368,3 +368,51 @@ async fn nothing_that_must_stay_inside_comes_out_of_the_other_targets(pool: PgPo
     secrets.extend(tokens.iter().map(|token| ("access token", token.as_str())));
     heard.assert_free_of(&Canaries::of(&secrets));
 }
+
+/// What waited for the user's permission when the app still had the cloud function: nobody can be asked any more, so it
+/// is called.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn what_waited_for_a_grant_is_called_by_a_target_without_a_ledger(pool: PgPool) {
+    let fleet = direct(&pool, Settings::default()).await;
+    employ(&pool, "li", "o-li").await;
+    enqueue(&pool, "li", "li").await;
+    run(
+        &pool,
+        "update outboxd.notification_outbox set next_attempt_at = 'infinity', awaits_grant = true",
+    )
+    .await;
+    fleet.ask(&["run", "--once"]).await.ends_with(0);
+    assert_eq!(fleet.verdict("li").await, verdict("delivered", "accepted"));
+}
+
+/// At start, before any row pays for it; and a query that only needs its recipient passes without one.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_query_that_cannot_run_is_refused_at_start(pool: PgPool) {
+    let mut fleet = direct(&pool, Settings::default()).await;
+    for (query, expected) in [
+        (
+            "select openid from public.none where id = $1",
+            "relation \"public.none\" does not exist",
+        ),
+        (
+            "select wx from public.staff where id = $1",
+            "column \"wx\" does not exist",
+        ),
+        (
+            "select openid from public.staff where id = $1 and",
+            "syntax error",
+        ),
+    ] {
+        fleet.set("OUTBOXD_OPENID_QUERY", query);
+        let said = fleet.ask(&["run", "--once"]).await.ends_with(4);
+        assert!(
+            said.err.contains("openid_query of app default") && said.err.contains(expected),
+            "{said:?}"
+        );
+    }
+    fleet.set(
+        "OUTBOXD_OPENID_QUERY",
+        "select openid from public.staff where id::bigint = $1::bigint",
+    );
+    fleet.ask(&["run", "--once"]).await.ends_with(0);
+}

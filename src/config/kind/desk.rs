@@ -168,32 +168,73 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
         .filter(|part| !part.is_empty())
 }
 
-/// A field of a payload, by the names that lead to it.
-pub struct PayloadField;
+/// Fields of a payload, each by the names that lead to it; the first that is there counts.
+pub struct PayloadFields;
 
-impl Kind for PayloadField {
+impl Kind for PayloadFields {
     fn takes(&self) -> Words {
         Words::new(
-            "a name, or names joined by dots: `customer.name`",
-            "字段名，或用点号连接的多层字段名：`customer.name`",
+            "names, joined by dots where one lies in another, separated by commas: `customer.name, customerName`",
+            "字段名，多层用点号连接，多个用逗号分隔：`customer.name, customerName`",
         )
     }
 }
 
-impl Read for PayloadField {
-    type Value = Vec<String>;
+impl Read for PayloadFields {
+    type Value = Vec<Vec<String>>;
 
-    fn read(&self, text: &str) -> Result<Vec<String>, Wrong> {
-        let names: Vec<String> = text.split('.').map(str::to_owned).collect();
-        if names.iter().any(String::is_empty) || names.len() > 8 {
+    fn read(&self, text: &str) -> Result<Vec<Vec<String>>, Wrong> {
+        let names = |field: &str| field.trim().split('.').map(str::to_owned).collect();
+        let fields: Vec<Vec<String>> = text.split([',', '，', '、']).map(names).collect();
+        let is_wrong = |names: &Vec<String>| names.iter().any(String::is_empty) || names.len() > 8;
+        if fields.iter().any(is_wrong) || fields.len() > 8 {
             return wrong(
                 Words::new("is not a field of a payload", "不是消息内容里的字段"),
                 Words::new(
-                    "write a name, or names joined by dots, such as customer.name",
-                    "请写字段名，或用点号连接的多层字段名，例如 customer.name",
+                    "write names, joined by dots where one lies in another, such as customer.name, customerName",
+                    "请写字段名，多层用点号连接，多个用逗号分隔，例如 customer.name, customerName",
                 ),
             );
         }
-        Ok(names)
+        Ok(fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_what_is_meant() {
+        assert!(Address.read("127.0.0.1:9091").is_ok());
+        for wrong in ["9091", "localhost:9091", "off", ""] {
+            assert!(Address.read(wrong).is_err(), "{wrong}");
+        }
+        let url = PublicUrl.read("https://crm.example.com/outboxd/").unwrap();
+        assert_eq!(url.path(), "/outboxd/");
+        for wrong in [
+            "crm.example.com",
+            "ftp://crm.example.com",
+            "https://a:b@crm.example.com",
+            "https://crm.example.com/?a",
+            "https://crm.example.com/a%22b",
+            "https://crm.example.com/{x}",
+        ] {
+            assert!(PublicUrl.read(wrong).is_err(), "{wrong}");
+        }
+        assert!(PublicUrl.doubt("http://crm.example.com").is_some());
+        assert!(PublicUrl.doubt("http://127.0.0.1:9091").is_none());
+        assert_eq!(Networks.read("127.0.0.1，10.0.0.0/8 ::1").unwrap().len(), 3);
+        for wrong in ["", "proxy", "10.0.0.0/33"] {
+            assert!(Networks.read(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(Names.read("wang、li").unwrap(), ["wang", "li"]);
+        assert_eq!(
+            PayloadFields.read("customer.name, name").unwrap(),
+            [vec!["customer", "name"], vec!["name"]]
+        );
+        for wrong in ["", "a..b", ".a", "a,"] {
+            assert!(PayloadFields.read(wrong).is_err(), "{wrong}");
+        }
     }
 }

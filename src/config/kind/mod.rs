@@ -6,13 +6,15 @@
 
 mod choice;
 mod desk;
+mod events;
 mod hook;
 mod net;
 mod number;
 mod text;
 
 pub use choice::{Choice, Filter, Zone};
-pub use desk::{Address, Names, Networks, PayloadField, PublicUrl};
+pub use desk::{Address, Names, Networks, PayloadFields, PublicUrl};
+pub use events::EventTypes;
 pub use hook::{FilePath, HookUrl, HostPorts, Sql};
 pub use net::{BaseUrl, DatabaseUrl, Listen};
 pub use number::{Count, Schedule, Span};

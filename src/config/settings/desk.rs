@@ -132,41 +132,41 @@ pub static DESK_READ_ONLY: Setting<Choice<bool>> = Setting {
     kind: Choice(&[("false", false), ("true", true)]),
 };
 
-pub static DESK_CUSTOMER_LABEL: Setting<PayloadField> = Setting {
+pub static DESK_CUSTOMER_LABEL: Setting<PayloadFields> = Setting {
     env: "OUTBOXD_DESK_CUSTOMER_LABEL",
     also: None,
     key: "desk.customer_label",
     scope: Scope::Daemon,
-    needs: Needs::Desk,
-    absent: Absent::Default("aggregate_label"),
+    needs: Needs::Database,
+    absent: Absent::Default("aggregate_label, customerName"),
     doc: Words::new(
-        "The field of the payload with the customer's name; a dot leads into an object. Without the field the customer's id is shown.",
-        "消息内容中客户姓名所在的字段；用点号进入下一层。没有这个字段时显示客户编号。",
+        "The field of the payload with the customer's name; of several the first that is there. Without one the customer's id is shown. The search finds people by what these three settings name: daemon, desk and command line of one database must agree.",
+        "消息内容中客户姓名所在的字段；写了多个时取第一个存在的，都没有时显示客户编号。搜索按这三项设置所指的内容找人，所以同一个数据库的守护进程、客服台和命令行必须一致。",
     ),
-    kind: PayloadField,
+    kind: PayloadFields,
 };
 
-pub static DESK_RECIPIENT_LABEL: Setting<PayloadField> = Setting {
+pub static DESK_RECIPIENT_LABEL: Setting<PayloadFields> = Setting {
     env: "OUTBOXD_DESK_RECIPIENT_LABEL",
     also: None,
     key: "desk.recipient_label",
     scope: Scope::Daemon,
-    needs: Needs::Desk,
-    absent: Absent::Default("recipient_label"),
+    needs: Needs::Database,
+    absent: Absent::Default("recipient_label, recipientName"),
     doc: Words::new("The same for the recipient's name.", "同上，接收人的姓名。"),
-    kind: PayloadField,
+    kind: PayloadFields,
 };
 
-pub static DESK_PHONE: Setting<PayloadField> = Setting {
+pub static DESK_PHONE: Setting<PayloadFields> = Setting {
     env: "OUTBOXD_DESK_PHONE",
     also: None,
     key: "desk.phone",
     scope: Scope::Daemon,
-    needs: Needs::Desk,
-    absent: Absent::Default("phone"),
+    needs: Needs::Database,
+    absent: Absent::Default("phone, customerPhone"),
     doc: Words::new(
         "The same for the customer's phone number, which is shown as `138****8000`.",
         "同上，客户的手机号，显示为 `138****8000`。",
     ),
-    kind: PayloadField,
+    kind: PayloadFields,
 };

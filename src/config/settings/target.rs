@@ -1,7 +1,9 @@
 //! The settings that say what an app's notifications are sent to, and which of an app's settings speak to which
 //! target.
 
-use super::super::kind::{Choice, FilePath, Hidden, HookUrl, HostPorts, Name, Sql};
+use super::super::kind::{
+    Choice, EventTypes, FilePath, Hidden, HookUrl, HostPorts, Name, Span, Sql,
+};
 use super::super::setting::{Absent, Scope, Setting};
 use super::super::words::Words;
 use super::super::{Needs, TargetKind};
@@ -19,6 +21,7 @@ pub fn serves(env: &str, target: TargetKind) -> bool {
         _ if env == CLOUD_ENV.env || env == FUNCTION.env || env == SIGNING_SECRET.env => {
             only(&[CloudFunction])
         }
+        _ if env == AWAIT_GRANT.env || env == ASK_GRANTS_EVERY.env => only(&[CloudFunction]),
         _ if env == TEMPLATES.env || env == OPENID_FROM.env || env == OPENID_QUERY.env => {
             only(&[SubscribeSend])
         }
@@ -60,6 +63,37 @@ pub static SIGNING_SECRET: Setting<Hidden> = Setting {
         "与云函数共用的密钥，云函数据此拒绝他人伪造的事件。云函数的环境变量里要填同一个值。",
     ),
     kind: Hidden::SigningSecret,
+};
+
+pub static AWAIT_GRANT: Setting<EventTypes> = Setting {
+    env: "OUTBOXD_AWAIT_GRANT",
+    also: None,
+    key: "await_grant",
+    scope: Scope::App,
+    needs: Needs::Everything,
+    absent: Absent::Means(Words::new("no notification waits", "都不等待")),
+    doc: Words::new(
+        "The event types whose notifications wait when the user has not allowed messages (43101), and are sent when they do; `*` is every type. The others are settled as dead at once. See [targets](targets.md#await_grant).",
+        "用户没有允许接收消息（43101）时，哪些事件类型的通知等待用户允许后再发送；`*` 表示所有类型。其他类型直接停止。见[发送目标](targets.zh-CN.md#await_grant)。",
+    ),
+    kind: EventTypes,
+};
+
+pub static ASK_GRANTS_EVERY: Setting<Span> = Setting {
+    env: "OUTBOXD_ASK_GRANTS_EVERY",
+    also: None,
+    key: "ask_grants_every",
+    scope: Scope::App,
+    needs: Needs::Everything,
+    absent: Absent::Default("1m"),
+    doc: Words::new(
+        "How often the cloud function is asked who has allowed messages, while notifications wait for it: one call per 50 people, by one daemon of all.",
+        "有通知等待用户允许时，多久向云函数查询一次谁已允许：每 50 人一次调用，所有守护进程中只有一个去问。",
+    ),
+    kind: Span {
+        min: "1s",
+        max: "24h",
+    },
 };
 
 pub static TEMPLATES: Setting<FilePath> = Setting {

@@ -64,11 +64,12 @@ fn the_template_with_its_lines_uncommented_is_the_defaults() {
         let template: Vec<String> = Config::template(lang).lines().map(uncomment).collect();
         let template = template
             .join("\n")
-            .replace("\nurl = \"\"", &format!("\nurl = {URL:?}"))
+            .replacen("\nurl = \"\"", &format!("\nurl = {URL:?}"), 1)
             .replace("appid = \"\"", &format!("appid = {APPID:?}"))
             .replace("appsecret = \"\"", &format!("appsecret = {APPSECRET:?}"))
             .replace("cloud_env = \"\"", "cloud_env = \"cloud1-abc\"")
             .replace("signing_secret = \"\"", "")
+            .replace("await_grant = \"\"", "")
             .replace("instance = \"\"", "")
             .replace("journal_dir = \"\"", "")
             .replace("templates = \"\"", "")
@@ -77,6 +78,11 @@ fn the_template_with_its_lines_uncommented_is_the_defaults() {
             .replace("target_url = \"\"", "")
             .replace("webhook_secret = \"\"", "")
             .replace("allow = \"\"", "")
+            .replace("\nurl = \"\"", "")
+            .replace("users = \"\"", "")
+            .replace("proxy = \"\"", "")
+            .replace("operators = \"\"", "")
+            .replace("\nsecret = \"\"", "")
             .replace("on_unknown = \"stop\"", "");
         let machine = Machine::default().file("/etc/outboxd/config.toml", &template);
         let from_file = machine.config();
@@ -90,8 +96,14 @@ fn the_template_with_its_lines_uncommented_is_the_defaults() {
         for row in from_file.describe(Lang::En) {
             let optional = [
                 "OUTBOXD_SIGNING_SECRET",
+                "OUTBOXD_AWAIT_GRANT",
                 "OUTBOXD_INSTANCE",
                 "OUTBOXD_JOURNAL_DIR",
+                "OUTBOXD_DESK_URL",
+                "OUTBOXD_DESK_USERS",
+                "OUTBOXD_DESK_SECRET",
+                "OUTBOXD_DESK_PROXY",
+                "OUTBOXD_DESK_OPERATORS",
             ];
             let from_default = row.origin == "default";
             assert_eq!(from_default, optional.contains(&&*row.setting), "{row:?}");
@@ -135,5 +147,5 @@ fn every_setting_is_shown() {
         .filter(|env| serves(env, TargetKind::CloudFunction));
     assert_eq!(shown, used.collect::<Vec<_>>());
     let apps = ALL.iter().filter(|setting| setting.scope == Scope::App);
-    assert_eq!(apps.count(), 17);
+    assert_eq!(apps.count(), 19);
 }

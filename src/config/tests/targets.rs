@@ -3,6 +3,7 @@
 use super::{APPID, APPSECRET, Machine, URL};
 use crate::config::{Lang, OpenidSource, TargetConfig};
 use crate::delivery::OnUnknown;
+use crate::policy::AwaitGrant;
 
 const MAPPING: &str = r#"{"customer_assigned": {"templateId": "T1", "fields": {"thing1": {"from": "payload.name"}}}}"#;
 const WEBHOOK: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -177,4 +178,45 @@ fn what_another_target_would_use_is_doubted() {
         doubts(http("https://example.com").env("MINIPROGRAM_APPID", APPID)),
         [""; 0]
     );
+}
+
+#[test]
+fn which_types_wait_for_a_grant() {
+    let given = |machine: Machine| -> AwaitGrant {
+        let config = machine.config();
+        let TargetConfig::CloudFunction(it) = &config.apps[0].target else {
+            panic!()
+        };
+        it.await_grant.clone()
+    };
+    let types = |text: &str| given(Machine::configured().env("OUTBOXD_AWAIT_GRANT", text));
+    assert_eq!(given(Machine::configured()), AwaitGrant::Never);
+    assert_eq!(types("*"), AwaitGrant::Always);
+    let two = ["customer_assigned".to_owned(), "客户流失".to_owned()];
+    assert_eq!(
+        types("customer_assigned, 客户流失"),
+        AwaitGrant::For(two.into())
+    );
+    for (text, expected) in [
+        (
+            "customer_*",
+            "has \"customer_*\" in it, and there are no patterns",
+        ),
+        ("* lead_lost", "has `*` beside other types"),
+    ] {
+        let said = mistake(Machine::configured().env("OUTBOXD_AWAIT_GRANT", text));
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+/// Where nothing would end the wait, nothing begins it.
+#[test]
+fn only_a_function_with_a_ledger_lets_notifications_wait() {
+    for machine in [http("https://example.com"), send()] {
+        let said = mistake(machine.env("OUTBOXD_AWAIT_GRANT", "*"));
+        assert!(
+            said.contains("OUTBOXD_AWAIT_GRANT") && said.contains("no ledger there can be asked"),
+            "{said}"
+        );
+    }
 }

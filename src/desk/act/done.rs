@@ -286,8 +286,8 @@ async fn told_after(
         "new": new.as_ref().map(|(object, _)| object),
     });
     let (was, is) = (
-        voice.standing(before.it().standing),
-        voice.standing(life.card.it.standing),
+        voice.standing_of(before.it()),
+        voice.standing_of(&life.card.it),
     );
     let page = ActedPage {
         frame: Frame::new(visit, verb.label(voice), ""),

@@ -224,7 +224,7 @@ fn changes(
     visit: &Visit,
     voice: &Voice,
 ) -> Vec<(String, String, String)> {
-    let now = voice.standing(it.standing);
+    let now = voice.standing_of(it);
     let status = say!(voice, "fact.status");
     let to = |after: String| (status.clone(), now.clone(), after);
     let cancelled = voice.standing(Standing::Settled(Status::Cancelled));

@@ -218,7 +218,7 @@ async fn change(
                returning id, app
            ),
            forward as (
-               update outboxd.notification_outbox o set next_attempt_at = statement_timestamp()
+               update outboxd.notification_outbox o set next_attempt_at = statement_timestamp(), awaits_grant = false
                 where o.id = any($5) and o.key = any($2)
                returning o.id, o.app
            ),

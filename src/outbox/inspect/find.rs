@@ -1,19 +1,28 @@
-//! The search box: from whatever is known to notifications, and which of their fields it was found in.
+//! The search box: from whatever is known to notifications, newest first.
 //!
-//! Names come first (a notification's id or key, a customer, a recipient, a dedupe key), each by its index.
-//! Only when nothing bears the name, a fixed number of the newest notifications is read through, payloads
-//! included; a role that may not read payloads searches the rest, and is told so.
+//! Three ways, together: rows that bear the text as their name (id, key, customer, recipient, dedupe key), each by an
+//! index of its table; rows of persons with this name or telephone number, by the search's index
+//! ([`crate::outbox::slices`]), which is written in the background and holds short [`pieces`] of text; and what is too new
+//! for it, read directly. What the index comes up with is read and compared before it counts, so a row that is gone
+//! is not found. A role that may not read payloads has the names only, and is told so.
+
+mod matches;
+mod pieces;
+
+pub use matches::{Match, matches};
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Hit, Notification, of_key};
+use super::Hit;
+use crate::outbox::slices::Paths;
+use pieces::Wanted;
 
 /// What a search box came up with.
 #[derive(Debug)]
 pub struct Found {
     pub hits: Vec<Hit>,
-    /// Nothing bore that name, so the newest notifications were read through.
+    /// Not everything was searched for parts of names and numbers, only this and what is indexed.
     pub read_through: Option<ReadThrough>,
 }
 
@@ -26,23 +35,122 @@ pub struct ReadThrough {
     pub payloads: bool,
 }
 
-/// How many of the newest notifications the last resort of [`find`] reads through.
-const READ_THROUGH: i64 = 10_000;
+/// How many of the newest notifications are read instead of an index, of those that wait and of the settled ones each.
+const NEWEST: i64 = 10_000;
 
-/// One box for everything: a notification's id or key, a customer, a recipient, a dedupe key; when nothing
-/// bears that name, the text anywhere in the newest notifications (a name, the tail of a phone number).
-pub async fn find(conn: &mut PgConnection, text: &str, limit: i64) -> sqlx::Result<Found> {
+/// How many are read for the text anywhere in their payload, when nobody is called so.
+const LAST_RESORT: i64 = 2_000;
+
+/// One box for everything. Who bears the name comes before who has it in part; both are newest first. When nobody has it,
+/// the text may stand anywhere in the newest payloads.
+pub async fn find(
+    conn: &mut PgConnection,
+    paths: &Paths,
+    text: &str,
+    limit: i64,
+) -> sqlx::Result<Found> {
+    let index = index(&mut *conn).await?;
+    let mut hits = bearers(&mut *conn, index.unwrap_or_default(), text, limit).await?;
+    let Some(index) = index else {
+        add(&mut hits, without_payloads(conn, text, limit).await?, limit);
+        let read_through = Some(ReadThrough {
+            newest: NEWEST,
+            payloads: false,
+        });
+        return Ok(Found { hits, read_through });
+    };
     if let Ok(key) = text.parse::<Uuid>() {
-        let hits = of_key(conn, key).await?;
-        if !hits.is_empty() {
-            return Ok(Found {
-                hits,
-                read_through: None,
-            });
-        }
+        add(&mut hits, of_key_by(&mut *conn, index, key).await?, limit);
     }
+    let wanted = Wanted::of(text);
+    let (parts, complete) = of_person(&mut *conn, index, paths, &wanted, limit).await?;
+    add(&mut hits, parts, limit);
+    let mut partly = index.is_behind || !complete;
+    if hits.is_empty() {
+        hits = with_payloads(conn, text, limit).await?;
+        partly |= !hits.is_empty();
+    }
+    let read_through = partly.then_some(ReadThrough {
+        newest: NEWEST,
+        payloads: true,
+    });
+    Ok(Found { hits, read_through })
+}
+
+/// The notification with this idempotency key. Where the index may not be read, and among what it does not reach, every
+/// row is looked at.
+pub async fn of_key(conn: &mut PgConnection, key: Uuid) -> sqlx::Result<Vec<Hit>> {
+    let index = index(&mut *conn).await?;
+    of_key_by(conn, index.unwrap_or_default(), key).await
+}
+
+/// As many of these, newest first, as there is room for.
+fn add(hits: &mut Vec<Hit>, mut more: Vec<Hit>, limit: i64) {
+    let newest_first = |hit: &Hit| std::cmp::Reverse((hit.id, hit.key));
+    more.sort_unstable_by_key(newest_first);
+    more.dedup();
+    more.retain(|hit| !hits.contains(hit));
+    let room = usize::try_from(limit)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(hits.len());
+    hits.extend(more.into_iter().take(room));
+    hits.sort_unstable_by_key(newest_first);
+}
+
+/// How far the index reaches.
+#[derive(Clone, Copy, Debug, Default)]
+struct Index {
+    /// The first id that it does not reach.
+    end: i64,
+    /// There are more behind it than anybody wants to wait for.
+    is_behind: bool,
+}
+
+/// `None` for a role that may not read it; asked ahead, for a refusal would end the transaction.
+async fn index(conn: &mut PgConnection) -> sqlx::Result<Option<Index>> {
+    let may = sqlx::query_scalar!(
+        r#"-- outboxd find: may read
+           select has_column_privilege('outboxd.notification_outbox', 'payload', 'select')
+              and has_column_privilege('outboxd.notification_delivery', 'payload', 'select')
+              and has_table_privilege('outboxd.search_slice', 'select')
+              and has_table_privilege('outboxd.search_term', 'select') as "may!""#
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    if !may {
+        return Ok(None);
+    }
+    let row = sqlx::query!(
+        r#"-- outboxd find: how far the index reaches
+           with index as materialized (
+               select coalesce((select s.last_id + 1 from outboxd.search_slice s order by s.first_id desc limit 1), 0) as "end")
+           select index.end as "end!",
+                  greatest((select count(*) from (select from outboxd.notification_outbox o
+                                                   where o.id >= index.end limit $1) waiting),
+                           (select count(*) from (select from outboxd.notification_delivery d
+                                                   where d.id >= index.end limit $1) settled)) as "newer!"
+             from index limit 1"#,
+        NEWEST + 1
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Some(Index {
+        end: row.end,
+        is_behind: row.newer > NEWEST,
+    }))
+}
+
+/// Those that are called so. A waiting row's recipient stands in no index of its table, but in the search's; where that
+/// may not be read, and among what it does not reach, every row is looked at.
+async fn bearers(
+    conn: &mut PgConnection,
+    index: Index,
+    text: &str,
+    limit: i64,
+) -> sqlx::Result<Vec<Hit>> {
+    let told = newest_candidates(&mut *conn, index, &pieces::of_recipient(text)).await?;
     let id = text.trim_start_matches('#').parse::<i64>().ok();
-    let hits = sqlx::query_as!(Hit,
+    sqlx::query_as!(Hit,
         r#"-- outboxd find
            select distinct hit.id as "id!", hit.key as "key!" from (
                (select o.id, o.key from outboxd.notification_outbox o where o.id = $2 limit 1)
@@ -52,7 +160,9 @@ pub async fn find(conn: &mut PgConnection, text: &str, limit: i64) -> sqlx::Resu
                union all (select d.id, d.key from outboxd.notification_delivery d
                            where d.aggregate_id = $1 order by d.id desc limit $3)
                union all (select o.id, o.key from outboxd.notification_outbox o
-                           where o.recipient = $1 order by o.id desc limit $3)
+                           where o.id = any($4) and o.recipient = $1 order by o.id desc limit $3)
+               union all (select o.id, o.key from outboxd.notification_outbox o
+                           where o.id >= $5 and o.recipient = $1 order by o.id desc limit $3)
                union all (select d.id, d.key from outboxd.notification_delivery d
                            where d.recipient = $1 order by d.id desc limit $3)
                union all (select o.id, o.key from outboxd.app_state s join outboxd.notification_outbox o
@@ -62,39 +172,157 @@ pub async fn find(conn: &mut PgConnection, text: &str, limit: i64) -> sqlx::Resu
             order by 1 desc limit $3"#,
         text,
         id,
-        limit
+        limit,
+        &told,
+        index.end
     )
-    .fetch_all(&mut *conn)
-    .await?;
-    if !hits.is_empty() {
-        return Ok(Found {
-            hits,
-            read_through: None,
-        });
-    }
-    let payloads = may_read_payloads(&mut *conn).await?;
-    let hits = if payloads {
-        with_payloads(conn, text, limit).await?
-    } else {
-        without_payloads(conn, text, limit).await?
-    };
-    Ok(Found {
-        hits,
-        read_through: Some(ReadThrough {
-            newest: READ_THROUGH,
-            payloads,
-        }),
-    })
+    .fetch_all(conn)
+    .await
 }
 
-/// Asked ahead: a refusal would end the transaction, and with it the answer.
-pub(super) async fn may_read_payloads(conn: &mut PgConnection) -> sqlx::Result<bool> {
+/// How many slices are searched in each step, the newest first: most searches end in the first step.
+const STEPS: [i64; 3] = [32, 256, 1_000_000];
+
+/// How many rows one step may come up with to be read and compared.
+const CANDIDATES: i64 = 1_000;
+
+/// Those whose person is called so or has this number, and whether that is all there are: what the index does not reach,
+/// then what it comes up with.
+async fn of_person(
+    conn: &mut PgConnection,
+    index: Index,
+    paths: &Paths,
+    wanted: &Wanted,
+    limit: i64,
+) -> sqlx::Result<(Vec<Hit>, bool)> {
+    let enough = usize::try_from(limit).unwrap_or(usize::MAX);
+    let newest = Some(index.end);
+    let mut hits = compared(&mut *conn, paths, wanted, newest, &[], limit).await?;
+    let mut complete = true;
+    let mut newer = 0;
+    for slices in STEPS {
+        if hits.len() >= enough {
+            return Ok((hits, true));
+        }
+        let ids = candidates(&mut *conn, &wanted.pieces, newer, slices).await?;
+        // Nearly all are what they seem; so few are read at first.
+        let (first, rest) = ids.split_at(ids.len().min(enough.saturating_mul(2)));
+        for ids in [first, rest] {
+            if hits.len() < enough && !ids.is_empty() {
+                hits.extend(compared(&mut *conn, paths, wanted, None, ids, limit).await?);
+            }
+        }
+        complete &= !is_full(&ids) || hits.len() >= enough;
+        newer += slices;
+    }
+    Ok((hits, complete))
+}
+
+/// The newest that have all of these pieces.
+async fn newest_candidates(
+    conn: &mut PgConnection,
+    index: Index,
+    pieces: &[String],
+) -> sqlx::Result<Vec<i64>> {
+    let mut ids = Vec::new();
+    let mut newer = 0;
+    for slices in STEPS {
+        if index.end > 0 && !is_full(&ids) {
+            ids.extend(candidates(&mut *conn, pieces, newer, slices).await?);
+            newer += slices;
+        }
+    }
+    Ok(ids)
+}
+
+fn is_full(ids: &[i64]) -> bool {
+    i64::try_from(ids.len()).is_ok_and(|n| n >= CANDIDATES)
+}
+
+/// The ids that have all of these pieces, newest first, in so many slices behind the `newer` ones. The rarest piece
+/// of a slice leads; others that are rare there thin it out, and common ones are left to the comparison.
+async fn candidates(
+    conn: &mut PgConnection,
+    pieces: &[String],
+    newer: i64,
+    slices: i64,
+) -> sqlx::Result<Vec<i64>> {
     sqlx::query_scalar!(
-        r#"-- outboxd find: may read payloads
-           select has_column_privilege('outboxd.notification_outbox', 'payload', 'select')
-              and has_column_privilege('outboxd.notification_delivery', 'payload', 'select') as "may!""#
+        r#"-- outboxd find: candidates
+           select slice.first_id + candidate.at as "id!"
+             from (select s.first_id from outboxd.search_slice s order by s.first_id desc offset $2 limit $3) slice
+            cross join lateral (
+                  select row.at
+                    from (select unnest(taken.ids[1:1000]) as at, count(*) over () as lists
+                            from (select t.ids, t.n, row_number() over (order by t.n) as place, count(*) over () as there
+                                    from outboxd.search_term t
+                                   where t.first_id = slice.first_id and t.term = any($1)) taken
+                           where taken.there = cardinality($1) and (taken.place = 1 or taken.n <= 200)) row
+                   group by row.at having count(*) = max(row.lists)) candidate
+            order by slice.first_id desc, candidate.at desc limit $4"#,
+        pieces,
+        newer,
+        slices,
+        CANDIDATES
     )
-    .fetch_one(conn)
+    .fetch_all(conn)
+    .await
+}
+
+/// Those of them, or of the newest from an id on, that are what is wanted.
+async fn compared(
+    conn: &mut PgConnection,
+    paths: &Paths,
+    wanted: &Wanted,
+    from: Option<i64>,
+    ids: &[i64],
+    limit: i64,
+) -> sqlx::Result<Vec<Hit>> {
+    sqlx::query_as!(Hit,
+        r#"-- outboxd find: compare
+           select n.id as "id!", n.key as "key!" from (
+               select o.id, o.key, o.payload from outboxd.notification_outbox o where o.id = any($1)
+               union all
+               select d.id, d.key, d.payload from outboxd.notification_delivery d where d.id = any($1)
+               union all
+               (select o.id, o.key, o.payload from outboxd.notification_outbox o where o.id >= $6 order by o.id desc limit $7)
+               union all
+               (select d.id, d.key, d.payload from outboxd.notification_delivery d where d.id >= $6 order by d.id desc limit $7)) n
+            where exists (select from unnest($2::text[]) as path
+                           cross join lateral (select lower(n.payload #>> string_to_array(path, '.')) as value) said
+                           where strpos(said.value, lower($3)) > 0
+                              or right(regexp_replace(said.value, '\D', '', 'g'), length($4)) = $4)
+            order by n.id desc limit $5"#,
+        ids,
+        &paths.0,
+        wanted.name.as_deref(),
+        wanted.tail.as_deref(),
+        limit,
+        from,
+        NEWEST
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// By the index, and by looking at every row behind its end.
+async fn of_key_by(conn: &mut PgConnection, index: Index, key: Uuid) -> sqlx::Result<Vec<Hit>> {
+    let ids = newest_candidates(&mut *conn, index, &pieces::of_key(key)).await?;
+    sqlx::query_as!(Hit,
+        r#"-- outboxd of_key
+           (select o.id as "id!", o.key as "key!" from outboxd.notification_outbox o where o.id = any($2) and o.key = $1 limit 1)
+           union all
+           (select d.id, d.key from outboxd.notification_delivery d where d.id = any($2) and d.key = $1 limit 1)
+           union all
+           (select o.id, o.key from outboxd.notification_outbox o where o.id >= $3 and o.key = $1 limit 1)
+           union all
+           (select d.id, d.key from outboxd.notification_delivery d where d.id >= $3 and d.key = $1 limit 1)
+           limit 2"#,
+        key,
+        &ids,
+        index.end
+    )
+    .fetch_all(conn)
     .await
 }
 
@@ -112,7 +340,7 @@ async fn with_payloads(conn: &mut PgConnection, text: &str, limit: i64) -> sqlx:
             order by newest.id desc limit $2"#,
         text,
         limit,
-        READ_THROUGH
+        LAST_RESORT
     )
     .fetch_all(conn)
     .await
@@ -136,95 +364,19 @@ async fn without_payloads(
             order by newest.id desc limit $2"#,
         text,
         limit,
-        READ_THROUGH
+        NEWEST
     )
     .fetch_all(conn)
     .await
 }
 
-/// Where a text was found in a notification.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Match {
-    Id,
-    Key,
-    Customer,
-    Recipient,
-    DedupeKey,
-    /// A field of the payload, with its whole value; the caller masks it.
-    Payload {
-        field: String,
-        value: String,
-    },
-}
-
-/// Where each of these notifications has the text; `None` for one that has it where nobody reads (in the
-/// name of a payload's field, say).
-pub async fn matches(
-    conn: &mut PgConnection,
-    notifications: &[Notification],
-    text: &str,
-    read_through: Option<ReadThrough>,
-) -> sqlx::Result<Vec<Option<Match>>> {
-    let named = |it: &Notification| match read_through {
-        None => bears(it, text),
-        Some(_) => contains(it, text),
-    };
-    let mut found: Vec<Option<Match>> = notifications.iter().map(named).collect();
-    if !read_through.is_some_and(|read| read.payloads) || found.iter().all(Option::is_some) {
-        return Ok(found);
-    }
-    let ids: Vec<i64> = notifications.iter().map(|it| it.id.0).collect();
-    let rows = sqlx::query!(
-        r#"-- outboxd find: where in the payload
-           select n.key as "key!", field.name as "name!", coalesce(field.value, '') as "value!" from (
-               select o.id, o.key, o.payload from outboxd.notification_outbox o where o.id = any($1)
-               union all
-               select d.id, d.key, d.payload from outboxd.notification_delivery d where d.id = any($1)) n
-            cross join lateral (
-                  select e.name, e.value from jsonb_each_text(n.payload) as e(name, value)
-                   where strpos(lower(e.value), lower($2)) > 0 order by e.name limit 1) field
-            order by n.id desc limit 1000"#,
-        &ids,
-        text
+/// Asked ahead: a refusal would end the transaction, and with it the answer.
+pub(super) async fn may_read_payloads(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"-- outboxd find: may read payloads
+            select has_column_privilege('outboxd.notification_outbox', 'payload', 'select')
+               and has_column_privilege('outboxd.notification_delivery', 'payload', 'select') as "may!""#
     )
-    .fetch_all(conn)
-    .await?;
-    for row in rows {
-        let at = notifications.iter().position(|it| it.key.0 == row.key);
-        if let Some(found @ None) = at.and_then(|at| found.get_mut(at)) {
-            *found = Some(Match::Payload {
-                field: row.name,
-                value: row.value,
-            });
-        }
-    }
-    Ok(found)
-}
-
-/// The field that is the text.
-fn bears(it: &Notification, text: &str) -> Option<Match> {
-    if text.trim_start_matches('#') == it.id.to_string() {
-        Some(Match::Id)
-    } else if text.parse() == Ok(it.key.0) {
-        Some(Match::Key)
-    } else if it.aggregate_id == text {
-        Some(Match::Customer)
-    } else if it.recipient == text {
-        Some(Match::Recipient)
-    } else {
-        (it.dedupe_key.as_deref() == Some(text)).then_some(Match::DedupeKey)
-    }
-}
-
-/// The field that holds the text somewhere.
-fn contains(it: &Notification, text: &str) -> Option<Match> {
-    let text = text.to_lowercase();
-    let holds = |field: &str| field.to_lowercase().contains(&text);
-    if holds(&it.aggregate_id) {
-        Some(Match::Customer)
-    } else if holds(&it.recipient) {
-        Some(Match::Recipient)
-    } else {
-        (it.dedupe_key.as_deref().is_some_and(holds)).then_some(Match::DedupeKey)
-    }
+    .fetch_one(conn)
+    .await
 }

@@ -115,6 +115,7 @@ macro_rules! page {
                                    order by a.attempt desc limit 1) last on o.attempts > 0
                             where case when o.lease_until > statement_timestamp() then 'in_flight'
                                        when s.paused_at is not null or s.breaker in ('open', 'half_open') then 'held'
+                                      when o.awaits_grant and o.next_attempt_at > statement_timestamp() then 'awaiting_grant'
                                        when o.attempts > 0 then 'retrying'
                                        when o.next_attempt_at > statement_timestamp() then 'scheduled'
                                        else 'queued' end = any($1)

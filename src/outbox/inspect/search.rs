@@ -37,20 +37,6 @@ pub async fn of_customer(
     .await
 }
 
-/// The notification with this idempotency key.
-pub async fn of_key(conn: &mut PgConnection, key: Uuid) -> sqlx::Result<Vec<Hit>> {
-    sqlx::query_as!(Hit,
-        r#"-- outboxd of_key
-           (select o.id as "id!", o.key as "key!" from outboxd.notification_outbox o where o.key = $1 limit 1)
-           union all
-           (select d.id, d.key from outboxd.notification_delivery d where d.key = $1 limit 1)
-           limit 2"#,
-        key
-    )
-    .fetch_all(conn)
-    .await
-}
-
 /// When anything was last enqueued, about any customer: tells "this one was not enqueued" from "nothing
 /// ever is". A time from the future counts as now; no time at all stays none.
 pub async fn last_written(conn: &mut PgConnection) -> sqlx::Result<Option<DateTime<Utc>>> {

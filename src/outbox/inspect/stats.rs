@@ -69,6 +69,8 @@ pub struct AppStats {
     pub in_flight: i64,
     pub retrying: i64,
     pub scheduled: i64,
+    /// Waiting for the user's permission.
+    pub awaiting_grant: Capped,
     /// All unsettled rows, when the app is paused or its breaker is open.
     pub held: Option<Capped>,
     pub paused_at: Option<DateTime<Utc>>,
@@ -92,7 +94,7 @@ pub struct AppStats {
     /// Notifications settled in the last hour: delivered, of those that were to be delivered. A person who
     /// gave no permission counts in `authorised`, not here.
     pub success: Share,
-    /// Distinct recipients of the last hour that WeChat did not refuse with 43101.
+    /// Distinct recipients of the last hour that WeChat did not refuse with 43101, and for whom nothing waits.
     pub authorised: Share,
 }
 
@@ -141,14 +143,18 @@ pub async fn stats(conn: &mut PgConnection) -> sqlx::Result<Vec<AppStats>> {
     }
     for row in sqlx::query!(
         r#"-- outboxd stats: settled
-           select d.app,
+           select d.app as "app!",
                   count(*) filter (where d.status = 'delivered') as "delivered!",
                   count(*) filter (where d.status in ('delivered', 'dead', 'expired')
                                      and d.errcode is distinct from 43101) as "due!",
                   count(distinct d.recipient) filter (where d.errcode = 43101) as "refusing!",
-                  count(distinct d.recipient) filter (where d.status in ('delivered', 'dead')) as "recipients!"
-             from (select d.app, d.status, d.errcode, d.recipient from outboxd.notification_delivery d
-                    where d.settled_at > statement_timestamp() - interval '1 hour' limit $1) d
+                  count(distinct d.recipient) filter (where d.status in ('delivered', 'dead')
+                                                         or d.errcode = 43101) as "recipients!"
+             from ((select d.app, d.status, d.errcode, d.recipient from outboxd.notification_delivery d
+                     where d.settled_at > statement_timestamp() - interval '1 hour' limit $1)
+                   union all
+                   (select o.app, 'awaiting_grant', 43101, o.recipient from outboxd.notification_outbox o
+                     where o.awaits_grant and o.next_attempt_at > statement_timestamp() limit $1)) d
             group by 1 order by 1 limit 1000"#,
         HOUR
     )
@@ -218,7 +224,8 @@ async fn waiting(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, AppSt
                union
                (select s.app from outboxd.app_state s order by s.app limit 1000))
            select apps.app as "app!", front.rows as "rows!", front.due as "due!", front.in_flight as "in_flight!",
-                  front.retrying as "retrying!", front.scheduled as "scheduled!", front.claimable_since, oldest.at as "oldest_due_at?",
+                  front.retrying as "retrying!", front.scheduled as "scheduled!",
+                  awaiting.n as "awaiting!", front.claimable_since, oldest.at as "oldest_due_at?",
                   s.paused_at, s.paused_by, s.pause_reason, s.breaker as "breaker?", s.breaker_until, s.breaker_reason
              from apps
              left join outboxd.app_state s using (app)
@@ -226,9 +233,9 @@ async fn waiting(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, AppSt
                   select count(*) as rows,
                          count(*) filter (where not live and next_attempt_at <= statement_timestamp()) as due,
                          count(*) filter (where live) as in_flight,
-                         count(*) filter (where not live and attempts > 0) as retrying,
+                         count(*) filter (where not live and attempts > 0 and not awaiting) as retrying,
                          count(*) filter (where not live and attempts = 0
-                                            and next_attempt_at > statement_timestamp()) as scheduled,
+                                            and next_attempt_at > statement_timestamp() and not awaiting) as scheduled,
                          min(greatest(next_attempt_at, created_at, lease_until))
                              filter (where not live and next_attempt_at <= statement_timestamp()
                                        and (order_key is null or not exists (
@@ -237,7 +244,8 @@ async fn waiting(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, AppSt
                                                and p.id < front.id))) as claimable_since
                     from (select o.id, o.next_attempt_at, o.attempts, o.order_key, o.lease_until,
                                  least(o.created_at, statement_timestamp()) as created_at,
-                                 coalesce(o.lease_until > statement_timestamp(), false) as live
+                                 coalesce(o.lease_until > statement_timestamp(), false) as live,
+                                 o.awaits_grant and o.next_attempt_at > statement_timestamp() as awaiting
                             from outboxd.notification_outbox o where o.app = apps.app
                            order by o.priority, o.next_attempt_at, o.id limit $1) front) front
              cross join lateral (
@@ -248,6 +256,11 @@ async fn waiting(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, AppSt
                             and o.next_attempt_at <= statement_timestamp()
                             and (o.lease_until is null or o.lease_until <= statement_timestamp())
                           order by o.next_attempt_at limit 1) first) oldest
+             cross join lateral (
+                  select count(*) as n from (
+                         select from outboxd.notification_outbox o
+                          where o.app = apps.app and o.awaits_grant and o.next_attempt_at > statement_timestamp()
+                          limit $1) w) awaiting
             order by 1 limit 1000"#,
         FRONT + 1
     )
@@ -267,6 +280,7 @@ async fn waiting(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, AppSt
                 in_flight: row.in_flight,
                 retrying: row.retrying,
                 scheduled: row.scheduled,
+                awaiting_grant: Capped::of(row.awaiting, FRONT),
                 held: (open || row.paused_at.is_some())
                     .then(|| Capped::of(row.rows - row.in_flight, FRONT)),
                 paused_at: row.paused_at,

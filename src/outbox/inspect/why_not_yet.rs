@@ -3,7 +3,7 @@
 //! [`why_not_yet`] gathers the facts in one statement; which of them counts is decided in a pure function
 //! with one order, the order in which a claim would meet them: an attempt under way answers at once, a row
 //! that is too late is never called, a paused app or an open breaker holds every row of it, a row waits for
-//! its time, then for its predecessor, then for its turn. And whatever a daemon should have moved on by now,
+//! the user's permission or for its time, then for its predecessor, then to be taken over or for its turn. And whatever a daemon should have moved on by now,
 //! but none has touched, waits for a daemon.
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -51,12 +51,24 @@ pub enum WhyNotYet {
         errcode: Option<i32>,
         unknown: bool,
     },
+    /// WeChat refused it, because the user had not allowed messages; it is sent when they do.
+    AwaitingGrant {
+        since: DateTime<Utc>,
+        /// Its time limit; none: however long that takes.
+        until: Option<DateTime<Utc>>,
+        /// Why the function cannot be asked whether they have, if it cannot.
+        trouble: Option<String>,
+    },
     /// It has no time at all (`infinity`), until somebody gives it one.
     OnHold,
     /// Whoever wrote it asked for a later time.
     Scheduled { at: DateTime<Utc> },
     /// An earlier notification of the same `order_key` is not settled.
-    Behind { id: NotificationId },
+    Behind {
+        id: NotificationId,
+        /// That one waits for the user's permission.
+        awaits_grant: bool,
+    },
     /// The daemon that had it fell silent; the next claim takes it over.
     TakeOver {
         daemon: String,
@@ -87,6 +99,7 @@ impl WhyNotYet {
             WhyNotYet::Paused { .. } => "paused",
             WhyNotYet::BreakerOpen { .. } => "breaker_open",
             WhyNotYet::RetryAt { .. } => "retry_at",
+            WhyNotYet::AwaitingGrant { .. } => "awaiting_grant",
             WhyNotYet::OnHold => "on_hold",
             WhyNotYet::Scheduled { .. } => "scheduled",
             WhyNotYet::Behind { .. } => "behind",
@@ -104,6 +117,7 @@ impl WhyNotYet {
             WhyNotYet::RetryAt { at, .. } | WhyNotYet::Scheduled { at } => Some(*at),
             WhyNotYet::Queued { eta, .. } => *eta,
             WhyNotYet::Paused { .. }
+            | WhyNotYet::AwaitingGrant { .. }
             | WhyNotYet::OnHold
             | WhyNotYet::Expired { .. }
             | WhyNotYet::Behind { .. }
@@ -138,7 +152,12 @@ struct Facts {
     last_sentence: Option<String>,
     last_errcode: Option<i32>,
     last_outcome: Option<String>,
+    last_ended_at: Option<DateTime<Utc>>,
+    awaits_grant: bool,
+    grants_ask_at: Option<DateTime<Utc>>,
+    grants_trouble: Option<String>,
     predecessor: Option<i64>,
+    predecessor_awaits_grant: Option<bool>,
 }
 
 /// How far ahead is counted.
@@ -162,14 +181,18 @@ pub async fn why_not_yet(
                   s.paused_at, s.paused_by, s.pause_reason, s.breaker as "breaker?", s.breaker_until,
                   s.breaker_since, s.breaker_reason, s.breaker_errcode,
                   last.sentence as "last_sentence?", last.errcode as last_errcode, last.outcome as "last_outcome?",
-                  (select p.id from outboxd.notification_outbox p
-                    where p.app = o.app and p.order_key = o.order_key and p.id < o.id
-                    order by p.id limit 1) as predecessor
+                  last.ended_at as "last_ended_at?", o.awaits_grant, s.grants_ask_at, s.grants_trouble,
+                  first.id as "predecessor?", first.awaits_grant as "predecessor_awaits_grant?"
              from outboxd.notification_outbox o
              left join outboxd.app_state s using (app)
              left join lateral (
-                  select a.sentence, a.errcode, a.outcome from outboxd.notification_attempt a
+                  select a.sentence, a.errcode, a.outcome, a.ended_at from outboxd.notification_attempt a
                    where a.notification_id = o.id order by a.attempt desc limit 1) last on o.attempts > 0
+             left join lateral (
+                  select p.id, p.awaits_grant and p.next_attempt_at > statement_timestamp() as awaits_grant
+                    from outboxd.notification_outbox p
+                   where p.app = o.app and p.order_key = o.order_key and p.id < o.id
+                   order by p.id limit 1) first on true
             where o.id = $1 and o.key = $2
             limit 1"#,
         id.0,
@@ -193,17 +216,32 @@ pub async fn why_not_yet(
 
 /// Since when a daemon could have claimed it, if nothing but the lack of one keeps it from being claimed.
 fn claimable_since(facts: &Facts, reason: Option<&WhyNotYet>) -> Option<DateTime<Utc>> {
+    // A daemon sees within a minute that a row waits for a grant, and asks when the time has come; twice that, to be fair.
+    if let Some(WhyNotYet::AwaitingGrant { since, .. }) = reason {
+        let asks_at = facts.grants_ask_at.map_or(*since, |at| at.max(*since));
+        return Some(asks_at + TimeDelta::minutes(2));
+    }
     let due = facts.next_attempt_at?.max(facts.created_at);
+    // What a daemon would lift by itself must be all that holds it.
+    let without = |rest: Facts| claimable_since(&rest, decide(&rest).as_ref());
     match reason {
         None => Some(due),
-        Some(WhyNotYet::TakeOver { since: at, .. } | WhyNotYet::Expired { at }) => {
-            Some(due.max(*at))
-        }
-        Some(WhyNotYet::BreakerOpen { until, .. }) => Some(due.max(*until)),
+        Some(WhyNotYet::TakeOver { since, .. }) => Some(due.max(*since)),
+        Some(WhyNotYet::Expired { at }) => without(Facts {
+            expires_at: None,
+            ..facts.clone()
+        })
+        .map(|since| since.max(*at)),
+        Some(WhyNotYet::BreakerOpen { until, .. }) => without(Facts {
+            breaker: None,
+            ..facts.clone()
+        })
+        .map(|since| since.max(*until)),
         Some(
             WhyNotYet::InFlight { .. }
             | WhyNotYet::Paused { .. }
             | WhyNotYet::RetryAt { .. }
+            | WhyNotYet::AwaitingGrant { .. }
             | WhyNotYet::OnHold
             | WhyNotYet::Scheduled { .. }
             | WhyNotYet::Behind { .. }
@@ -248,11 +286,11 @@ fn decide(facts: &Facts) -> Option<WhyNotYet> {
             probing: until <= facts.now,
         });
     }
-    if let (Some(since), Some(daemon)) = (facts.lease_until, &facts.leased_by) {
-        return Some(WhyNotYet::TakeOver {
-            daemon: daemon.clone(),
-            attempt: facts.attempts,
-            since,
+    if facts.awaits_grant && facts.next_attempt_at.is_none_or(|at| at > facts.now) {
+        return Some(WhyNotYet::AwaitingGrant {
+            since: facts.last_ended_at.unwrap_or(facts.created_at),
+            until: facts.expires_at.filter(|_| facts.next_attempt_at.is_some()),
+            trouble: facts.grants_trouble.clone(),
         });
     }
     let Some(next_attempt_at) = facts.next_attempt_at else {
@@ -273,9 +311,20 @@ fn decide(facts: &Facts) -> Option<WhyNotYet> {
             }
         });
     }
-    facts.predecessor.map(|id| WhyNotYet::Behind {
-        id: NotificationId(id),
-    })
+    if let Some(id) = facts.predecessor {
+        return Some(WhyNotYet::Behind {
+            id: NotificationId(id),
+            awaits_grant: facts.predecessor_awaits_grant == Some(true),
+        });
+    }
+    facts
+        .lease_until
+        .zip(facts.leased_by.clone())
+        .map(|(since, daemon)| WhyNotYet::TakeOver {
+            daemon,
+            attempt: facts.attempts,
+            since,
+        })
 }
 
 /// How many due rows of its app stand before it, in the claim's own order.

@@ -22,7 +22,7 @@ fn ending(id: i64, transition: Transition) -> Ending {
     }
 }
 
-fn both() -> [Ending; 2] {
+fn all() -> [Ending; 3] {
     [
         ending(
             1,
@@ -40,6 +40,7 @@ fn both() -> [Ending; 2] {
                 may_have_arrived: true,
             },
         ),
+        ending(3, Transition::AwaitGrant),
     ]
 }
 
@@ -53,7 +54,7 @@ fn folder() -> PathBuf {
 fn what_is_kept_comes_back_when_its_owner_is_gone() {
     let folder = folder();
     let mut journal = Journal::new(Some(folder.clone()), "default");
-    let endings = both();
+    let endings = all();
     journal.keep(&endings[..1]).unwrap();
     journal.keep(&endings).unwrap();
     // The owner lives: its file is nobody else's.
@@ -67,7 +68,7 @@ fn what_is_kept_comes_back_when_its_owner_is_gone() {
     let [legacy] = &legacies[..] else {
         panic!("{} legacies", legacies.len())
     };
-    assert_eq!((legacy.endings.len(), legacy.unreadable), (2, 0));
+    assert_eq!((legacy.endings.len(), legacy.unreadable), (3, 0));
     for (ending, back) in endings.iter().zip(&legacy.endings) {
         assert_eq!(name(ending), name(back));
         assert_eq!(
@@ -88,12 +89,12 @@ fn what_is_kept_comes_back_when_its_owner_is_gone() {
 fn a_line_that_was_cut_off_costs_only_itself() {
     let folder = folder();
     let mut journal = Journal::new(Some(folder.clone()), "default");
-    journal.keep(&both()).unwrap();
+    journal.keep(&all()).unwrap();
     let (path, _) = journal.file.take().unwrap();
     let text = fs::read(&path).unwrap();
     fs::write(&path, &text[..text.len() - 9]).unwrap();
     let legacies = journal.legacies().unwrap();
-    assert_eq!((legacies[0].endings.len(), legacies[0].unreadable), (1, 1));
+    assert_eq!((legacies[0].endings.len(), legacies[0].unreadable), (2, 1));
     fs::remove_dir_all(folder).unwrap();
 }
 
@@ -101,9 +102,10 @@ fn a_line_that_was_cut_off_costs_only_itself() {
 fn the_file_goes_with_the_last_answer() {
     let folder = folder();
     let mut journal = Journal::new(Some(folder.clone()), "default");
-    let endings = both();
+    let endings = all();
     journal.keep(&endings).unwrap();
     journal.done(&endings[0]);
+    journal.done(&endings[2]);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
     journal.done(&endings[1]);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);

@@ -125,6 +125,7 @@ impl Lanes {
                     },
                     policy: Policy {
                         on_unknown: Default::default(),
+                        await_grant: Default::default(),
                         schedule: RetrySchedule(vec![Duration::from_secs(1)]),
                         call_timeout: Duration::from_secs(5),
                     },

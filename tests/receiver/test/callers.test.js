@@ -53,6 +53,8 @@ describe('with a signing secret', () => {
     ['half a signature', { ...signed(event()), signature: signed(event()).signature.slice(0, 32) }, 'refused', 1003],
     ['a signature that is no text', { ...signed(event()), signature: 7 }, 'refused', 1003],
     ['what the platform may add', { ...signed(event()), tcbContext: { a: 1 } }, 'sent', 0],
+    ['a question to the ledger', signed(event({ type: 'grants', asked: [{ recipient: '42', eventType: 'x' }] })), 'answered', 0],
+    ['a question that is not signed', event({ type: 'grants', asked: [{ recipient: '42', eventType: 'x' }] }), 'refused', 1003],
     ['a ping', signed(event({ type: 'ping' })), 'not_seen', 0],
     ['a ping that is not signed', event({ type: 'ping' }), 'refused', 1003],
   ];
@@ -92,6 +94,26 @@ for (const sdk of SDKS) {
       assert.deepStrictEqual([...cloud.documents('outboxd_grants').keys()], [ledgerId('oTapper', 'TMPL_ASSIGNED')]);
       cloud.documents('users').set('t', { _id: 't', staffId: 'tapper', openid: 'oTapper' });
       assert.strictEqual((await receiver.call(event({ recipient: 'tapper' }))).grantsLeft, 1);
+      assert.ok(!receiver.log.includes('oTapper'), receiver.log);
+    });
+
+    test('the ledger is asked about many, and of two people with one id it says nothing', async () => {
+      const people = ['43', 'tapper', 'twice'];
+      const openids = { 43: 'o43', tapper: 'oTapper', twice: 'oB' };
+      people.forEach((id) => {
+        cloud.documents('users').set(id, { _id: id, staffId: id === '43' ? 43 : id, openid: openids[id] });
+      });
+      cloud.documents('users').set('again', { _id: 'again', staffId: 'twice', openid: 'oC' });
+      const report = { type: 'subscribed', accepted: ['TMPL_ASSIGNED'] };
+      const tap = (openid) => receiver.call(report, { source: 'wx_client', openid });
+      for (const openid of ['oTapper', 'oTapper', 'o43', 'oB', 'oC']) await tap(openid);
+      const asked = [...people, 'nobody'].map((recipient) => ({ recipient, eventType: 'customer_assigned' }));
+      const ask = async () => (await receiver.call(event({ type: 'grants', asked }))).grants.map(({ left }) => left);
+      assert.deepStrictEqual(await ask(), [1, 2, null, null]);
+      // More documents than the database gives at once: each is looked up by itself.
+      const double = { staffId: 'tapper', openid: 'oTapper' };
+      for (let n = 0; n < 100; n += 1) cloud.documents('users').set('d' + n, { _id: 'd' + n, ...double });
+      assert.deepStrictEqual(await ask(), [1, 2, null, null]);
       assert.ok(!receiver.log.includes('oTapper'), receiver.log);
     });
 

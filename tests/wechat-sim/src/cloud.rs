@@ -63,19 +63,22 @@ async fn database(world: &Arc<World>, call: &Running, body: &[u8]) -> Result<Rep
     Ok(json_reply(answer))
 }
 
-/// Who has the staff id that is asked for; the first of the forms in which the function asks is its text.
+/// Who has the staff ids that are asked for, each as a text and perhaps as a number, too.
 fn people(world: &World, call: &Running, given: &Value) -> Value {
     let question = given["query"].as_str().unwrap_or("{}");
     let question: Value = serde_json::from_str(question).unwrap_or_default();
-    let staff_id = question["staffId"]["$in"][0].as_str().unwrap_or("");
-    let openid = match call.fault.as_ref().map(|fault| &fault.what) {
-        Some(What::Lookup(code)) => return database::failure(*code, "lookup failed"),
-        Some(What::NoOpenid) => None,
-        _ => held(&world.staff).openid_of(staff_id),
+    let asked = question["staffId"]["$in"].as_array();
+    let staff_ids = asked.into_iter().flatten().filter_map(Value::as_str);
+    let person = |staff_id: &str| {
+        let openid = held(&world.staff).openid_of(staff_id)?;
+        Some(json!({"_id": staff_id, "staffId": staff_id, "openid": openid}).to_string())
     };
-    let list = openid
-        .map(|openid| json!({"_id": staff_id, "staffId": staff_id, "openid": openid}).to_string());
-    json!({"data": {"list": Vec::from_iter(list)}})
+    let list: Vec<String> = match call.fault.as_ref().map(|fault| &fault.what) {
+        Some(What::Lookup(code)) => return database::failure(*code, "lookup failed"),
+        Some(What::NoOpenid) => Vec::new(),
+        _ => staff_ids.filter_map(person).collect(),
+    };
+    json!({"data": {"list": list}})
 }
 
 async fn openapi(world: &Arc<World>, call: &Running, body: &[u8]) -> Result<Reply, Died> {

@@ -7,6 +7,7 @@
 //! GET  /sim/switches             how the switches stand
 //! POST /sim/switch               any of them, and the acts below; answers how they stand then
 //! POST /sim/grants               {"recipient":…,"n":…}; n null = without end
+//! POST /sim/allow                {"recipient":…}; a tap on "allow": one more
 //! POST /sim/openid               {"recipient":…,"openid":…}; null = none
 //! ```
 //!
@@ -26,7 +27,7 @@ use crate::switches::Switches;
 use crate::wire::{Reply, Request, Response};
 use crate::{World, held};
 
-pub(crate) fn answer(world: &Arc<World>, request: &Request) -> Reply {
+pub(crate) async fn answer(world: &Arc<World>, request: &Request) -> Reply {
     let after = request.parameter("after").parse::<usize>();
     let answered = match (request.method.as_str(), request.path.as_str()) {
         ("GET", "/sim/messages") => Ok(world
@@ -37,6 +38,7 @@ pub(crate) fn answer(world: &Arc<World>, request: &Request) -> Reply {
         ("GET", "/sim/switches") => Ok(json!(*world.switches.get())),
         ("POST", "/sim/switch") => switch(world, &request.body),
         ("POST", "/sim/grants") => grants(world, &request.body),
+        ("POST", "/sim/allow") => allow(world, &request.body).await,
         ("POST", "/sim/openid") => openid(world, &request.body),
         _ => return Reply::status(404),
     };
@@ -165,6 +167,17 @@ fn grants(world: &World, body: &[u8]) -> serde_json::Result<Value> {
     let Grants { recipient, n } = serde_json::from_slice(body)?;
     world.set_grants(&recipient, n);
     Ok(json!({"recipient": recipient, "n": n}))
+}
+
+#[derive(Deserialize)]
+struct Tap {
+    recipient: String,
+}
+
+async fn allow(world: &Arc<World>, body: &[u8]) -> serde_json::Result<Value> {
+    let Tap { recipient } = serde_json::from_slice(body)?;
+    world.allow(&recipient).await;
+    Ok(json!({"recipient": recipient}))
 }
 
 #[derive(Deserialize)]

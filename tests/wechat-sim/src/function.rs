@@ -45,6 +45,29 @@ struct Instance {
     answers: Lines<BufReader<ChildStdout>>,
 }
 
+/// Who calls the function.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    source: &'static str,
+    openid: Option<String>,
+}
+
+impl Caller {
+    pub(crate) fn outboxd() -> Self {
+        Caller {
+            source: receiver::FROM_HTTP,
+            openid: None,
+        }
+    }
+
+    pub(crate) fn mini_program(openid: String) -> Self {
+        Caller {
+            source: "wx_client",
+            openid: Some(openid),
+        }
+    }
+}
+
 /// A line of the runner's.
 #[derive(Deserialize)]
 struct Line {
@@ -67,14 +90,19 @@ impl Running {
 }
 
 /// Runs the deployed function on one event; without one, the function is played.
-pub(crate) async fn run(world: Arc<World>, event: Value, fault: Option<Fault>) -> Ended {
+pub(crate) async fn run(
+    world: Arc<World>,
+    event: Value,
+    by: Caller,
+    fault: Option<Fault>,
+) -> Ended {
     // These faults are other functions' answers, so nobody's code runs.
     let is_played = matches!(
         fault.as_ref().map(|fault| &fault.what),
         Some(What::ReturnedError(_) | What::State(_))
     );
     if world.settings.deployed.is_empty() || is_played {
-        return receiver::run(world, event, receiver::FROM_HTTP, fault).await;
+        return receiver::run(world, event, by.source, fault).await;
     }
     let id = rand::random();
     let call = Arc::new(Running {
@@ -85,21 +113,23 @@ pub(crate) async fn run(world: Arc<World>, event: Value, fault: Option<Fault>) -
     held(&world.function.calls).insert(id, Arc::clone(&call));
     let _over = Over { world: &world, id };
     tokio::select! {
-        ended = serve(&world, id, &call) => ended.unwrap_or(Ended::Threw),
+        ended = serve(&world, id, &call, &by) => ended.unwrap_or(Ended::Threw),
         () = call.killed.notified() => Ended::Died,
     }
 }
 
 /// Lets one instance serve the call. An instance that fails is not used again.
-async fn serve(world: &World, id: u64, call: &Running) -> Result<Ended> {
+async fn serve(world: &World, id: u64, call: &Running, by: &Caller) -> Result<Ended> {
     let idle = held(&world.function.idle).pop();
     let mut instance = match idle {
         Some(instance) => instance,
         None => Instance::start(world)?,
     };
     let cloud = format!("http://{}/admin/{id}", world.address);
-    let line =
-        json!({"id": id, "event": call.event, "source": receiver::FROM_HTTP, "cloud": cloud});
+    let mut line = json!({"id": id, "event": call.event, "source": by.source, "cloud": cloud});
+    if let Some(openid) = &by.openid {
+        line["openid"] = json!(openid);
+    }
     instance
         .events
         .write_all(format!("{line}\n").as_bytes())

@@ -31,7 +31,6 @@ impl Grants {
         Some(0)
     }
 
-    #[cfg(test)]
     pub(crate) fn left(&self, openid: &str, template_id: &str) -> Option<u32> {
         let page = (openid.to_owned(), template_id.to_owned());
         self.0.get(&page).copied()

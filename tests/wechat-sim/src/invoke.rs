@@ -204,7 +204,10 @@ async fn run(
 ) -> Result<Ended, Failure> {
     let own = Duration::from_millis(switches.function_timeout_ms);
     let trigger = Duration::from_millis(switches.http_cut_ms);
-    let function = tokio::time::timeout(own, function::run(Arc::clone(world), event, fault));
+    let function = tokio::time::timeout(
+        own,
+        function::run(Arc::clone(world), event, function::Caller::outboxd(), fault),
+    );
     let mut function = tokio::spawn(function);
     match tokio::time::timeout(trigger, &mut function).await {
         Ok(Ok(Ok(ended))) => Ok(ended),

@@ -201,6 +201,12 @@ impl WechatSim {
         self.world.set_grants(recipient, Some(grants));
     }
 
+    /// A tap on "allow" in the mini program: one more permission at WeChat, which the mini program reports to the
+    /// function.
+    pub async fn allow(&self, recipient: &str) {
+        self.world.allow(recipient).await;
+    }
+
     /// Gives `recipient` another openid than `o-<recipient>`, or none at all.
     pub fn set_openid(&self, recipient: &str, openid: Option<&str>) {
         held(&self.world.staff).set_openid(recipient, openid);
@@ -212,7 +218,8 @@ impl WechatSim {
         let mut starts = JoinSet::new();
         for _ in 0..instances {
             let event = serde_json::json!({"type": "ping"});
-            starts.spawn(function::run(Arc::clone(&self.world), event, None));
+            let by = function::Caller::outboxd();
+            starts.spawn(function::run(Arc::clone(&self.world), event, by, None));
         }
         starts.join_all().await;
     }
@@ -236,6 +243,24 @@ impl World {
     }
 }
 
+impl World {
+    async fn allow(self: &Arc<Self>, recipient: &str) {
+        held(&self.staff).grant(recipient);
+        let openid = held(&self.staff).openid_of(recipient);
+        let (Some(openid), Some(template)) = (openid, self.settings.templates.first()) else {
+            return;
+        };
+        if self.settings.deployed.is_empty() {
+            let left = held(&self.grants).left(&openid, &template.id).unwrap_or(0);
+            held(&self.grants).report(&openid, &template.id, Some(left + 1));
+            return;
+        }
+        let report = serde_json::json!({"type": "subscribed", "accepted": [template.id]});
+        let by = function::Caller::mini_program(openid);
+        let _ = function::run(Arc::clone(self), report, by, None).await;
+    }
+}
+
 impl Drop for WechatSim {
     fn drop(&mut self) {
         self.world.gate.send_replace(Gate::Gone);
@@ -245,7 +270,7 @@ impl Drop for WechatSim {
 /// Picks the endpoint. The switches that hit every WeChat path alike act here.
 async fn route(world: &Arc<World>, request: &Request) -> Exchange {
     if request.path.starts_with("/sim/") {
-        return control::answer(world, request).into();
+        return control::answer(world, request).await.into();
     }
     if request.has_referer {
         world.ledger.write(Ledger::saw_referer);

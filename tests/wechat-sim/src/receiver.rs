@@ -1,8 +1,8 @@
 //! The cloud function, played in Rust: checks the event, keeps receipts, looks up the openid, sends, and
 //! always answers with an object of its own making, never with an SDK result or error.
 //!
-//! `notify` sends once per key, `inquire` tells without sending, `seal` refuses a key from now on, `ping`
-//! proves that the function is deployed and that both sides sign with the same secret. It is to answer as the
+//! `notify` sends once per key, `inquire` tells without sending, `seal` refuses a key from now on, `grants` tells
+//! who has allowed messages, `ping` proves that the function is deployed and that both sides sign with the same secret. It is to answer as the
 //! real function does: `tests/receiver/cases.json` is run against both ([`cases`]). It does without what only
 //! the mini program calls, and without a note of WeChat's answer when that comes after the function gave up
 //! waiting for it.
@@ -67,6 +67,16 @@ struct Answer<'a> {
     /// Told by `ping` alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<&'static str>,
+    /// Told by `grants` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grants: Option<Vec<Page<'a>>>,
+}
+
+/// The ledger's page for a person and a type of event.
+#[derive(Debug, Serialize)]
+struct Page<'a> {
+    template: Option<&'a str>,
+    left: Option<u32>,
 }
 
 /// The script ends the function here.
@@ -95,7 +105,7 @@ pub(crate) async fn run(
 }
 
 async fn answer<'a>(
-    world: &Arc<World>,
+    world: &'a Arc<World>,
     event: &'a Value,
     source: &str,
     fault: Option<&Fault>,
@@ -115,6 +125,13 @@ async fn answer<'a>(
     }
     if let Some(What::State(state)) = fault.map(|fault| &fault.what) {
         return Ok(told(state, key, "claim"));
+    }
+    if kind == "grants" {
+        return Ok(Answer {
+            ok: true,
+            grants: Some(look_into_the_ledger(world, event)),
+            ..told("answered", key, "lookup")
+        });
     }
     let version = Version {
         epoch: event["epoch"].as_i64().unwrap_or(0),
@@ -142,7 +159,12 @@ async fn answer<'a>(
 /// May this caller ask, did outboxd write this event, and can it be read?
 fn check(world: &World, event: &Value, source: &str) -> Result<(), (i32, String)> {
     let kind = event["type"].as_str().unwrap_or("");
-    if !matches!(kind, "notify" | "inquire" | "seal" | "ping") {
+    let is_known = match kind {
+        "notify" | "inquire" | "seal" | "ping" => true,
+        "grants" => !world.switches.get().before_grants,
+        _ => false,
+    };
+    if !is_known {
         return Err((UNKNOWN_TYPE, format!("unknown event type {kind:?}")));
     }
     if source != FROM_HTTP {
@@ -179,7 +201,8 @@ async fn notify<'a>(
         }
     };
     at(Point::Unsent, fault).await?;
-    let Some(template) = template_for(world, event) else {
+    let event_type = event["eventType"].as_str().unwrap_or("");
+    let Some(template) = template_for(world, event_type) else {
         let why = "no template for this type of event".to_owned();
         return Ok(refused(key, "check", NO_TEMPLATE, why));
     };
@@ -218,8 +241,24 @@ async fn notify<'a>(
     })
 }
 
-fn template_for<'a>(world: &'a World, event: &Value) -> Option<&'a Template> {
-    let event_type = event["eventType"].as_str().unwrap_or("");
+/// How many more messages each of those asked about has allowed; without a number where nobody ever counted.
+fn look_into_the_ledger<'a>(world: &'a World, event: &Value) -> Vec<Page<'a>> {
+    let page = |one: &Value| {
+        let template = template_for(world, one["eventType"].as_str().unwrap_or(""));
+        let openid = recipient_openid(world, one["recipient"].as_str().unwrap_or(""));
+        let page = template.zip(openid);
+        Page {
+            template: template.map(|template| template.id.as_str()),
+            left: page
+                .and_then(|(template, openid)| held(&world.grants).left(&openid, &template.id)),
+        }
+    };
+    event["asked"]
+        .as_array()
+        .map_or_else(Vec::new, |asked| asked.iter().map(page).collect())
+}
+
+fn template_for<'a>(world: &'a World, event_type: &str) -> Option<&'a Template> {
     let is_mapped = match &world.settings.event_types {
         Some(types) => types.iter().any(|known| known == event_type),
         None => true,
@@ -236,10 +275,16 @@ fn look_up(world: &World, event: &Value, fault: Option<&Fault>) -> Result<String
     let openid = match fault.map(|fault| &fault.what) {
         Some(What::Lookup(code)) => return Err((*code, "lookup failed".to_owned())),
         Some(What::NoOpenid) => None,
-        _ if recipient.trim().is_empty() => None,
-        _ => held(&world.staff).openid_of(recipient),
+        _ => recipient_openid(world, recipient),
     };
     openid.ok_or_else(|| (NO_OPENID, "no openid for this recipient".to_owned()))
+}
+
+fn recipient_openid(world: &World, recipient: &str) -> Option<String> {
+    if recipient.trim().is_empty() {
+        return None;
+    }
+    held(&world.staff).openid_of(recipient)
 }
 
 /// The call that lets a message reach a phone, under the function's own limit. Silence may hide a message that
@@ -345,6 +390,7 @@ fn told<'a>(state: &'static str, key: &'a str, step: &'static str) -> Answer<'a>
         msgid: None,
         grants_left: None,
         version: None,
+        grants: None,
     }
 }
 

@@ -34,6 +34,13 @@ impl Staff {
         };
     }
 
+    /// One more permission; none where there are permissions without end.
+    pub(crate) fn grant(&mut self, recipient: &str) {
+        if let Some(left) = self.grants.get_mut(recipient) {
+            *left += 1;
+        }
+    }
+
     pub(crate) fn set_openid(&mut self, recipient: &str, openid: Option<&str>) {
         if let Some(openid) = openid {
             self.recipients

@@ -44,6 +44,8 @@ pub struct Switches {
     pub code_error: bool,
     /// The stock `quickstartFunctions` is deployed: it knows none of our types and returns `undefined`.
     pub stock_function: Option<UndefinedForm>,
+    /// The function deployed is older than `grants`: it does not know that type.
+    pub before_grants: bool,
     /// Everybody behaves as this recipient would, such as `outer-n501005` or `hang`.
     pub everyone: Option<String>,
     /// How a function that threw or was cut off looks from outside.
@@ -142,6 +144,7 @@ impl Default for Switches {
             receipts_off: false,
             code_error: false,
             stock_function: None,
+            before_grants: false,
             everyone: None,
             error_form: ErrorForm::Outer,
             function_timeout_ms: 3_000,

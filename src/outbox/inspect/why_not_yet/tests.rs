@@ -29,7 +29,12 @@ fn due() -> Facts {
         last_sentence: None,
         last_errcode: None,
         last_outcome: None,
+        last_ended_at: None,
+        awaits_grant: false,
+        grants_ask_at: None,
+        grants_trouble: None,
         predecessor: None,
+        predecessor_awaits_grant: None,
     }
 }
 
@@ -39,11 +44,7 @@ fn of_several_hindrances_the_one_a_claim_meets_first_is_told() {
     let mut facts = due();
     assert_eq!(decide(&facts), None, "only its turn");
     type Add = fn(&mut Facts);
-    let steps: [(Add, &str); 9] = [
-        (|f| f.predecessor = Some(7), "behind"),
-        (|f| f.next_attempt_at = Some(at(60)), "scheduled"),
-        (|f| f.attempts = 2, "retry_at"),
-        (|f| f.next_attempt_at = None, "on_hold"),
+    let steps: [(Add, &str); 10] = [
         (
             |f| {
                 f.lease_until = Some(at(-1));
@@ -51,6 +52,11 @@ fn of_several_hindrances_the_one_a_claim_meets_first_is_told() {
             },
             "take_over",
         ),
+        (|f| f.predecessor = Some(7), "behind"),
+        (|f| f.next_attempt_at = Some(at(60)), "scheduled"),
+        (|f| f.attempts = 2, "retry_at"),
+        (|f| f.next_attempt_at = None, "on_hold"),
+        (|f| f.awaits_grant = true, "awaiting_grant"),
         (
             |f| {
                 f.breaker = Some("open".to_owned());
@@ -120,4 +126,19 @@ fn a_breaker_whose_wait_is_over_is_probing() {
         decide(&facts),
         Some(WhyNotYet::BreakerOpen { probing: true, .. })
     ));
+}
+
+#[test]
+fn a_row_that_waits_for_a_grant_is_unserved_when_nobody_asks() {
+    let mut facts = Facts {
+        attempts: 1,
+        next_attempt_at: None,
+        awaits_grant: true,
+        last_ended_at: Some(at(-600)),
+        ..due()
+    };
+    let since = |facts: &Facts| claimable_since(facts, decide(facts).as_ref());
+    assert_eq!(since(&facts), Some(at(-480)));
+    facts.grants_ask_at = Some(at(30));
+    assert_eq!(since(&facts), Some(at(150)));
 }

@@ -1,0 +1,151 @@
+//! A past of ten million notifications, and how long an answer takes beside it.
+//!
+//! ```text
+//! cargo run --release --example history                                  10,000,000 settled, 100,000 waiting, 4 clients
+//! cargo run --release --example history -- --settled 1000000 --clients 2
+//! cargo run --release --example history -- --fill                        into the database of DATABASE_URL, and no more
+//! ```
+//!
+//! Makes a [`cluster`] of its own, writes the [`past`] of invented [`people`], lets the search's index be written as a
+//! daemon does, asks every one of the [`questions`] and removes everything.
+
+#![expect(clippy::print_stdout, reason = "a measurement prints its figures")]
+#![allow(
+    dead_code,
+    reason = "the cluster is the benchmark's, which uses more of it"
+)]
+
+#[path = "../bench/cluster.rs"]
+mod cluster;
+mod past;
+mod people;
+#[path = "../bench/proc.rs"]
+mod proc;
+mod questions;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use outboxd::config::Pooler;
+use outboxd::outbox::line::Database;
+use outboxd::outbox::schema;
+use outboxd::outbox::slices::{self, LARGE, Paths};
+use sqlx::{Connection as _, PgConnection};
+
+use crate::cluster::Cluster;
+use crate::past::Past;
+
+/// Measures every search and list beside a long past, on a PostgreSQL of its own that is gone afterwards.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Settled rows, over five months.
+    #[arg(long, default_value_t = 10_000_000)]
+    settled: u64,
+    /// Rows that wait.
+    #[arg(long, default_value_t = 100_000)]
+    waiting: u64,
+    /// How many ask at once.
+    #[arg(long, default_value_t = 4)]
+    clients: usize,
+    /// How long each question is asked.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// Only write the past, into the empty schema of the database that `DATABASE_URL` names.
+    #[arg(long)]
+    fill: bool,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let args = Args::parse();
+    let past = Past {
+        settled: args.settled,
+        waiting: args.waiting,
+    };
+    if args.fill {
+        let url = std::env::var("DATABASE_URL").context("DATABASE_URL is not set")?;
+        return fill(&url, past).await;
+    }
+    let cluster = Cluster::start()?;
+    let url = cluster.url(&cluster.create_database().await?);
+    let mut control = PgConnection::connect(&url).await?;
+    schema::migrate(&mut control).await?;
+    fill(&url, past).await?;
+    index(&url, &mut control).await?;
+
+    let mut clients = Vec::new();
+    for _ in 0..args.clients {
+        clients.push(PgConnection::connect(&url).await?);
+    }
+    println!(
+        "| {} clients ask | answers | rows each | p50 ms | p99 ms | slowest |",
+        args.clients
+    );
+    println!("|---|---|---|---|---|---|");
+    for (question, name) in questions::ALL {
+        // Once unmeasured: the first answers read the pages into memory and prepare the statements.
+        questions::answers(&mut clients, question, past, args.seconds / 5.0).await?;
+        let answers = questions::answers(&mut clients, question, past, args.seconds).await?;
+        println!(
+            "| {name} | {} | {:.1} | {:.1} | {:.1} | {:.1} |",
+            answers.took.len(),
+            answers.rows as f64 / answers.took.len() as f64,
+            answers.ms(0.5),
+            answers.ms(0.99),
+            answers.ms(1.0),
+        );
+    }
+    Ok(())
+}
+
+async fn fill(url: &str, past: Past) -> Result<()> {
+    let began = Instant::now();
+    let mut first = PgConnection::connect(url).await?;
+    let mut second = PgConnection::connect(url).await?;
+    past.write(&mut first, &mut second).await?;
+    let rows = past.settled + past.waiting;
+    println!("{rows} rows written in {}", said(began.elapsed()));
+    Ok(())
+}
+
+/// As a daemon writes it, without the rests.
+async fn index(url: &str, control: &mut PgConnection) -> Result<()> {
+    let database = Database::new(url.parse()?, Pooler::None);
+    let mut line = database.line();
+    let (mut covered, mut slowest, began) = (0, Duration::ZERO, Instant::now());
+    loop {
+        // Nobody writes here, so nobody has to be waited for.
+        sqlx::raw_sql("update outboxd.search_mark set seen_at = seen_at - interval '1 minute'")
+            .execute(&mut *control)
+            .await?;
+        let one = Instant::now();
+        match slices::write(&mut line, &Paths::default(), LARGE).await? {
+            0 if covered > 0 => break,
+            ids => covered += ids,
+        }
+        slowest = slowest.max(one.elapsed());
+    }
+    let (size, history): (i64, i64) = sqlx::query_as(
+        "select pg_total_relation_size('outboxd.search_term') + pg_total_relation_size('outboxd.search_slice'),
+                (select sum(pg_total_relation_size(i.inhrelid))::bigint from pg_inherits i
+                  where i.inhparent in ('outboxd.notification_delivery'::regclass, 'outboxd.notification_attempt'::regclass))",
+    )
+    .fetch_one(&mut *control)
+    .await?;
+    sqlx::raw_sql("vacuum analyze outboxd.search_term, outboxd.search_slice")
+        .execute(control)
+        .await?;
+    println!(
+        "{covered} ids indexed in {}, the slowest slice in {}: {} MB beside {} MB of history",
+        said(began.elapsed()),
+        said(slowest),
+        size >> 20,
+        history >> 20
+    );
+    Ok(())
+}
+
+fn said(took: Duration) -> String {
+    format!("{:.1} s", took.as_secs_f64())
+}

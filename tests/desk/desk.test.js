@@ -1,0 +1,151 @@
+// The desk as people use it: by name, by keyboard, on a phone, without scripts; and readable to everybody.
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+import { desk, launch, people } from "./browser.js";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+let browser, open;
+
+before(async () => { browser = await launch(); open = await desk(); });
+after(async () => { await browser?.close(); await open?.close(); });
+
+/** A page that fails its test when anything goes wrong in it. */
+async function page(t, options = {}) {
+  const context = await browser.newContext({ locale: "zh-CN", viewport: { width: 1280, height: 900 }, ...options });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  page.on("pageerror", (error) => assert.fail(error));
+  page.on("console", (said) => {
+    if (said.type() === "error" && !said.text().match(/status of (40|503)/)) assert.fail(said.text());
+  });
+  return page;
+}
+
+test("a name in Chinese finds the verdict, whose turn it is and what to do", async (t) => {
+  const at = await page(t);
+  await at.goto(open.base);
+  await at.getByRole("searchbox").fill("李女士");
+  await at.getByRole("button", { name: "查询" }).click();
+  await at.waitForURL(/q=/);
+  const cards = at.locator("article.card");
+  assert.equal(await cards.count(), 2, "one for each recipient");
+  const refused = cards.filter({ hasText: "陈静" });
+  await refused.locator(".happened", { hasText: "[43101]" }).waitFor();
+  await refused.getByText("谁来处理").waitFor();
+  assert.match(await cards.filter({ hasText: "王小明" }).innerText(), /更早的通知 \(1\)/);
+  assert.doesNotMatch(await at.content(), /13800138000/);
+});
+
+test("no message is an answer", async (t) => {
+  const at = await page(t);
+  await at.goto(`${open.base}/search?q=周先生`);
+  await at.getByRole("heading", { name: "没有通知" }).waitFor();
+});
+
+test("a message tells its life, and the counters come by themselves", async (t) => {
+  const at = await page(t);
+  await at.goto(`${open.base}/messages/2001`);
+  await at.locator(".life > li").first().waitFor();
+  assert.equal(await at.locator(".life > li").count(), 3);
+  assert.equal(await at.locator(".life > li").nth(2).locator(".reached").count(), 3, "it went as far as sent");
+  await at.locator("#pulse b").first().waitFor();
+  assert.match(await at.locator("#pulse").innerText(), /review/);
+});
+
+test("a database that goes away moves nothing on the page", async (t) => {
+  const away = await desk({ DATABASE_URL: "postgres://nobody@127.0.0.1:1/none" });
+  t.after(() => away.close());
+  const at = await page(t);
+  const asked = at.waitForResponse((answer) => answer.url().endsWith("/pulse"));
+  await at.goto(away.base);
+  assert.equal((await asked).status(), 503);
+  await at.getByRole("searchbox").fill("李女士");
+  await at.getByRole("button", { name: "查询" }).click();
+  await at.getByRole("heading", { name: "数据库暂时连不上" }).waitFor();
+  assert.equal(await at.locator("header.head").count(), 1);
+  assert.equal((await at.locator("#pulse").innerText()).trim(), "");
+});
+
+test("the keyboard is enough", async (t) => {
+  const at = await page(t);
+  await at.goto(`${open.base}/help`);
+  await at.keyboard.press("/");
+  await at.waitForURL(`${open.base}/`);
+  await at.keyboard.type("10086");
+  await at.keyboard.press("Enter");
+  await at.waitForURL(/q=10086/);
+  await at.keyboard.press("j");
+  await at.keyboard.press("j");
+  await at.keyboard.press("k");
+  assert.equal(await at.locator(".chosen").count(), 1);
+  const first = await at.locator("article.card .lead").first().getAttribute("href");
+  await at.keyboard.press("Enter");
+  await at.waitForURL(open.base + first);
+  await at.keyboard.press("r");
+  assert.equal(await at.evaluate(() => document.activeElement.name), "reason");
+  await at.keyboard.press("Escape");
+  await at.keyboard.press("p");
+  await at.getByText("已暂停刷新").waitFor();
+  await at.keyboard.press("?");
+  await at.waitForURL(`${open.base}/help`);
+});
+
+test("the answer is copied, and can be selected without a script", async (t) => {
+  const at = await page(t, { permissions: ["clipboard-read", "clipboard-write"] });
+  await at.goto(`${open.base}/messages/1003`);
+  await at.getByText("给对方的答复").click();
+  await at.getByRole("button", { name: "复制" }).click();
+  await at.getByText("已复制").waitFor();
+  assert.match(await at.evaluate(() => navigator.clipboard.readText()), /李女士.*微信已接收/);
+});
+
+test("without JavaScript everything is there", async (t) => {
+  const file = people("wang", "operator", "correct horse");
+  const guarded = await desk({ OUTBOXD_DESK_USERS: file });
+  t.after(() => guarded.close());
+  const at = await page(t, { javaScriptEnabled: false });
+  await at.goto(`${guarded.base}/search?q=10086`);
+  await at.getByLabel("用户名").fill("wang");
+  await at.getByLabel("密码").fill("correct horse");
+  await at.getByRole("button", { name: "登录" }).click();
+  await at.getByRole("link", { name: "微信已接收", exact: true }).click();
+  await at.locator(".payload", { hasText: "138****8000" }).waitFor();
+  await at.getByText("查看完整内容").click();
+  await at.getByLabel("原因").fill("客户投诉");
+  await at.getByRole("button", { name: "显示" }).click();
+  await at.getByText("13800138000").waitFor();
+  await at.getByRole("link", { name: "English" }).click();
+  await at.getByRole("heading", { name: "What happened" }).waitFor();
+  await at.getByRole("button", { name: "Log out" }).click();
+  await at.getByLabel("Name").waitFor();
+});
+
+const PAGES = { home: "/", search: "/search?q=10086", none: "/search?q=nobody", message: "/messages/2001",
+  sheet: "/messages/1002/sheet", help: "/help", missing: "/nothing" };
+
+for (const [width, height] of [[1280, 900], [320, 640]]) {
+  for (const locale of ["zh-CN", "en-US"]) {
+    for (const colorScheme of ["light", "dark"]) {
+      test(`readable to everybody: ${width} px, ${locale}, ${colorScheme}`, async (t) => {
+        const at = await page(t, { locale, colorScheme, viewport: { width, height } });
+        for (const [name, path] of Object.entries(PAGES)) {
+          await at.goto(open.base + path);
+          await at.locator("#pulse b").first().waitFor();
+          const wider = await at.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+          assert.ok(wider <= 0, `${name} is ${wider} px too wide`);
+          await at.evaluate(axe);
+          const found = await at.evaluate(() => axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
+          const faults = found.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(" ")}`);
+          assert.deepEqual(faults, [], name);
+          const folder = process.env.OUTBOXD_SCREENSHOTS;
+          if (folder) {
+            mkdirSync(folder, { recursive: true });
+            await at.screenshot({ path: `${folder}/${name}-${width}-${locale}-${colorScheme}.png`, fullPage: true });
+          }
+        }
+      });
+    }
+  }
+}
