@@ -96,7 +96,11 @@ impl Verb {
                 Standing::Settled(Status::Superseded) => Some(say!(voice, "retry.superseded")),
                 Standing::Settled(Status::Dead | Status::Expired | Status::Cancelled) => None,
                 // On hold it has no time at all.
-                Standing::Queued | Standing::Scheduled | Standing::Retrying | Standing::Held => it
+                Standing::Queued
+                | Standing::Scheduled
+                | Standing::Retrying
+                | Standing::Held
+                | Standing::AwaitingGrant => it
                     .next_attempt_at
                     .is_some_and(|at| at <= voice.now)
                     .then(|| say!(voice, "retry.due", id = it.id)),

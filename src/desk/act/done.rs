@@ -132,12 +132,13 @@ async fn asked(
                 Some(_) if typed.get("recipient_name").is_empty() => {
                     Err(say!(voice, "desk.act.needs_recipient_name"))
                 }
-                Some((payload, place)) => {
-                    match corrected(&payload, &place, typed.get("recipient_name")) {
-                        Ok(payload) => Ok(Asked::Redirect(to.to_owned(), Some(payload))),
-                        Err(_) => Err(say!(voice, "desk.act.no_such_field")),
-                    }
-                }
+                Some((payload, places)) => places
+                    .iter()
+                    .try_fold(payload, |payload, place| {
+                        corrected(&payload, place, typed.get("recipient_name"))
+                    })
+                    .map(|payload| Asked::Redirect(to.to_owned(), Some(payload)))
+                    .map_err(|_| say!(voice, "desk.act.no_such_field")),
             },
         },
         Verb::Correct => match payload(conn, before.it()).await? {

@@ -16,16 +16,11 @@ pub(super) struct Field {
 }
 
 impl Field {
-    /// The name of its input.
+    /// The name of its input: a JSON pointer.
     pub(super) fn pointer(&self) -> String {
-        pointer(&self.path)
+        let escaped = |name: &String| format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        self.path.iter().map(escaped).collect()
     }
-}
-
-/// A JSON pointer.
-pub(super) fn pointer(path: &[String]) -> String {
-    let escaped = |name: &String| format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-    path.iter().map(escaped).collect()
 }
 
 /// Why a payload cannot be changed so.

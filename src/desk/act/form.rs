@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde_json::json;
 use sqlx::postgres::PgConnection;
 
-use super::fields::{fields, pointer};
+use super::fields::{Field, fields};
 use super::{Found, Verb, find};
 use crate::answer::json::VERSION;
 use crate::desk::card::{CardView, Named};
@@ -144,7 +144,7 @@ pub(super) async fn page(
         back: card.href.clone(),
         effect: effect(verb, it, voice),
         changes: changes(verb, it, &card.recipient, visit, voice),
-        warnings: warnings(verb, it, &card.recipient, visit, voice),
+        warnings: warnings(verb, found, &card.recipient, visit, voice),
         in_doubt: verb == Verb::Resend && it.standing.is_settled() && it.may_have_arrived,
         outcomes: outcomes(verb, &typed, voice),
         names_recipient,
@@ -175,15 +175,17 @@ pub(super) async fn name_of_recipient(
     conn: &mut PgConnection,
     visit: &Visit,
     it: &Notification,
-) -> Result<Option<(String, String)>, Trouble> {
-    let place = &visit.desk.labels.recipient;
+) -> Result<Option<(String, Vec<String>)>, Trouble> {
     let Some(payload) = payload(conn, it).await? else {
         return Ok(None);
     };
-    let named = fields(&payload)
+    let places = &visit.desk.labels.recipient;
+    let named: Vec<String> = fields(&payload)
         .iter()
-        .any(|field| field.path == *place && field.value != "null");
-    Ok(named.then(|| (payload, pointer(place))))
+        .filter(|field| places.contains(&field.path) && field.value != "null")
+        .map(Field::pointer)
+        .collect();
+    Ok((!named.is_empty()).then_some((payload, named)))
 }
 
 fn field_views(payload: &str, typed: &Typed) -> Vec<FieldView> {
@@ -280,30 +282,45 @@ fn changes(
 
 fn warnings(
     verb: Verb,
-    it: &Notification,
+    found: &Found,
     recipient: &Named,
     visit: &Visit,
     voice: &Voice,
 ) -> Vec<String> {
+    let it = found.it();
     let delivered = it.standing == Standing::Settled(Status::Delivered);
-    let who = recipient.full(visit.lang);
+    let (who, status) = (recipient.full(visit.lang), voice.standing_of(it));
     let warning = match verb {
         Verb::Resend if !it.standing.is_settled() => None,
         // The verdict above says so, and the form wants it accepted.
         Verb::Resend if it.may_have_arrived => None,
         Verb::Resend => Some(say!(voice, "desk.act.arrives_once")),
         Verb::Cancel if it.may_have_arrived => Some(say!(voice, "desk.act.cancel_in_doubt")),
-        Verb::Redirect if delivered => Some(say!(voice, "desk.act.redirect_delivered", who = who)),
+        Verb::Redirect if delivered => Some(say!(
+            voice,
+            "desk.act.redirect_delivered",
+            status = status,
+            who = who
+        )),
         Verb::Redirect if it.may_have_arrived => {
             Some(say!(voice, "desk.act.redirect_in_doubt", who = who))
         }
-        Verb::Correct if delivered => Some(say!(voice, "desk.act.correct_delivered", who = who)),
+        Verb::Correct if delivered => Some(say!(
+            voice,
+            "desk.act.correct_delivered",
+            status = status,
+            who = who
+        )),
         Verb::Correct if it.may_have_arrived => {
             Some(say!(voice, "desk.act.correct_in_doubt", who = who))
         }
         Verb::Cancel | Verb::Handled | Verb::Redirect | Verb::Correct => None,
     };
-    warning.into_iter().collect()
+    let replaced = match (verb, &found.links.later) {
+        (Verb::Resend, Some(later)) => Some(say!(voice, "desk.act.resend_replaced", id = later.id)),
+        _ => None,
+    };
+    replaced.into_iter().chain(warning).collect()
 }
 
 fn outcomes(verb: Verb, typed: &Typed, voice: &Voice) -> Vec<Choice> {
