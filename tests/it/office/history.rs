@@ -8,7 +8,7 @@ use outboxd::outbox::bulk;
 use outboxd::outbox::inspect::{self, Filter, Standing, ToPhone};
 use sqlx::PgPool;
 
-use super::{by, connection, settle};
+use super::{by, settle};
 use crate::harness::{number, run};
 
 /// 300,000 delivered ones of a day and 2,000 others: whatever is asked, the others at most are read, and not the history.
