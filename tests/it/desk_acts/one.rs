@@ -5,8 +5,11 @@ use sqlx::PgPool;
 use super::{Desk, Page, ROWS};
 use crate::harness::{number, run};
 
-/// Each act with what has to be typed, and a row on which it makes sense.
-const ACTS: [(&str, i64, &[(&str, &str)]); 5] = [
+/// What is typed into a form.
+type Typed = &'static [(&'static str, &'static str)];
+
+/// Each act with a row on which it makes sense, and what has to be typed.
+const ACTS: [(&str, i64, Typed); 5] = [
     ("resend", 1002, &[("reason", "客户来电")]),
     ("cancel", 2001, &[("reason", "分配错了")]),
     ("handled", 1002, &[("reason", "电话"), ("outcome", "told")]),
