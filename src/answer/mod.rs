@@ -3,11 +3,13 @@
 //! The command line prints it and the desk renders it; both say the same because both ask here. [`json`] is the form
 //! for machines, [`life`] one notification's whole life.
 
+pub(crate) mod bulk;
 pub(crate) mod gate;
 pub(crate) mod json;
 pub(crate) mod life;
 mod name;
 pub(crate) mod numbers;
+pub(crate) mod told;
 
 use anyhow::Result;
 use chrono::{DateTime, TimeDelta, Utc};

@@ -12,9 +12,9 @@ use super::out::{Form, safe};
 use super::{Desk, Exit};
 use crate::answer::Name;
 use crate::answer::json::VERSION;
-use crate::notification::Status;
-use crate::outbox::act::{By, Cancelled};
-use crate::outbox::inspect::{self, Notification, Standing};
+use crate::answer::told::{Told, cancelled};
+use crate::outbox::act::By;
+use crate::outbox::inspect::{self, Notification};
 use crate::outbox::{act, session};
 use crate::words::mask::mask;
 use crate::words::{Voice, say};
@@ -147,21 +147,10 @@ pub(super) fn consent(
     }
 }
 
-/// What became of one row, to print: a stable word, a sentence, and whether it counts as a refusal.
-pub(super) struct Told {
-    pub(super) id: String,
-    pub(super) word: &'static str,
-    pub(super) sentence: String,
-    pub(super) refused: bool,
-}
-
 pub(super) fn tell(desk: &Desk, told: &[Told]) -> Result<Exit> {
     match desk.out.form {
         Form::Json => {
-            let rows: Vec<Value> = told
-                .iter()
-                .map(|t| json!({"id": t.id.parse::<i64>().ok(), "result": t.word, "sentence": t.sentence}))
-                .collect();
+            let rows: Vec<Value> = told.iter().map(Told::object).collect();
             desk.out
                 .json(&json!({"version": VERSION, "results": rows}))?;
         }
@@ -212,40 +201,6 @@ pub(super) async fn cancel(desk: &Desk, args: &CancelArgs) -> Result<Exit> {
         })
         .collect();
     tell(desk, &told)
-}
-
-fn cancelled(it: &Notification, result: Cancelled, voice: &Voice) -> Told {
-    let (word, sentence, refused) = match (result, it.standing) {
-        (Cancelled::Done, _) => ("cancelled", say!(voice, "cancel.done"), false),
-        (Cancelled::DoneInDoubt, _) => ("cancelled", say!(voice, "cancel.in_doubt"), false),
-        (Cancelled::Requested, _) => ("requested", say!(voice, "cancel.requested"), false),
-        (Cancelled::RequestedAlready, _) => {
-            ("already_requested", say!(voice, "cancel.already"), false)
-        }
-        (Cancelled::TooLate, Standing::Settled(Status::Cancelled)) => {
-            ("already_cancelled", say!(voice, "cancel.already"), false)
-        }
-        (Cancelled::TooLate, Standing::Settled(Status::Delivered)) => {
-            let by = voice.standing_of(it);
-            (
-                "delivered",
-                say!(voice, "cancel.delivered", status = by),
-                true,
-            )
-        }
-        (Cancelled::TooLate, Standing::Settled(status)) => (
-            status.word(),
-            say!(voice, "cancel.settled", status = voice.standing_of(it)),
-            true,
-        ),
-        (Cancelled::TooLate, _) => ("moved", say!(voice, "act.moved", id = it.id), true),
-    };
-    Told {
-        id: it.id.to_string(),
-        word,
-        sentence,
-        refused,
-    }
 }
 
 #[cfg(test)]

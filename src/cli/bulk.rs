@@ -17,12 +17,13 @@ use super::exit::Stop;
 use super::out::{Form, safe};
 use super::since::Since;
 use super::{Desk, Exit};
+use crate::answer::bulk::{counted, sentence, state};
 use crate::answer::json::VERSION;
 use crate::notification::Status;
 use crate::outbox::bulk::{self, Asked, Bulk, BulkId, Changed, Order, Planned, Preview, State};
 use crate::outbox::session;
 use crate::words::{Voice, say};
-use print::{counted, sentence, state, status};
+use print::status;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -4,16 +4,17 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::act::{Told, all, by, tell};
+use super::act::{all, by, tell};
 use super::out::{Form, safe};
 use super::since::Since;
 use super::{Desk, Exit};
 use crate::answer::Name;
 use crate::answer::json::{self as objects, VERSION};
-use crate::outbox::act::{self, By, Change, HandOutcome, Handled, Replaced, Seen};
+use crate::answer::told;
+use crate::outbox::act::{self, By, Change, HandOutcome, Seen};
 use crate::outbox::inspect::{self, Notification, ToPhone};
 use crate::outbox::session;
-use crate::words::{Voice, say};
+use crate::words::say;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -203,34 +204,7 @@ pub(super) async fn handled(desk: &Desk, args: &HandledArgs) -> Result<Exit> {
     let by = by(args.actor.as_deref(), Some(&args.reason));
     let done = act::handle(&mut tx, &Seen::of(&it), args.outcome, &by).await?;
     tx.commit().await?;
-    let (word, sentence, refused) = match done {
-        Handled::Done => ("noted", say!(voice, "hand.done"), false),
-        Handled::Already { by, at, .. } => (
-            "already_noted",
-            say!(voice, "hand.already", by = safe(&by), at = voice.when(at)),
-            false,
-        ),
-        Handled::NothingToHandle(it) => (
-            "nothing_to_handle",
-            say!(voice, "hand.nothing", status = voice.standing_of(&it)),
-            true,
-        ),
-        Handled::Moved(_) | Handled::Missing => moved(&it, &voice),
-    };
-    let id = it.id.to_string();
-    tell(
-        desk,
-        &[Told {
-            id,
-            word,
-            sentence,
-            refused,
-        }],
-    )
-}
-
-fn moved(it: &Notification, voice: &Voice) -> (&'static str, String, bool) {
-    ("moved", say!(voice, "act.moved", id = it.id), true)
+    tell(desk, &[told::handled(&it, &done, &voice)])
 }
 
 pub(super) async fn redirect(desk: &Desk, args: &RedirectArgs) -> Result<Exit> {
@@ -250,32 +224,5 @@ async fn replace(desk: &Desk, id: Name, change: &Change<'_>, by: &By) -> Result<
     let it = all(&mut tx, &[id], &voice).await?.remove(0);
     let done = act::replace(&mut tx, &Seen::of(&it), change, by).await?;
     tx.commit().await?;
-    let (word, sentence, refused) = match done {
-        Replaced::Done {
-            new,
-            superseded: true,
-        } => ("written", say!(voice, "hand.superseded", id = new), false),
-        Replaced::Done {
-            new,
-            superseded: false,
-        } => ("written", say!(voice, "hand.written", id = new), false),
-        Replaced::Already { by, new } => (
-            "already_written",
-            say!(voice, "hand.replaced", by = safe(&by), id = new),
-            true,
-        ),
-        Replaced::InFlight => ("in_flight", say!(voice, "retry.in_flight"), true),
-        Replaced::NoChange => ("no_change", say!(voice, "hand.no_change", id = it.id), true),
-        Replaced::Moved(_) | Replaced::Missing => moved(&it, &voice),
-    };
-    let id = it.id.to_string();
-    tell(
-        desk,
-        &[Told {
-            id,
-            word,
-            sentence,
-            refused,
-        }],
-    )
+    tell(desk, &[told::replaced(&it, &done, &voice)])
 }

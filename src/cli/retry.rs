@@ -3,10 +3,11 @@
 use anyhow::Result;
 use sqlx::postgres::PgConnection;
 
-use super::act::{Told, all, by, consent, tell};
+use super::act::{all, by, consent, tell};
 use super::since::Since;
 use super::{Desk, Exit};
 use crate::answer::Name;
+use crate::answer::told::{Told, retried};
 use crate::notification::Status;
 use crate::outbox::act::{self, Doubt, Retried};
 use crate::outbox::inspect::{self, Filter, Notification, Period, Standing};
@@ -149,35 +150,4 @@ async fn chosen(
         desk.out.note(&say!(voice, "retry.no_more", n = MOST));
     }
     Ok(inspect::read(conn, &hits).await?)
-}
-
-fn retried(it: &Notification, result: Retried, voice: &Voice) -> Told {
-    let (word, sentence, refused) = match result {
-        Retried::Revived if it.may_have_arrived => {
-            ("revived", say!(voice, "retry.revived_in_doubt"), false)
-        }
-        Retried::Revived => ("revived", say!(voice, "retry.revived"), false),
-        Retried::RevivedWithoutLimit => ("revived", say!(voice, "retry.without_limit"), false),
-        Retried::BroughtForward => ("brought_forward", say!(voice, "retry.forward"), false),
-        Retried::DueAlready => ("already_due", say!(voice, "retry.due", id = it.id), false),
-        Retried::InFlight => ("in_flight", say!(voice, "retry.in_flight"), true),
-        Retried::Delivered => {
-            let status = voice.standing_of(it);
-            (
-                "delivered",
-                say!(voice, "retry.delivered", status = status),
-                true,
-            )
-        }
-        Retried::Superseded => ("superseded", say!(voice, "retry.superseded"), true),
-        Retried::MayHaveArrived => ("may_have_arrived", say!(voice, "retry.in_doubt"), true),
-        Retried::DedupeTaken => ("dedupe_taken", say!(voice, "retry.dedupe_taken"), true),
-        Retried::Gone => ("moved", say!(voice, "act.moved", id = it.id), true),
-    };
-    Told {
-        id: it.id.to_string(),
-        word,
-        sentence,
-        refused,
-    }
 }

@@ -16,7 +16,7 @@ use crate::secret::Secret;
 /// More pages at once than this wait for each other: looking is never worth a daemon's statement.
 const LINES: u32 = 4;
 /// How long a page waits for one of them, or for the database to answer at all.
-const WAIT: Duration = Duration::from_secs(3);
+pub(super) const WAIT: Duration = Duration::from_secs(3);
 
 pub(super) struct Lines {
     pool: PgPool,
@@ -25,19 +25,11 @@ pub(super) struct Lines {
 impl Lines {
     /// Connects with the first page, not before: a desk starts without its database.
     pub(super) fn new(url: &Secret) -> Result<Lines> {
-        let options: PgConnectOptions = url.expose().parse().context("read DATABASE_URL")?;
-        let options = options
-            .log_statements(tracing::log::LevelFilter::Off)
-            .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1))
-            .application_name("outboxd desk")
-            // A start-up parameter that PgBouncer refuses, and named statements that it mixes up.
-            .extra_float_digits(None)
-            .statement_cache_capacity(0);
         Ok(Lines {
             pool: PgPoolOptions::new()
                 .max_connections(LINES)
                 .acquire_timeout(WAIT)
-                .connect_lazy_with(options),
+                .connect_lazy_with(options(url)?),
         })
     }
 
@@ -62,4 +54,16 @@ impl Lines {
             error => error.into(),
         }
     }
+}
+
+/// How the desk connects.
+pub(super) fn options(url: &Secret) -> Result<PgConnectOptions> {
+    let options: PgConnectOptions = url.expose().parse().context("read DATABASE_URL")?;
+    Ok(options
+        .log_statements(tracing::log::LevelFilter::Off)
+        .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1))
+        .application_name("outboxd desk")
+        // A start-up parameter that PgBouncer refuses, and named statements that it mixes up.
+        .extra_float_digits(None)
+        .statement_cache_capacity(0))
 }

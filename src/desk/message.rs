@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use sqlx::postgres::PgConnection;
 
+use super::act::{Way, hand_outcome, ways};
 use super::card::{CardView, labels};
 use super::page::{Frame, When};
 use super::trouble::Trouble;
@@ -17,7 +18,7 @@ use crate::answer::json::VERSION;
 use crate::answer::life::{Event, Life, life};
 use crate::answer::{Name, cards};
 use crate::outbox::act;
-use crate::outbox::inspect::{self, Notification};
+use crate::outbox::inspect::{self, Link, Links, Notification};
 use crate::words::mask::{mask, safe};
 use crate::words::{Voice, say};
 
@@ -44,6 +45,8 @@ struct SheetPage {
 struct MessageView {
     card: CardView,
     key: String,
+    /// What may be done to it.
+    ways: Vec<Way>,
     facts: Vec<(String, String)>,
     events: Vec<EventView>,
     /// `None` where the database's role may not read it.
@@ -62,6 +65,8 @@ struct EventView {
     /// The stages of a call, and which of them it reached.
     phases: Vec<(String, bool)>,
     took: Option<String>,
+    /// The other one, where an act wrote one in the place of another.
+    other: Option<(String, String)>,
 }
 
 pub(super) async fn message(visit: Visit, Path(name): Path<String>) -> Result<Response, Trouble> {
@@ -168,24 +173,54 @@ async fn views(
     let mut views = Vec::new();
     for life in lives {
         let it = &life.card.it;
+        let links = inspect::links(&mut *conn, it).await?;
+        let mut facts = life.facts(voice);
+        facts.extend(links.handled.as_ref().map(|mark| {
+            let outcome = hand_outcome(&mark.outcome, voice);
+            let at = voice.when(mark.at);
+            let said = say!(
+                voice,
+                "desk.act.mark",
+                outcome = outcome,
+                by = mark.by,
+                at = at
+            );
+            (say!(voice, "desk.act.by_hand"), said)
+        }));
         views.push(MessageView {
             card: CardView::of(&life.card, labels.get(&it.key.0), visit, voice),
             key: it.key.to_string(),
-            facts: life
-                .facts(voice)
+            ways: ways(visit, it, &links, voice),
+            facts: facts
                 .into_iter()
                 .map(|(name, value)| (name, shown(&value)))
                 .collect(),
             events: life
                 .events(voice)
                 .into_iter()
-                .map(|event| EventView::of(event, it, voice))
+                .map(|event| {
+                    let other = other(&event, &links, visit, voice);
+                    EventView::of(event, it, other, voice)
+                })
                 .collect(),
             payload: laid_out(&mut *conn, it).await?.map(|text| mask(&text)),
             revealed: false,
         });
     }
     Ok(views)
+}
+
+/// Of an act that wrote one notification in the place of another: the one that is not this.
+fn other(event: &Event, links: &Links, visit: &Visit, voice: &Voice) -> Option<(String, String)> {
+    if !matches!(event.word.as_str(), "redirect" | "correct") {
+        return None;
+    }
+    // One in the middle of a chain has two such acts: each link was written with its act.
+    let apart = |link: &&Link| (link.at - event.at).abs();
+    let near = [&links.earlier, &links.later];
+    let link = near.into_iter().flatten().min_by_key(apart)?;
+    let href = visit.at(&format!("/messages/{}", link.key));
+    Some((href, say!(voice, "desk.message.title", id = link.id)))
 }
 
 /// The payload, a field a line.
@@ -198,7 +233,12 @@ async fn laid_out(conn: &mut PgConnection, it: &Notification) -> Result<Option<S
 }
 
 impl EventView {
-    fn of(event: Event, it: &Notification, voice: &Voice) -> EventView {
+    fn of(
+        event: Event,
+        it: &Notification,
+        other: Option<(String, String)>,
+        voice: &Voice,
+    ) -> EventView {
         // In the order a call goes through them.
         const PHASES: [&str; 4] = ["token", "connect", "sent", "answered"];
         let since = (event.at - it.created_at).max(chrono::TimeDelta::zero());
@@ -224,6 +264,7 @@ impl EventView {
                 _ => "quiet",
             },
             phases,
+            other,
             took: event
                 .tried
                 .and_then(|tried| tried.latency_ms)

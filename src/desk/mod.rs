@@ -19,10 +19,12 @@
 //! An act is a POST form with `{{ frame.csrf_field()|safe }}` to a path under its page's; its handler begins with
 //! `visit.operator(reason)?`. The guard has then seen to origin, form token and read-only mode.
 
+mod act;
 mod asked;
 mod assets;
-mod badge;
 mod audit;
+mod badge;
+mod bulk;
 mod calls;
 mod card;
 mod dead;
@@ -34,17 +36,17 @@ mod limit;
 mod lines;
 mod login;
 mod message;
+mod messages;
 mod openapi;
 mod overview;
-mod messages;
 mod page;
 mod period;
 mod pulse;
 mod search;
 mod session;
 mod start;
-mod system;
 mod stream;
+mod system;
 mod trouble;
 mod users;
 mod visit;
@@ -68,6 +70,7 @@ use lines::Lines;
 /// What every page has at hand.
 struct Desk {
     lines: Lines,
+    driver: bulk::drive::Driver,
     door: who::Door,
     keys: session::Keys,
     logins: limit::Logins,
@@ -113,6 +116,11 @@ fn all(routes: &mut Routes<'_>) {
     routes.page("/messages/{name}", get(message::message));
     routes.page("/pulse", get(pulse::pulse));
     routes.page("/messages", get(messages::messages));
+    routes.page("/messages/{name}/{act}", get(act::form).post(act::act));
+    routes.page("/bulk", get(bulk::list));
+    routes.page("/bulk/new", get(bulk::new).post(bulk::plan));
+    routes.page("/bulk/{id}", get(bulk::one).post(bulk::order));
+    routes.plain("/bulk/{id}/progress", get(bulk::progress));
     routes.plain("/messages/newer", get(messages::newer));
     routes.plain("/messages/export.csv", get(export::csv));
     routes.plain("/messages/export.json", get(export::json));

@@ -9,11 +9,12 @@ use super::who::Means;
 use crate::words::{Lang, Voice};
 
 /// The pages in the head of every page: path, and the key of its name.
-pub(super) const NAV: [(&str, &str); 8] = [
+pub(super) const NAV: [(&str, &str); 9] = [
     ("/", "desk.nav.search"),
     ("/messages", "desk.nav.messages"),
     ("/dead", "desk.nav.dead"),
     ("/calls", "desk.nav.calls"),
+    ("/bulk", "desk.nav.bulk"),
     ("/audit", "desk.nav.audit"),
     ("/overview", "desk.nav.overview"),
     ("/system", "desk.nav.system"),

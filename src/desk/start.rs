@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{Desk, badge, limit, lines::Lines, overview, pages, pulse, session, system, who};
+use super::{Desk, badge, bulk, limit, lines::Lines, overview, pages, pulse, session, system, who};
 use crate::config::words::words;
 use crate::config::{Config, DeskConfig, Misplaced, Words};
 
@@ -43,6 +43,7 @@ pub async fn open(
     let prefix = url.map_or("", |url| url.path().trim_end_matches('/'));
     let desk = Arc::new(Desk {
         lines: Lines::new(&config.database.url)?,
+        driver: bulk::drive::Driver::new(&config.database.url)?,
         door: who::Door::new(told)?,
         keys: session::Keys::new(told.secret.as_ref()),
         logins: limit::Logins::new(),
@@ -69,6 +70,14 @@ pub async fn open(
     };
     let address = listener.local_addr()?;
     let routes = pages(&desk).into_make_service_with_connect_info::<SocketAddr>();
+    let driver = {
+        let (desk, stop) = (desk.clone(), stop.clone());
+        async move {
+            if !desk.read_only {
+                bulk::drive::drive(desk, stop).await;
+            }
+        }
+    };
     let task = tokio::spawn(async move {
         let mut told = stop.clone();
         let serving = axum::serve(listener, routes).with_graceful_shutdown(async move {
@@ -78,10 +87,13 @@ pub async fn open(
             let _ = stop.wait_for(|stop| *stop).await;
             tokio::time::sleep(LAST_PAGES).await;
         };
-        tokio::select! {
-            served = serving => if let Err(cause) = served {
+        let serving = async {
+            if let Err(cause) = serving.await {
                 tracing::error!(error = %cause, "the desk is no longer served");
-            },
+            }
+        };
+        tokio::select! {
+            _ = async { tokio::join!(serving, driver) } => {}
             () = late => {}
         }
     });

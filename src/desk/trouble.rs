@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::login;
 use super::page::Frame;
-use super::visit::{Visit, as_json};
+use super::visit::{Answered, Visit, as_json};
 use crate::answer::json::VERSION;
 use crate::words::say;
 
@@ -38,6 +38,10 @@ pub(super) enum Trouble {
     NotFound(String),
     /// No app of this name.
     NoApp(String),
+    /// Two notifications of this id.
+    TwoBearIt(String),
+    /// No redrive of this number.
+    NoBulk(String),
     /// Not to be understood.
     Unasked,
     /// A filter that cannot be meant, with the sentence about it.
@@ -63,7 +67,10 @@ impl Trouble {
             Trouble::TooOften => StatusCode::TOO_MANY_REQUESTS,
             Trouble::NoOperator | Trouble::ReadOnly | Trouble::Forged => StatusCode::FORBIDDEN,
             Trouble::Elsewhere => StatusCode::MISDIRECTED_REQUEST,
-            Trouble::NoPage | Trouble::NotFound(_) | Trouble::NoApp(_) => StatusCode::NOT_FOUND,
+            Trouble::NoPage | Trouble::NotFound(_) | Trouble::NoApp(_) | Trouble::NoBulk(_) => {
+                StatusCode::NOT_FOUND
+            }
+            Trouble::TwoBearIt(_) => StatusCode::CONFLICT,
             Trouble::NoSuchAct => StatusCode::METHOD_NOT_ALLOWED,
             Trouble::Unasked | Trouble::Asked(_) | Trouble::NoReason => StatusCode::BAD_REQUEST,
             Trouble::Slow
@@ -87,8 +94,9 @@ impl Trouble {
             Trouble::Elsewhere => "elsewhere",
             Trouble::NoPage => "no_page",
             Trouble::NoSuchAct => "no_such_act",
-            Trouble::NotFound(_) => "not_found",
+            Trouble::NotFound(_) | Trouble::NoBulk(_) => "not_found",
             Trouble::NoApp(_) => "no_app",
+            Trouble::TwoBearIt(_) => "two_bear_it",
             Trouble::Unasked | Trouble::Asked(_) => "not_understood",
             Trouble::NoReason => "no_reason",
             Trouble::Slow => "too_slow",
@@ -145,6 +153,14 @@ impl Trouble {
             Trouble::NoApp(name) => (
                 say!(lang, "desk.trouble.no_app", app = name),
                 say!(lang, "desk.trouble.no_app_next"),
+            ),
+            Trouble::TwoBearIt(name) => (
+                say!(lang, "desk.trouble.two_bear_it", id = name),
+                say!(lang, "desk.trouble.two_bear_it_next"),
+            ),
+            Trouble::NoBulk(name) => (
+                say!(lang, "desk.trouble.no_bulk", id = name),
+                say!(lang, "desk.trouble.no_bulk_next"),
             ),
             Trouble::Unasked => (
                 say!(lang, "desk.trouble.unasked"),
@@ -259,6 +275,7 @@ struct TroublePage {
 pub(super) fn told(response: Response, visit: &Visit) -> Response {
     let trouble = match response.extensions().get::<Arc<Trouble>>() {
         Some(trouble) => trouble.clone(),
+        None if response.extensions().get::<Answered>().is_some() => return response,
         // What the framework could not read.
         None if response.status().is_client_error() => Arc::new(Trouble::Unasked),
         None => return response,

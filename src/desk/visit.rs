@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT_LANGUAGE, CONTENT_TYPE};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::Value;
 use sqlx::postgres::PgConnection;
@@ -26,6 +26,10 @@ use crate::words::{Place, Voice};
 /// The cookies of what a reader has chosen, and the parameters that choose.
 pub(super) const LANG: &str = "lang";
 pub(super) const THEME: &str = "theme";
+
+/// Travels with a response that has its own words, whatever its status.
+#[derive(Clone)]
+pub(super) struct Answered;
 
 #[derive(Clone)]
 pub(super) struct Visit {
@@ -109,6 +113,15 @@ impl Visit {
         !self.desk.read_only && self.person.as_ref().is_some_and(operator)
     }
 
+    /// The page of an act is for those who may act; the others are told why not.
+    pub(super) fn may_act_or_why(&self) -> Result<(), Trouble> {
+        match self.may_act() {
+            true => Ok(()),
+            false if self.desk.read_only => Err(Trouble::ReadOnly),
+            false => Err(Trouble::NoOperator),
+        }
+    }
+
     /// Who acts, if they may; every act begins here.
     pub(super) fn operator(&self, reason: &str) -> Result<By, Trouble> {
         match &self.person {
@@ -140,10 +153,24 @@ impl Visit {
         page: &impl Template,
         document: impl FnOnce() -> Value,
     ) -> Result<Response, Trouble> {
-        if self.json {
-            return Ok(as_json(&document()));
-        }
-        Ok(Html(page.render().map_err(anyhow::Error::from)?).into_response())
+        self.answer_as(StatusCode::OK, page, document)
+    }
+
+    /// The same for a page that says why something was not done.
+    pub(super) fn answer_as(
+        &self,
+        status: StatusCode,
+        page: &impl Template,
+        document: impl FnOnce() -> Value,
+    ) -> Result<Response, Trouble> {
+        let mut response = if self.json {
+            as_json(&document())
+        } else {
+            Html(page.render().map_err(anyhow::Error::from)?).into_response()
+        };
+        *response.status_mut() = status;
+        response.extensions_mut().insert(Answered);
+        Ok(response)
     }
 }
 

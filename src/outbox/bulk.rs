@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
 pub use change::{Changed, Order, change};
-pub use plan::{Asked, Planned, plan};
+pub use plan::{Asked, Planned, plan, preview};
 pub use step::{CANARY, Stepped, next_to_drive, step};
 
 /// The name of a redrive.
@@ -97,6 +97,17 @@ pub struct Preview {
     pub doubtful: i64,
     /// Keep their order among those of the same `order_key`.
     pub ordered: i64,
+    /// Why those of the set ended, the most frequent first; at most fifty causes.
+    #[serde(default)]
+    pub causes: Vec<CauseCount>,
+}
+
+/// So many for one reason.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CauseCount {
+    /// Key into the catalogue.
+    pub reason: String,
+    pub count: i64,
 }
 
 /// A redrive, and how far it has come.

@@ -11,6 +11,7 @@ mod claim;
 mod cli;
 mod deployed;
 mod desk;
+mod desk_acts;
 mod enqueue;
 mod errcodes;
 mod grants;

@@ -52,6 +52,20 @@
     if (pulse && !paused && !document.hidden) pulse.dispatchEvent(new CustomEvent("refresh"));
   }, 5000);
 
+  // A redrive's progress comes by itself, unless a hand is in one of its forms.
+  const progress = find("#progress");
+  setInterval(() => {
+    if (!progress || !find("[data-live]", progress) || paused || document.hidden) return;
+    if (!progress.contains(document.activeElement)) progress.dispatchEvent(new CustomEvent("refresh"));
+  }, 2000);
+
+  // A form is sent once. Going back to it lets it be sent anew.
+  document.addEventListener("submit", ({ target }) => {
+    if (!target.matches("[data-once]")) return;
+    setTimeout(() => { for (const button of target.querySelectorAll("button")) button.disabled = true; });
+  });
+  addEventListener("pageshow", () => { for (const button of all("[data-once] button")) button.disabled = false; });
+
   // The chosen one of a list.
   const items = all("[data-item]");
   let at = -1;
@@ -72,7 +86,14 @@
     j: () => choose(at + 1),
     k: () => choose(at - 1),
     c: () => { const text = chosen() && find(".copy .text", chosen()); if (text) copy(text); },
-    r: () => { const act = find(".act > summary", items[at] ?? document); if (act) { act.parentElement.open = true; find("input:not([type=hidden]), button", act.parentElement)?.focus(); } },
+    r: () => {
+      const way = find(".ways [data-act=resend]");
+      const row = items[at] && find("a[href*='/messages/']", items[at]);
+      if (way) { location.href = way.href; return; }
+      const act = find(".act > summary", items[at] ?? document);
+      if (act) { act.parentElement.open = true; find("input:not([type=hidden]), button", act.parentElement)?.focus(); return; }
+      if (row) { location.href = `${row.href}/resend`; }
+    },
     p: () => {
       paused = !paused;
       sessionStorage.setItem("paused", paused ? "yes" : "no");

@@ -18,7 +18,9 @@ use crate::outbox::inspect::Notification;
 pub enum Change<'a> {
     /// The same news to another CRM user.
     Recipient(&'a str),
-    /// To the same user with another payload: JSON text of an object.
+    /// The same, with a payload that names the other user: JSON text of an object.
+    RecipientNamed(&'a str, &'a str),
+    /// To the same user with another payload.
     Payload(&'a str),
 }
 
@@ -26,7 +28,7 @@ impl Change<'_> {
     /// The word in the column, and the action in the audit log.
     pub fn word(&self) -> &'static str {
         match self {
-            Change::Recipient(_) => "redirect",
+            Change::Recipient(_) | Change::RecipientNamed(..) => "redirect",
             Change::Payload(_) => "correct",
         }
     }
@@ -116,6 +118,7 @@ async fn write(
 ) -> sqlx::Result<Option<NotificationId>> {
     let (recipient, payload) = match change {
         Change::Recipient(recipient) => (Some(*recipient), None),
+        Change::RecipientNamed(recipient, payload) => (Some(*recipient), Some(*payload)),
         Change::Payload(payload) => (None, Some(*payload)),
     };
     let new = sqlx::query_scalar!(

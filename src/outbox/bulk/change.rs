@@ -41,7 +41,8 @@ impl Order {
         }
     }
 
-    fn leads_to(self) -> State {
+    /// Where the redrive stands after it.
+    pub fn leads_to(self) -> State {
         match self {
             Order::Start | Order::Resume => State::Running,
             Order::Pause => State::Paused,

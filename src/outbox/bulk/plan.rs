@@ -41,57 +41,8 @@ pub enum Planned {
 
 /// Makes a plan, with its line in the audit log.
 pub async fn plan(conn: &mut PgConnection, asked: &Asked, by: &By) -> sqlx::Result<Planned> {
-    let ended = |s: &&Status| matches!(s, Status::Dead | Status::Expired | Status::Cancelled);
-    let statuses: Vec<String> = asked
-        .statuses
-        .iter()
-        .filter(ended)
-        .map(|s| s.word().to_owned())
-        .collect();
-    // A second ago: a record that is being committed right now carries a time of a moment ago, and must not slip into
-    // the set after it was counted.
-    let until = sqlx::query_scalar!(
-        r#"-- outboxd bulk plan: instant
-           select statement_timestamp() - interval '1 second' as "until!""#
-    )
-    .fetch_one(&mut *conn)
-    .await?;
-    let counted = sqlx::query!(
-        r#"-- outboxd bulk plan: preview
-           select count(*) filter (where fits) as "count!", min(t.created_at) filter (where fits) as oldest,
-                  count(*) filter (where fits and t.created_at < $7::timestamptz - interval '1 day') as "stale!",
-                  count(*) filter (where t.late) as "late!", count(*) filter (where t.may_have_arrived) as "doubtful!",
-                  count(*) filter (where fits and t.order_key is not null) as "ordered!", count(*) as "all!"
-             from (select d.created_at, d.may_have_arrived, d.order_key, coalesce(d.expires_at <= $7, false) as late
-                     from outboxd.notification_delivery d
-                    where d.status <> 'delivered' and d.status = any($1)
-                      and ($2::text is null or d.app = $2) and ($3::text is null or d.reason = $3)
-                      and ($4::text is null or d.event_type = $4) and ($5::text is null or d.recipient = $5)
-                      and d.settled_at >= coalesce($6::timestamptz, '-infinity') and d.settled_at <= $7
-                    order by d.settled_at, d.id limit $10) t
-            cross join lateral (select ($8 or not t.may_have_arrived) and ($9 or not t.late) as fits) f"#,
-        &statuses,
-        asked.app.as_deref(),
-        asked.reason.as_deref(),
-        asked.event_type.as_deref(),
-        asked.recipient.as_deref(),
-        asked.settled_since,
-        until,
-        asked.with_doubtful,
-        asked.with_late,
-        COUNTED + 1
-    )
-    .fetch_one(&mut *conn)
-    .await?;
-    let preview = Preview {
-        count: counted.count.min(COUNTED),
-        is_more: counted.all > COUNTED,
-        oldest: counted.oldest,
-        stale: counted.stale,
-        late: counted.late,
-        doubtful: counted.doubtful,
-        ordered: counted.ordered,
-    };
+    let statuses = with_a_way_back(asked);
+    let (until, preview) = look(&mut *conn, asked, &statuses).await?;
     if preview.count == 0 && !preview.is_more {
         return Ok(Planned::Nothing(preview));
     }
@@ -129,4 +80,80 @@ pub async fn plan(conn: &mut PgConnection, asked: &Asked, by: &By) -> sqlx::Resu
     .fetch_one(conn)
     .await?;
     Ok(Planned::Done(BulkId(id), preview))
+}
+
+/// What a plan made now would send again. Nothing is written.
+pub async fn preview(conn: &mut PgConnection, asked: &Asked) -> sqlx::Result<Preview> {
+    let (_, preview) = look(conn, asked, &with_a_way_back(asked)).await?;
+    Ok(preview)
+}
+
+fn with_a_way_back(asked: &Asked) -> Vec<String> {
+    let ended = |s: &&Status| matches!(s, Status::Dead | Status::Expired | Status::Cancelled);
+    let statuses = asked.statuses.iter().filter(ended);
+    statuses.map(|s| s.word().to_owned()).collect()
+}
+
+/// The instant, and what fits at it.
+async fn look(
+    conn: &mut PgConnection,
+    asked: &Asked,
+    statuses: &[String],
+) -> sqlx::Result<(DateTime<Utc>, Preview)> {
+    // A second ago: a record that is being committed right now carries a time of a moment ago, and must not slip into
+    // the set after it was counted.
+    let until = sqlx::query_scalar!(
+        r#"-- outboxd bulk plan: instant
+           select statement_timestamp() - interval '1 second' as "until!""#
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let counted = sqlx::query!(
+        r#"-- outboxd bulk plan: preview
+           with t as materialized (
+               select d.created_at, d.may_have_arrived, d.order_key, d.reason, l.late,
+                      ($8 or not d.may_have_arrived) and ($9 or not l.late) as fits
+                 from outboxd.notification_delivery d
+                cross join lateral (select coalesce(d.expires_at <= $7, false) as late) l
+                where d.status <> 'delivered' and d.status = any($1)
+                  and ($2::text is null or d.app = $2) and ($3::text is null or d.reason = $3)
+                  and ($4::text is null or d.event_type = $4) and ($5::text is null or d.recipient = $5)
+                  and d.settled_at >= coalesce($6::timestamptz, '-infinity') and d.settled_at <= $7
+                order by d.settled_at, d.id limit $10
+           ),
+           causes as (
+               select t.reason, count(*) as n from t where t.fits group by 1 order by 2 desc, 1 limit 50
+           )
+           select count(*) filter (where fits) as "count!", min(t.created_at) filter (where fits) as oldest,
+                  count(*) filter (where fits and t.created_at < $7::timestamptz - interval '1 day') as "stale!",
+                  count(*) filter (where t.late) as "late!", count(*) filter (where t.may_have_arrived) as "doubtful!",
+                  count(*) filter (where fits and t.order_key is not null) as "ordered!", count(*) as "all!",
+                  (select coalesce(jsonb_agg(jsonb_build_object('reason', c.reason, 'count', c.n)
+                                             order by c.n desc, c.reason), '[]') from causes c)::text as "causes!"
+             from t"#,
+        statuses,
+        asked.app.as_deref(),
+        asked.reason.as_deref(),
+        asked.event_type.as_deref(),
+        asked.recipient.as_deref(),
+        asked.settled_since,
+        until,
+        asked.with_doubtful,
+        asked.with_late,
+        COUNTED + 1
+    )
+    .fetch_one(conn)
+    .await?;
+    let preview = Preview {
+        count: counted.count.min(COUNTED),
+        is_more: counted.all > COUNTED,
+        oldest: counted.oldest,
+        stale: counted.stale,
+        late: counted.late,
+        doubtful: counted.doubtful,
+        ordered: counted.ordered,
+        causes: serde_json::from_str(&counted.causes)
+            .map_err(|why| sqlx::Error::Decode(why.into()))?,
+    };
+    Ok((until, preview))
 }
