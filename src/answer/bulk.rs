@@ -47,6 +47,7 @@ pub(crate) fn state(state: State, voice: &Voice) -> String {
 pub(crate) fn object(it: &Bulk, voice: &Voice) -> Value {
     json!({
         "id": it.id.0,
+        "version": it.version,
         "state": it.state.word(),
         "filter": {"statuses": it.statuses, "app": it.app, "reason": it.reason, "event_type": it.event_type,
                    "recipient": it.recipient, "settled_since": stamps(it.settled_since, voice),

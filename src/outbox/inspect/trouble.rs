@@ -51,7 +51,7 @@ pub async fn causes(
                   sum(count(*)) over ()::bigint as "all!"
              from (select d.app, d.status, d.reason, d.may_have_arrived, d.settled_at, d.id
                      from outboxd.notification_delivery d
-                    where d.status <> 'delivered' and d.status in ('dead', 'expired')
+                    where d.status in ('dead', 'expired')
                       and ($1::text is null or d.app = $1) and d.settled_at >= $2
                     order by d.settled_at desc, d.id desc limit $3) t
             group by 1, 2, 3 order by 4 desc, 1, 2, 3 limit 1000"#,
@@ -139,7 +139,7 @@ macro_rules! page {
                      from outboxd.notification_delivery d
                      left join outboxd.notification_handled h
                        on h.notification_id = d.id and h.key = d.key and h.settled_at = d.settled_at
-                    where d.status <> 'delivered' and d.status in ('dead', 'expired')
+                    where d.status in ('dead', 'expired')
                       and ($1::text is null or d.app = $1)
                       and ($2::text is null or d.recipient = $2)
                       and d.settled_at >= coalesce($3::timestamptz, '-infinity')

@@ -41,12 +41,12 @@ async fn every_answer_is_as_it_is_described(pool: PgPool) {
     run(&pool, APPS).await;
     let settings = [("OUTBOXD_DESK_BADGE_SECRET", "0123456789abcdef")];
     let (desk, token) = Desk::with_people(&pool, &settings).await;
-    let ask = async |method: Method, path: &str, body: &'static str| {
+    let ask = async |method: Method, path: &str, body: &str| {
         let asked = desk
             .ask(method, &format!("/api{path}"))
             .bearer_auth(&token)
             .header("content-type", "application/x-www-form-urlencoded")
-            .body(body);
+            .body(body.to_owned());
         let answer = asked.send().await.unwrap();
         let status = answer.status().as_u16();
         let text = answer.text().await.unwrap();
@@ -96,6 +96,20 @@ async fn every_answer_is_as_it_is_described(pool: PgPool) {
             "/system/resume",
             "app=default&reason=back&now=yes",
         ),
+        ("/messages", "get", "/messages", ""),
+        ("/dead", "get", "/dead?period=30d", ""),
+        ("/calls", "get", "/calls", ""),
+        ("/audit", "get", "/audit", ""),
+        ("/messages/{name}/{act}", "get", "/messages/1002/resend", ""),
+        ("/bulk", "get", "/bulk", ""),
+        ("/bulk/new", "get", "/bulk/new?status=dead&since=30d", ""),
+        (
+            "/bulk/new",
+            "post",
+            "/bulk/new",
+            "status=dead&since=30d&why=mended",
+        ),
+        ("/bulk/{id}", "get", "/bulk/1", ""),
         ("/help", "get", "/help", ""),
         ("/openapi.json", "get", "/openapi.json", ""),
     ] {
@@ -110,6 +124,31 @@ async fn every_answer_is_as_it_is_described(pool: PgPool) {
             target,
         );
         asked.insert(format!("{method} {path}"));
+    }
+    // What an act takes comes from an answer before it.
+    let plain = |value: &Value| {
+        let text = value.as_str().unwrap();
+        url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>()
+    };
+    let (_, calls) = ask(Method::GET, "/calls", "").await;
+    let call = &calls["notifications"][0];
+    let handled = format!("seen={}&outcome=told&reason=rang", plain(&call["seen"]));
+    let act = format!("/messages/{}/resend", call["key"].as_str().unwrap());
+    let (_, form) = ask(Method::GET, &act, "").await;
+    let resent = format!("seen={}&reason=again", plain(&form["seen"]));
+    let (_, bulk) = ask(Method::GET, "/bulk/1", "").await;
+    let cancelled = format!("order=cancel&version={}", bulk["bulks"][0]["version"]);
+    for (path, target, body) in [
+        ("/messages/{name}/{act}", act.as_str(), resent),
+        ("/calls/handled", "/calls/handled", handled),
+        ("/bulk/{id}", "/bulk/1", cancelled),
+    ] {
+        let (status, answer) = ask(Method::POST, target, &body).await;
+        assert!([200, 409].contains(&status), "{target}: {answer:#}");
+        let answers = &strict["paths"][path]["post"]["responses"];
+        let schema = &answers[status.to_string()]["content"]["application/json"]["schema"];
+        fits(&strict, schema, &answer, target);
+        asked.insert(format!("post {path}"));
     }
     // The badge has tests of its own for what it says.
     let expires = chrono::Utc::now().timestamp() + 60;
