@@ -186,6 +186,7 @@ fn outcome(name: &str) -> Outcome {
             errcode: Some(43101),
             detail: Some("user refuse to accept the msg".to_owned()),
             retry_after: None,
+            names_our_key: false,
         })
     };
     match name {

@@ -125,13 +125,18 @@ pub async fn run(
     let mut lanes = JoinSet::new();
     let mut upkeep = JoinSet::new();
     for (app, (_, target)) in config.apps.iter().zip(targets) {
-        let mut asker = asker(app, target.clone(), &shared.database);
+        let asker = asker(app, target.clone(), &shared.database);
+        let first = lane(&config, app, target.clone(), &shared);
         match until {
-            Until::Stopped => drop(upkeep.spawn(asker.run())),
-            // What has a grant is due now.
-            Until::Drained => asker.round().await,
+            Until::Stopped => {
+                upkeep.spawn(asker.run());
+                lanes.spawn(first);
+            }
+            Until::Drained => {
+                let then = lane(&config, app, target, &shared);
+                lanes.spawn(drained(first, asker, then, stop.clone()));
+            }
         }
-        lanes.spawn(lane(&config, app, target, &shared));
     }
     upkeep.spawn(keep_partitions(shared.database.line()));
     upkeep.spawn(slices::keep(
@@ -264,6 +269,27 @@ fn asker(app: &AppConfig, target: Arc<AppTarget>, database: &Database) -> Asker 
         every: target::ask_grants_every(app),
         call_timeout: app.call_timeout,
         trouble: None,
+        gone: 0,
+    }
+}
+
+/// Works until nothing is due, asks for grants meanwhile, and then works off what they have made due. A stop ends the
+/// asking at once; a round that is cut off has promised nobody anything.
+async fn drained(
+    first: impl Future<Output = Result<Ended>>,
+    asker: Asker,
+    then: impl Future<Output = Result<Ended>>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<Ended> {
+    let asking = async {
+        tokio::select! {
+            gone = asker.round() => Ok(gone),
+            _ = stop.wait_for(|stop| *stop) => Ok(0),
+        }
+    };
+    match tokio::try_join!(first, asking)? {
+        (Ended::Drained, gone) if gone > 0 => then.await,
+        (ended, _) => Ok(ended),
     }
 }
 

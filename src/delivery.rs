@@ -194,6 +194,8 @@ pub struct Failure {
     pub detail: Option<String>,
     /// The other side's wish; it may lengthen the wait, never shorten it.
     pub retry_after: Option<Duration>,
+    /// The receiver said it of this very key: had an earlier call sent it, it would have said so.
+    pub names_our_key: bool,
 }
 
 /// Not certain, and why.

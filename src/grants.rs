@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The daemon asks, because then nobody has to reach it ([decision 8](../docs/decisions/0008-the-daemon-asks-for-grants.md)). A round of more people than one call holds
-//! goes on a second later. Nobody asks while the app is paused or its breaker open. What the ledger promises is an
+//! goes on a second later, behind a call that taught nothing after a longer wait, so that no question that always fails is in
+//! the way of the others. Nobody asks while the app is paused or its breaker open. What the ledger promises is an
 //! estimate: a row let go in vain is refused again, which puts the ledger right, and waits on.
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::catalogue::{Entry, local};
+use crate::delivery::Pair;
 use crate::outbox::grants::{self, Turn};
 use crate::outbox::line::{Line, jittered};
 use crate::target::AppTarget;
@@ -41,6 +43,8 @@ pub struct Asker {
     pub call_timeout: Duration,
     /// Said in the log, so that it is said once.
     pub trouble: Option<&'static Entry>,
+    /// How many notifications it has made due.
+    pub gone: u64,
 }
 
 /// What comes after an asking.
@@ -64,12 +68,13 @@ impl Asker {
         }
     }
 
-    /// One whole round, for a daemon that ends when nothing is due.
-    pub async fn round(&mut self) {
+    /// One whole round, for a daemon that ends when nothing is due. How many notifications it has made due.
+    pub async fn round(mut self) -> u64 {
         while matches!(self.step().await, Next::GoOn) {
             sleep(GOES_ON_AFTER).await;
         }
         self.line.close().await;
+        self.gone
     }
 
     /// Asks if it is this daemon's turn.
@@ -96,7 +101,7 @@ impl Asker {
                 }
                 Turn::Ask { pairs, more } => (pairs, more),
             };
-        grants::let_overtaken_go(&mut self.line, &self.app, &pairs).await?;
+        self.let_overtaken_go(&pairs).await;
         let told = match pairs.is_empty() {
             true => Some(Ok(Vec::new())),
             false => self.target.grants(&pairs).await,
@@ -104,6 +109,7 @@ impl Asker {
         let trouble = match told {
             Some(Ok(granted)) => {
                 let gone = grants::let_go(&mut self.line, &self.app, &pairs, &granted).await?;
+                self.gone += gone;
                 if gone > 0 {
                     info!(
                         app = self.app,
@@ -116,6 +122,7 @@ impl Asker {
             None => {
                 // The target is one that nobody can ask, chosen since these began to wait.
                 let gone = grants::let_all_go(&mut self.line, &self.app).await?;
+                self.gone += gone;
                 warn!(
                     app = self.app,
                     gone,
@@ -124,26 +131,39 @@ impl Asker {
                 None
             }
         };
-        self.tell(trouble);
-        let (wait, behind) = match trouble {
+        let wait = match trouble {
             // Over by the time this daemon comes back.
-            None if more => (GOES_ON_AFTER / 2, pairs.last()),
-            None => (self.every, None),
+            None if more => GOES_ON_AFTER / 2,
+            None => self.every,
             Some(trouble) if trouble.key == local::FUNCTION_TOO_OLD.key => {
-                (self.every.max(TOO_OLD_WAIT), None)
+                self.every.max(TOO_OLD_WAIT)
             }
-            Some(_) => (self.every.max(TROUBLE_WAIT), None),
+            Some(_) => self.every.max(TROUBLE_WAIT),
         };
-        grants::done(&mut self.line, &self.app, wait, behind, trouble).await?;
-        Ok(match behind {
-            Some(_) => Next::GoOn,
+        let behind = pairs.last().filter(|_| more);
+        let standing = grants::done(&mut self.line, &self.app, wait, behind, trouble).await?;
+        self.tell(trouble, standing.is_some());
+        Ok(match (behind, trouble) {
+            (Some(_), None) => Next::GoOn,
             // Somebody may put the time forward.
-            None => Next::AskAgainIn(wait.min(self.every)),
+            (None, _) | (_, Some(_)) => Next::AskAgainIn(wait.min(self.every)),
         })
     }
 
-    /// A trouble is told when it comes and when it goes.
-    fn tell(&mut self, trouble: Option<&'static Entry>) {
+    /// Tidying up: without it they wait on as they did, and the asking is worth more.
+    async fn let_overtaken_go(&mut self, pairs: &[Pair]) {
+        match grants::let_overtaken_go(&mut self.line, &self.app, pairs).await {
+            Ok(gone) => self.gone += gone,
+            Err(cause) => warn!(
+                app = self.app,
+                error = format!("{cause:#}"),
+                "overtaken notifications wait on"
+            ),
+        }
+    }
+
+    /// A trouble is told when it comes and when it goes, which is when a whole round has met none.
+    fn tell(&mut self, trouble: Option<&'static Entry>, stands: bool) {
         let before = self.trouble.map(|entry| entry.key);
         match trouble {
             Some(entry) if before != Some(entry.key) => {
@@ -155,7 +175,7 @@ impl Asker {
                     entry.next_en
                 );
             }
-            None if before.is_some() => {
+            None if before.is_some() && !stands => {
                 info!(
                     app = self.app,
                     "the function tells again who has allowed messages"
@@ -163,6 +183,6 @@ impl Asker {
             }
             Some(_) | None => {}
         }
-        self.trouble = trouble;
+        self.trouble = trouble.or(self.trouble.filter(|_| stands));
     }
 }

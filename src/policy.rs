@@ -164,7 +164,6 @@ impl Policy {
             Outcome::Failed(failure) => {
                 let arrived = claim.may_have_arrived;
                 match failure.kind {
-                    // The receiver's word on this very key: had an earlier call sent it, it would have said so.
                     FailureKind::Permanent if self.awaits_grant(claim, failure) => {
                         Transition::AwaitGrant
                     }
@@ -196,9 +195,11 @@ impl Policy {
         }
     }
 
-    /// A ledger that promises what WeChat then refuses could go on for ever, too.
+    /// Not on a bare code: who does not name our key keeps no receipt, and an earlier call may have arrived. And a ledger
+    /// that promises what WeChat then refuses could go on for ever, too.
     fn awaits_grant(&self, claim: &Claim, failure: &Failure) -> bool {
         failure.why.key == catalogue::local::NOT_SUBSCRIBED.key
+            && failure.names_our_key
             && self.await_grant.takes(&claim.event_type)
             && claim.attempt.0 - claim.spent < SPARED_AT_MOST
     }

@@ -164,6 +164,7 @@ impl HookTarget {
                 errcode: None,
                 detail,
                 retry_after: None,
+                names_our_key: false,
             })
         };
         match trouble {

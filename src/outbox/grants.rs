@@ -23,8 +23,10 @@ pub enum Turn {
     NobodyWaits,
 }
 
-/// How many of one person's rows one asking lets go at most; the next one has the rest.
+/// How many of one person's rows of a type one asking looks at and lets go at most; the next one has the rest.
 const MOST_AT_ONCE: u32 = 1000;
+/// How many one statement lets go where nobody can be asked.
+const ALL_AT_ONCE: i64 = 5000;
 
 /// Takes the turn if it is due, for as long as the asking may take.
 pub async fn turn(line: &mut Line, app: &str, most: usize, asking_takes: Duration) -> Result<Turn> {
@@ -120,23 +122,34 @@ fn whole_people(mut pairs: Vec<Pair>, most: usize) -> (Vec<Pair>, bool) {
     (pairs, true)
 }
 
-/// Makes rows due that a newer one of their `collapse_key` has overtaken: their next claim settles them so.
+/// Makes rows due that a newer one of their `collapse_key` has overtaken: their next claim settles them so. Of each pair
+/// the oldest are looked at, which a grant would let go first; one behind them that is missed costs no grant either.
 pub async fn let_overtaken_go(line: &mut Line, app: &str, pairs: &[Pair]) -> Result<u64> {
     let (recipients, event_types) = columns(pairs);
     let mut connection = line.take().await?;
     let done = answered(
         sqlx::query!(
             r#"-- outboxd grants: let overtaken go
+            with oldest as materialized (
+                select o.id, o.collapse_key from unnest($2::text[], $3::text[]) as p (recipient, event_type) cross join lateral (
+                       select w.id, w.collapse_key from outboxd.notification_outbox w
+                        where w.app = $1 and w.awaits_grant and w.recipient = p.recipient and w.event_type = p.event_type
+                          and w.next_attempt_at > statement_timestamp() and w.collapse_key is not null
+                        order by w.id limit $4) o
+            ),
+            overtaken as materialized (
+                select o.id from oldest o
+                 where exists (select from outboxd.notification_outbox n
+                                where n.app = $1 and n.collapse_key = o.collapse_key and n.id > o.id)
+                    or outboxd.newest_settled($1, o.collapse_key, o.id) is not null
+            )
             update outboxd.notification_outbox o set next_attempt_at = clock_timestamp(), awaits_grant = false
-             where o.app = $1 and o.awaits_grant and o.next_attempt_at > statement_timestamp()
-               and (o.recipient, o.event_type) in (select * from unnest($2::text[], $3::text[]))
-               and o.collapse_key is not null
-               and (exists (select from outboxd.notification_outbox n
-                             where n.app = o.app and n.collapse_key = o.collapse_key and n.id > o.id)
-                    or outboxd.newest_settled(o.app, o.collapse_key, o.id) is not null)"#,
+             where o.id = any (array(select id from overtaken))
+               and o.awaits_grant and o.next_attempt_at > statement_timestamp()"#,
             app,
             &recipients as &[&str],
             &event_types as &[&str],
+            i64::from(MOST_AT_ONCE),
         )
         .execute(&mut connection),
     )
@@ -206,51 +219,67 @@ pub async fn let_go(
     Ok(gone.unsigned_abs())
 }
 
-/// Ends the turn: when to ask again, behind whom the round goes on, and what was wrong.
+/// Ends the turn: when to ask again, behind whom the round goes on, and what was wrong. A trouble stands until a whole round
+/// has met none; the third element of `grants_asked_to` is what this round has met. Returns the key of the one that stands.
 pub async fn done(
     line: &mut Line,
     app: &str,
     again_in: Duration,
     behind: Option<&Pair>,
     trouble: Option<&Entry>,
-) -> Result<()> {
+) -> Result<Option<String>> {
     let behind = behind.map(|pair| vec![pair.recipient.clone(), pair.event_type.clone()]);
     let mut connection = line.take().await?;
-    answered(
-        sqlx::query!(
+    let standing = answered(
+        sqlx::query_scalar!(
             r#"-- outboxd grants: done
             update outboxd.app_state
                set grants_ask_at = clock_timestamp() + $2::bigint * interval '1 millisecond',
-                   grants_asked_to = $3, grants_trouble = $4
-             where app = $1"#,
+                   grants_asked_to = case when $3::text[] is not null then $3 || coalesce($4, grants_asked_to[3]) end,
+                   grants_trouble = coalesce($4, case when $3::text[] is null then grants_asked_to[3] else grants_trouble end)
+             where app = $1
+            returning grants_trouble"#,
             app,
             millis(again_in),
             behind.as_deref(),
             trouble.map(|entry| entry.key)
         )
-        .execute(&mut connection),
+        .fetch_optional(&mut connection),
     )
     .await
     .context("end the turn to ask for grants")?;
-    line.back(connection).await
+    line.back(connection).await?;
+    Ok(standing.flatten())
 }
 
-/// Makes all of an app's waiting rows due: its target is one that nobody can ask, so each is called and settled.
+/// Makes all of an app's waiting rows due: its target is one that nobody can ask, so each is called and settled. Many are
+/// let go in parts, so that no statement takes long; what somebody holds locked is left to the next turn.
 pub async fn let_all_go(line: &mut Line, app: &str) -> Result<u64> {
     let mut connection = line.take().await?;
-    let done = answered(
-        sqlx::query!(
-            r#"-- outboxd grants: let all go
-            update outboxd.notification_outbox set next_attempt_at = clock_timestamp(), awaits_grant = false
-             where app = $1 and awaits_grant and next_attempt_at > statement_timestamp()"#,
-            app
+    let mut gone = 0;
+    loop {
+        let done = answered(
+            sqlx::query!(
+                r#"-- outboxd grants: let all go
+                update outboxd.notification_outbox o set next_attempt_at = clock_timestamp(), awaits_grant = false
+                 where o.id = any (array(
+                       select w.id from outboxd.notification_outbox w
+                        where w.app = $1 and w.awaits_grant and w.next_attempt_at > statement_timestamp()
+                        limit $2 for no key update skip locked))"#,
+                app,
+                ALL_AT_ONCE
+            )
+            .execute(&mut connection),
         )
-        .execute(&mut connection),
-    )
-    .await
-    .context("let waiting notifications go")?;
+        .await
+        .context("let waiting notifications go")?;
+        gone += done.rows_affected();
+        if done.rows_affected() < ALL_AT_ONCE.unsigned_abs() {
+            break;
+        }
+    }
     line.back(connection).await?;
-    Ok(done.rows_affected())
+    Ok(gone)
 }
 
 fn columns<'a>(pairs: impl IntoIterator<Item = &'a Pair>) -> (Vec<&'a str>, Vec<&'a str>) {

@@ -53,6 +53,7 @@ fn failed(kind: FailureKind) -> Outcome {
         errcode: None,
         detail: None,
         retry_after: None,
+        names_our_key: false,
     })
 }
 
@@ -301,6 +302,7 @@ fn what_the_user_has_not_allowed_waits_for_it_where_it_is_told_to() {
             errcode: Some(43101),
             detail: None,
             retry_after: None,
+            names_our_key: true,
         })
     };
     let not_subscribed = || refused(catalogue::local::NOT_SUBSCRIBED);
@@ -352,6 +354,19 @@ fn what_the_user_has_not_allowed_waits_for_it_where_it_is_told_to() {
         refused(catalogue::local::NO_OPENID),
         "dead no_openid",
     );
+    // A bare code clears nothing: an earlier call may have arrived.
+    let bare = match not_subscribed() {
+        Outcome::Failed(failure) => Outcome::Failed(Failure {
+            names_our_key: false,
+            ..failure
+        }),
+        other => other,
+    };
+    let doubtful = Claim {
+        may_have_arrived: true,
+        ..assigned()
+    };
+    check(&some, doubtful, bare, "dead not_subscribed ?");
     // A hundred times let go in vain.
     let in_vain = Claim {
         attempt: AttemptNo(1 + SPARED_AT_MOST),

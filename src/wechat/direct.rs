@@ -171,6 +171,7 @@ impl DirectTarget {
             errcode: None,
             detail: Some(detail),
             retry_after: None,
+            names_our_key: false,
         })))
     }
 
@@ -264,6 +265,7 @@ fn busy() -> Heard {
         errcode: None,
         detail: None,
         retry_after: wish(local::SAME_PERSON_BUSY),
+        names_our_key: false,
     }))
 }
 

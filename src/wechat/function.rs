@@ -250,6 +250,16 @@ impl Word {
     }
 
     fn refusal(&self) -> Outcome {
+        match self.refused() {
+            Outcome::Failed(failure) => Outcome::Failed(Failure {
+                names_our_key: self.key != Echo::Missing,
+                ..failure
+            }),
+            outcome => outcome,
+        }
+    }
+
+    fn refused(&self) -> Outcome {
         let origin = match self.step {
             Step::BeforeSend => Origin::BeforeSend,
             Step::Send => Origin::Send,
@@ -324,6 +334,7 @@ fn failed(kind: FailureKind, why: &'static Entry, unfit: Unfit) -> Outcome {
         errcode,
         detail,
         retry_after,
+        names_our_key: false,
     })
 }
 

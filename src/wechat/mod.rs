@@ -273,6 +273,7 @@ impl<'a> Attempt<'a> {
                     errcode,
                     detail,
                     retry_after,
+                    names_our_key: false,
                 };
                 return Heard::Stopped(Outcome::Failed(failure));
             }
@@ -316,6 +317,7 @@ pub(crate) fn stopped(kind: FailureKind, phase: Phase, why: &'static Entry) -> H
         errcode: None,
         detail: None,
         retry_after: None,
+        names_our_key: false,
     };
     Heard::Stopped(Outcome::Failed(failure))
 }
@@ -331,6 +333,7 @@ fn unanswered(trouble: Trouble) -> Outcome {
                 errcode: None,
                 detail: Some(detail),
                 retry_after: None,
+                names_our_key: false,
             });
         }
         Trouble::Internal => {

@@ -160,6 +160,7 @@ pub(crate) fn verdict(entry: &'static Entry, unfit: Unfit) -> Outcome {
         errcode,
         detail,
         retry_after,
+        names_our_key: false,
     })
 }
 

@@ -120,6 +120,7 @@ pub(crate) fn failure(why: &'static Entry, unfit: Unfit) -> Failure {
         errcode,
         detail,
         retry_after,
+        names_our_key: false,
     }
 }
 

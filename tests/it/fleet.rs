@@ -108,6 +108,13 @@ impl Fleet {
         .unwrap();
     }
 
+    /// The same, to be stopped before.
+    pub(crate) fn draining(&self) -> (JoinHandle<anyhow::Result<()>>, watch::Sender<bool>) {
+        let (stop, stopped) = watch::channel(false);
+        let run = outboxd::daemon::run(self.config(), Until::Drained, false, stopped);
+        (tokio::spawn(run), stop)
+    }
+
     /// A daemon in this process.
     pub(crate) fn start(&self) -> Daemon {
         let (stop, stopped) = watch::channel(false);

@@ -425,6 +425,141 @@ async fn a_round_meets_everybody_once_and_types_of_one_template_share_its_grants
     );
 }
 
+async fn many_wait(pool: &PgPool, how_many: u32) {
+    sqlx::query(
+        "insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, attempts, spared, next_attempt_at, awaits_grant)
+         select 'customer_assigned', 'c', 'p' || 1000 + n, 1, 1, 'infinity', true from generate_series(1, $1::int) n",
+    )
+    .bind(i32::try_from(how_many).unwrap())
+    .execute(pool)
+    .await
+    .unwrap();
+}
+
+/// More than one call holds: those behind the first are asked about next, and the trouble stands to the end of a clean round.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_question_that_fails_is_in_nobodys_way(pool: PgPool) {
+    const IN_TROUBLE: &str =
+        "select count(*) from outboxd.app_state where grants_trouble = 'function_too_old'";
+    let fleet = fleet(&pool, &["p1060"]).await;
+    many_wait(&pool, 60).await;
+    let before = |before| {
+        fleet
+            .sim
+            .switches()
+            .set(|switches| switches.before_grants = before);
+    };
+    before(true);
+    fleet.drain().await;
+    assert_eq!(number(&pool, "select count(*) from outboxd.app_state where grants_asked_to[1] = 'p1050' and grants_ask_at > now() + interval '9 minutes'").await, 1);
+    before(false);
+    fleet.sim.allow("p1060").await;
+    time_to_ask(&pool).await;
+    fleet.drain().await;
+    assert_eq!(
+        (number(&pool, AWAITING).await, questions(&fleet)),
+        (59, 2),
+        "the last ten, of whom one goes on"
+    );
+    assert_eq!(number(&pool, IN_TROUBLE).await, 1);
+    time_to_ask(&pool).await;
+    fleet.drain().await;
+    assert_eq!((number(&pool, IN_TROUBLE).await, questions(&fleet)), (0, 4));
+}
+
+/// The asking of many takes its time: what is due is called meanwhile, and a stop ends it.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn what_is_due_does_not_wait_for_the_asking(pool: PgPool) {
+    let fleet = fleet(&pool, &[]).await;
+    many_wait(&pool, 110).await;
+    enqueue(&pool, "li", "due").await;
+    let (daemon, stop) = fleet.draining();
+    appears(
+        &pool,
+        "select count(*) from outboxd.notification_delivery_status where status = 'delivered'",
+    )
+    .await;
+    assert!(questions(&fleet) < 3, "{}", questions(&fleet));
+    stop.send(true).unwrap();
+    daemon.await.unwrap().unwrap();
+    assert!(questions(&fleet) < 3, "{}", questions(&fleet));
+}
+
+/// Many, and one of them in somebody's hands.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn where_nobody_can_be_asked_all_go_in_parts(pool: PgPool) {
+    many_wait(&pool, 12_000).await;
+    let mut held = pool.begin().await.unwrap();
+    sqlx::query("select from outboxd.notification_outbox where recipient = 'p1001' for update")
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    let mut line = database(&pool).line();
+    let gone = grants::let_all_go(&mut line, "default").await.unwrap();
+    assert_eq!((gone, number(&pool, AWAITING).await), (11_999, 1));
+    held.rollback().await.unwrap();
+    // No statement takes more than so many.
+    let most =
+        "select coalesce(max(n), 0) from (select count(*) as n from outboxd.notification_outbox
+                 where not awaits_grant group by xmin) parts";
+    assert_eq!(number(&pool, most).await, 5000);
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn overtaken_ones_are_looked_for_in_parts(pool: PgPool) {
+    run(&pool, "insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, collapse_key, attempts, spared, next_attempt_at, awaits_grant)
+                select 'e', 'c', 'zhang', 'k', 1, 1, 'infinity', true from generate_series(1, 1201)").await;
+    let mut line = database(&pool).line();
+    let mut gone = Vec::new();
+    for _ in 0..3 {
+        let pairs = [pair("zhang", "e")];
+        gone.push(
+            grants::let_overtaken_go(&mut line, "default", &pairs)
+                .await
+                .unwrap(),
+        );
+    }
+    assert_eq!(gone, [1000, 200, 0], "all but the newest");
+}
+
+/// A row in somebody's hands: what was overtaken waits on, and whoever has a grant goes all the same.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn tidying_up_that_fails_ends_no_turn(pool: PgPool) {
+    let fleet = fleet(&pool, &["li", "zhang"]).await;
+    run(&pool, "select outboxd.enqueue_notification('customer_assigned', 'zhang', n, collapse_key => 'k') from unnest(array['old', 'new']) n").await;
+    run(&pool, "update outboxd.notification_outbox set attempts = 1, spared = 1, next_attempt_at = 'infinity', awaits_grant = true").await;
+    waits(&pool, "li", "customer_assigned").await;
+    fleet.sim.allow("li").await;
+    let mut held = pool.begin().await.unwrap();
+    sqlx::query("select from outboxd.notification_outbox where aggregate_id = 'old' for update")
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    fleet.drain().await;
+    assert_eq!(
+        number(&pool, "select count(*) from outboxd.notification_delivery where recipient = 'li' and status = 'delivered'").await,
+        1
+    );
+    held.rollback().await.unwrap();
+}
+
+/// However many wait of a higher priority, the numbers show what is due, and that nobody serves it.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn what_waits_hides_nothing_that_is_due(pool: PgPool) {
+    many_wait(&pool, 10_010).await;
+    run(&pool, "update outboxd.notification_outbox set priority = 1").await;
+    run(&pool, "insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, priority, created_at, next_attempt_at)
+                values ('e', 'c', 'li', 3, now() - interval '1 hour', now() - interval '1 hour')").await;
+    let mut connection = pool.acquire().await.unwrap();
+    let stats = outboxd::outbox::inspect::stats(&mut connection)
+        .await
+        .unwrap();
+    let app = &stats[0];
+    assert_eq!((app.due.n, app.due.more), (1, false));
+    assert!(app.unserved_since.is_some(), "{app:?}");
+    assert_eq!(app.awaiting_grant.to_string(), "10000+");
+}
+
 /// Migrated by the owner, with the roles from before: the daemon's login may do what it has to.
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn the_roles_of_before_get_their_right_with_the_column(pool: PgPool) {

@@ -71,7 +71,7 @@ pub struct AppStats {
     pub scheduled: i64,
     /// Waiting for the user's permission.
     pub awaiting_grant: Capped,
-    /// All unsettled rows, when the app is paused or its breaker is open.
+    /// All unsettled rows, those that wait for a permission among them, when the app is paused or its breaker is open.
     pub held: Option<Capped>,
     pub paused_at: Option<DateTime<Utc>>,
     pub paused_by: Option<String>,
@@ -210,7 +210,7 @@ fn entry(apps: &mut BTreeMap<String, AppStats>, app: String) -> &mut AppStats {
     })
 }
 
-/// The queue's front, app by app. The apps are found by hopping along the index, not by reading it.
+/// The queue's front and what waits for a permission, app by app. The apps are found by hopping along the index, not by reading it.
 async fn waiting(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, AppStats>> {
     let rows = sqlx::query!(
         r#"-- outboxd stats: waiting
@@ -233,9 +233,9 @@ async fn waiting(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, AppSt
                   select count(*) as rows,
                          count(*) filter (where not live and next_attempt_at <= statement_timestamp()) as due,
                          count(*) filter (where live) as in_flight,
-                         count(*) filter (where not live and attempts > 0 and not awaiting) as retrying,
+                         count(*) filter (where not live and attempts > 0) as retrying,
                          count(*) filter (where not live and attempts = 0
-                                            and next_attempt_at > statement_timestamp() and not awaiting) as scheduled,
+                                            and next_attempt_at > statement_timestamp()) as scheduled,
                          min(greatest(next_attempt_at, created_at, lease_until))
                              filter (where not live and next_attempt_at <= statement_timestamp()
                                        and (order_key is null or not exists (
@@ -244,9 +244,10 @@ async fn waiting(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, AppSt
                                                and p.id < front.id))) as claimable_since
                     from (select o.id, o.next_attempt_at, o.attempts, o.order_key, o.lease_until,
                                  least(o.created_at, statement_timestamp()) as created_at,
-                                 coalesce(o.lease_until > statement_timestamp(), false) as live,
-                                 o.awaits_grant and o.next_attempt_at > statement_timestamp() as awaiting
-                            from outboxd.notification_outbox o where o.app = apps.app
+                                 coalesce(o.lease_until > statement_timestamp(), false) as live
+                            from outboxd.notification_outbox o
+                           -- Counted apart: they are due to nobody, and would hide all of a lower priority.
+                           where o.app = apps.app and not (o.awaits_grant and o.next_attempt_at > statement_timestamp())
                            order by o.priority, o.next_attempt_at, o.id limit $1) front) front
              cross join lateral (
                   select min(first.next_attempt_at) as at from generate_series(1, 3) as p(priority)
@@ -282,7 +283,7 @@ async fn waiting(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, AppSt
                 scheduled: row.scheduled,
                 awaiting_grant: Capped::of(row.awaiting, FRONT),
                 held: (open || row.paused_at.is_some())
-                    .then(|| Capped::of(row.rows - row.in_flight, FRONT)),
+                    .then(|| Capped::of(row.rows - row.in_flight + row.awaiting, FRONT)),
                 paused_at: row.paused_at,
                 paused_by: row.paused_by,
                 pause_reason: row.pause_reason,
