@@ -137,7 +137,10 @@ async fn every_answer_is_as_it_is_described(pool: PgPool) {
     let (_, form) = ask(Method::GET, &act, "").await;
     let resent = format!("seen={}&reason=again", plain(&form["seen"]));
     let (_, bulk) = ask(Method::GET, "/bulk/1", "").await;
-    let cancelled = format!("order=cancel&version={}", bulk["bulks"][0]["version"]);
+    let cancelled = format!(
+        "order=cancel&reason=no&version={}",
+        bulk["bulks"][0]["version"]
+    );
     for (path, target, body) in [
         ("/messages/{name}/{act}", act.as_str(), resent),
         ("/calls/handled", "/calls/handled", handled),
