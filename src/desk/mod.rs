@@ -6,14 +6,14 @@
 //!                    page or JSON, or a Trouble with its sentence ◀─┘
 //! ```
 //!
-//! Nothing here decides anything about a notification: a page asks [`crate::answer`] and [`crate::outbox`], as the
+//! Nothing here decides anything about a notification: a page asks `crate::answer` and [`crate::outbox`], as the
 //! command line does, and renders. Every page is whole without JavaScript; scripts only make it quicker.
 //!
 //! To add a page:
 //! 1. a file with its handler, `async fn list(visit: Visit, …) -> Result<Response, Trouble>`. It reads in one
 //!    `visit.desk.lines.read()`, and ends in `visit.answer(&Page {…}, document)`: the page and its JSON;
 //! 2. `pages/NAME.html`, which begins with `{% extends "frame.html" %}`; a struct with `frame: Frame` first;
-//! 3. a line in [`pages`], which serves it at `/NAME` and `/api/NAME`, and, if it belongs there, one in `page::NAV`;
+//! 3. a line in `all`, which serves it at `/NAME` and `/api/NAME`, and, if it belongs there, one in `page::NAV`;
 //! 4. its texts in `src/words/desk.zh.toml` and `desk.en.toml`, asked for by `frame.t("desk.…")` or `say!`.
 //!
 //! An act is a POST form with `{{ frame.csrf_field()|safe }}` to a path under its page's; its handler begins with
