@@ -82,11 +82,21 @@ async function look(asked) {
   return pages.map((page) => ({ template: page.template, left: lefts.has(page.id) ? lefts.get(page.id) : null }));
 }
 
-// WeChat says that none is left.
-async function exhaust(openid, templateId) {
-  const isThere = await change(idOf(openid, templateId), { left: 0 });
-  if (!isThere) await open(openid, templateId, 0);
-  return 0;
+// What was left before a send: null when nobody ever counted, undefined when it could not be read.
+async function before(openid, templateId) {
+  try {
+    return await left(idOf(openid, templateId));
+  } catch (error) {
+    return undefined;
+  }
+}
+
+// WeChat says that none is left, of those that were there before the send: a tap since then is a new one.
+async function exhaust(openid, templateId, had) {
+  const id = idOf(openid, templateId);
+  if (had === null) await open(openid, templateId, 0);
+  if (typeof had === 'number') await change(id, { left: 0 }, { left: had });
+  return left(id);
 }
 
 async function change(id, data, condition) {
@@ -122,4 +132,4 @@ function ledger() {
   return cloud.database().collection(settings().grants);
 }
 
-module.exports = { subscribed, look, spend, exhaust };
+module.exports = { subscribed, look, before, spend, exhaust };

@@ -74,9 +74,13 @@ async function prepare(event) {
   const order = template.fill(event);
   if (order.code !== undefined) return refused(event.key, CHECK, order.code, order.message);
   if (person.code !== undefined) return refused(event.key, LOOKUP, person.code, person.message);
-  const by = await receipts.claim(receipt, event);
+  // Beside the claim, so that nothing waits for the ledger but a slow one's limit.
+  const [by, had] = await Promise.all([
+    receipts.claim(receipt, event),
+    within(LEDGER_LIMIT_MS, grants.before(person.openid, order.template_id), () => undefined),
+  ]);
   if (by === null) return stands(event.key, await receipts.look(event.key), { duplicate: true });
-  return { by: by, order: Object.assign({ touser: person.openid }, order) };
+  return { by: by, had: had, order: Object.assign({ touser: person.openid }, order) };
 }
 
 // What the receipt says against sending, as an answer; or null.
@@ -101,7 +105,7 @@ async function record(key, ready, ended) {
   }
   const [kept, grantsLeft] = await Promise.all([
     within(settings().databaseLimitMs, wrote, () => false),
-    within(LEDGER_LIMIT_MS, count(ready.order, ended), () => null),
+    within(LEDGER_LIMIT_MS, count(ready, ended), () => null),
   ]);
   const more = { code: ended.code, message: ended.message, msgid: ended.msgid, grantsLeft: grantsLeft };
   if (ended.state !== 'sent') return told(ended.state, key, SEND, more);
@@ -115,10 +119,11 @@ function keep(key, by, from, end) {
 }
 
 // Keeps the ledger; an estimate is not worth a failure.
-async function count(order, ended) {
+async function count(ready, ended) {
+  const order = ready.order;
   try {
     if (ended.state === 'sent') return await grants.spend(order.touser, order.template_id);
-    if (ended.code === NOT_SUBSCRIBED) return await grants.exhaust(order.touser, order.template_id);
+    if (ended.code === NOT_SUBSCRIBED) return await grants.exhaust(order.touser, order.template_id, ready.had);
   } catch (error) {
     console.warn('the ledger of grants could not be kept: ' + codeOf(error));
   }

@@ -123,6 +123,21 @@ for (const sdk of SDKS) {
       assert.strictEqual(cloud.documents('outboxd_grants').get(ledgerId('oTapper', 'TMPL_ASSIGNED')).left, 10);
     });
 
+    test('a tap while WeChat refuses is a new grant', async () => {
+      cloud.documents('users').set('t', { _id: 't', staffId: 'tapper', openid: 'oTapper' });
+      const tap = () => receiver.call({ type: 'subscribed', accepted: ['TMPL_ASSIGNED'] }, CLIENT);
+      const key = (n) => `5f0c3c1e-6f0e-4f0e-9d43-0a4d7e1c2b3${n}`;
+      for (const [n, left] of [[0, 1], [1, 2]]) {
+        cloud.sends[n] = { errcode: 43101 };
+        cloud.after = async (name) => { if (name === 'send') await tap(); };
+        const answer = await receiver.call(event({ recipient: 'tapper', key: key(n) }));
+        assert.deepStrictEqual([answer.code, answer.grantsLeft], [43101, left]);
+      }
+      cloud.after = async () => {};
+      cloud.sends[2] = { errcode: 43101 };
+      assert.strictEqual((await receiver.call(event({ recipient: 'tapper', key: key(2) }))).grantsLeft, 0);
+    });
+
     test('nobody reports for another', async () => {
       const subscribed = { type: 'subscribed', accepted: ['TMPL_ASSIGNED'], openid: 'oVictim' };
       for (const caller of [{ source: 'wx_http' }, { source: 'wx_client' }, { source: 'wx_trigger', openid: 'oX' }]) {

@@ -25,10 +25,17 @@ impl Grants {
         Some(*left)
     }
 
-    /// WeChat says that none is left.
-    pub(crate) fn exhaust(&mut self, openid: &str, template_id: &str) -> Option<u32> {
-        self.report(openid, template_id, Some(0));
-        Some(0)
+    /// WeChat says that none is left, of those that were there before the send: a tap since then is a new one.
+    pub(crate) fn exhaust(
+        &mut self,
+        openid: &str,
+        template_id: &str,
+        had: Option<u32>,
+    ) -> Option<u32> {
+        if self.left(openid, template_id) == had {
+            self.report(openid, template_id, Some(0));
+        }
+        self.left(openid, template_id)
     }
 
     pub(crate) fn left(&self, openid: &str, template_id: &str) -> Option<u32> {

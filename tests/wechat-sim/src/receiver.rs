@@ -222,11 +222,12 @@ async fn notify<'a>(
         }
     };
     at(Point::Claimed, fault).await?;
+    let had = held(&world.grants).left(&openid, &template.id);
     let sent = send(world, event, key, template, &openid, fault).await?;
     let grants_left = match &sent {
         Ok(_) => held(&world.grants).spend(&openid, &template.id),
         Err(refusal) if refusal.code == NOT_SUBSCRIBED => {
-            held(&world.grants).exhaust(&openid, &template.id)
+            held(&world.grants).exhaust(&openid, &template.id, had)
         }
         Err(_) => None,
     };
