@@ -33,6 +33,18 @@ pub(crate) fn sentence(it: &Bulk, voice: &Voice) -> String {
     sentence
 }
 
+/// An order came to nothing: somebody was faster, or it is past that.
+pub(crate) fn not_done(now: &Bulk, voice: &Voice) -> String {
+    say!(
+        voice,
+        "bulk.not",
+        id = now.id,
+        state = state(now.state, voice),
+        by = safe(&now.changed_by),
+        at = voice.when(now.changed_at)
+    )
+}
+
 pub(crate) fn state(state: State, voice: &Voice) -> String {
     match state {
         State::Planned => say!(voice, "bulk_state.planned"),

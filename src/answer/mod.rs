@@ -3,6 +3,7 @@
 //! The command line prints it and the desk renders it; both say the same because both ask here. [`json`] is the form
 //! for machines, [`life`] one notification's whole life.
 
+pub(crate) mod audit;
 pub(crate) mod bulk;
 pub(crate) mod gate;
 pub(crate) mod json;

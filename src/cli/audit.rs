@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::out::{Form, safe};
 use super::since::Since;
 use super::{Desk, Exit};
+use crate::answer::audit;
 use crate::answer::json::{VERSION, stamp};
 use crate::notification::NotificationId;
 use crate::outbox::inspect::{self, AuditFilter};
@@ -66,12 +67,7 @@ pub(super) async fn audit(desk: &Desk, args: &AuditArgs) -> Result<Exit> {
     if desk.out.form == Form::Json {
         let rows: Vec<Value> = lines
             .iter()
-            .map(|line| {
-                json!({"line": line.id, "at": stamp(line.at, &voice), "actor": line.actor, "action": line.action,
-                       "app": line.app, "notifications": line.notifications, "affected": line.affected,
-                       "reason": line.reason.as_deref().map(safe),
-                       "detail": serde_json::from_str(&line.detail).map_or(Value::Null, masked)})
-            })
+            .map(|line| audit::object(line, &voice))
             .collect();
         desk.out
             .json(&json!({"version": VERSION, "lines": rows, "next_before": last}))?;
@@ -97,12 +93,12 @@ pub(super) async fn audit(desk: &Desk, args: &AuditArgs) -> Result<Exit> {
             };
             let (app, reason) = (
                 line.app.unwrap_or_default(),
-                line.reason.unwrap_or_default(),
+                line.reason.as_deref().map_or_else(String::new, safe),
             );
             vec![
                 line.id.to_string(),
                 at,
-                line.actor,
+                safe(&line.actor),
                 action,
                 app,
                 line.affected.to_string(),
@@ -119,17 +115,4 @@ pub(super) async fn audit(desk: &Desk, args: &AuditArgs) -> Result<Exit> {
         desk.out.note(&say!(voice, "more.before", id = last));
     }
     Ok(Exit::Ok)
-}
-
-/// Every text in it fit for any eye; the numbers are our own.
-fn masked(detail: Value) -> Value {
-    match detail {
-        Value::String(text) => safe(&text).into(),
-        Value::Array(values) => values.into_iter().map(masked).collect(),
-        Value::Object(fields) => fields
-            .into_iter()
-            .map(|(key, it)| (key, masked(it)))
-            .collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => detail,
-    }
 }

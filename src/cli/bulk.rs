@@ -14,10 +14,10 @@ use sqlx::PgConnection;
 
 use super::act::{by, consent};
 use super::exit::Stop;
-use super::out::{Form, safe};
+use super::out::Form;
 use super::since::Since;
 use super::{Desk, Exit};
-use crate::answer::bulk::{counted, sentence, state};
+use crate::answer::bulk::{counted, not_done, sentence};
 use crate::answer::json::VERSION;
 use crate::notification::Status;
 use crate::outbox::bulk::{self, Asked, Bulk, BulkId, Changed, Order, Planned, Preview, State};
@@ -290,14 +290,7 @@ async fn make(
     match changed {
         Changed::Done(_) => Ok(()),
         Changed::Not(now) => {
-            let sentence = say!(
-                voice,
-                "bulk.not",
-                id = now.id,
-                state = state(now.state, &voice),
-                by = safe(&now.changed_by),
-                at = voice.when(now.changed_at)
-            );
+            let sentence = not_done(&now, &voice);
             Err(Stop::new(Exit::Failed, sentence).into())
         }
         Changed::Missing => Err(missing(it.id, &voice).into()),

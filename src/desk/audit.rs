@@ -12,11 +12,11 @@ use super::period::{FROM, PERIOD, Period, Span, TO};
 use super::stream::{BATCH, Broken, MOST, Writer, download};
 use super::trouble::Trouble;
 use super::visit::{Visit, shown};
-use crate::answer::json::{VERSION, stamp};
+use crate::answer::audit::{detail, object};
+use crate::answer::json::VERSION;
 use crate::notification::NotificationId;
 use crate::outbox::inspect::{self, AuditFilter, AuditLine};
 use crate::words::label::ACTIONS;
-use crate::words::mask::safe;
 use crate::words::{Voice, say};
 
 const PAGE: usize = 50;
@@ -263,30 +263,6 @@ pub(super) async fn export(visit: Visit) -> Result<Response, Trouble> {
     };
     let kind = "application/json; charset=utf-8";
     Ok(download(kind, "audit.json", write))
-}
-
-/// The object of `outboxd audit --json`.
-fn object(line: &AuditLine, voice: &Voice) -> Value {
-    json!({"line": line.id, "at": stamp(line.at, voice), "actor": safe(&line.actor), "action": line.action,
-           "app": line.app, "notifications": line.notifications, "affected": line.affected,
-           "reason": line.reason.as_deref().map(safe), "detail": detail(line)})
-}
-
-/// Every text in it fit for any eye; the numbers are our own.
-fn detail(line: &AuditLine) -> Value {
-    serde_json::from_str(&line.detail).map_or(Value::Null, masked)
-}
-
-fn masked(detail: Value) -> Value {
-    match detail {
-        Value::String(text) => safe(&text).into(),
-        Value::Array(values) => values.into_iter().map(masked).collect(),
-        Value::Object(fields) => fields
-            .into_iter()
-            .map(|(key, it)| (safe(&key), masked(it)))
-            .collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => detail,
-    }
 }
 
 impl LineView {

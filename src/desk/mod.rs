@@ -64,7 +64,6 @@ use chrono_tz::Tz;
 
 use crate::config::Labels;
 use crate::lang::Lang;
-use crate::outbox::slices::Paths;
 use lines::Lines;
 
 /// What every page has at hand.
@@ -84,8 +83,6 @@ struct Desk {
     lang: Lang,
     zone: Tz,
     labels: Labels,
-    /// The same, as the search takes them.
-    paths: Paths,
     overview: overview::Known,
     settings: system::Settings,
     badges: badge::Badges,

@@ -66,7 +66,7 @@ pub(super) async fn search(visit: Visit, Query(asked): Query<Asked>) -> Result<R
     }
     let mut tx = visit.desk.lines.read().await?;
     let voice = visit.voice(&mut tx).await?;
-    let found = inspect::find(&mut tx, &visit.desk.paths, &q, LIMIT).await?;
+    let found = inspect::find(&mut tx, &visit.desk.labels.paths(), &q, LIMIT).await?;
     let read = inspect::read(&mut tx, &found.hits).await?;
     let matches = inspect::matches(&mut tx, &read, &q, found.read_through).await?;
     let labels = labels(&mut tx, &visit, &read).await?;

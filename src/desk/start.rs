@@ -55,7 +55,6 @@ pub async fn open(
         lang: config.lang,
         zone: config.time_zone,
         labels: told.labels.clone(),
-        paths: told.labels.paths(),
         overview: overview::Known::default(),
         settings: system::Settings::of(config),
         badges: badge::Badges::new(&told.badge),

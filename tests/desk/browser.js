@@ -1,10 +1,11 @@
 // A desk that runs, and the browser that looks at it.
-import { spawn } from "node:child_process";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { execFileSync } from "node:child_process";
-import { createServer } from "node:net";
 import { chromium } from "playwright-core";
 
 const program = () => {
@@ -53,4 +54,19 @@ export function people(name, role, password) {
   const file = join(mkdtempSync(join(tmpdir(), "outboxd-desk-")), "users");
   writeFileSync(file, line);
   return file;
+}
+
+/** For `page.evaluate`: the strict policy lets no script tag in. */
+export const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** A page that fails its test when anything goes wrong in it, but for answers of the statuses that are `expected`. */
+export async function page(browser, t, { expected, ...options } = {}) {
+  const context = await browser.newContext({ locale: "zh-CN", viewport: { width: 1280, height: 900 }, ...options });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  page.on("pageerror", (error) => assert.fail(error));
+  page.on("console", (said) => {
+    if (said.type() === "error" && !(expected && said.text().match(expected))) assert.fail(said.text());
+  });
+  return page;
 }

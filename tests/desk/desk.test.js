@@ -1,27 +1,15 @@
 // The desk as people use it: by name, by keyboard, on a phone, without scripts; and readable to everybody.
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { mkdirSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { desk, launch, people } from "./browser.js";
+import { axe, desk, launch, people, page as pageOf } from "./browser.js";
 
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 let browser, open;
 
 before(async () => { browser = await launch(); open = await desk(); });
 after(async () => { await browser?.close(); await open?.close(); });
 
-/** A page that fails its test when anything goes wrong in it. */
-async function page(t, options = {}) {
-  const context = await browser.newContext({ locale: "zh-CN", viewport: { width: 1280, height: 900 }, ...options });
-  t.after(() => context.close());
-  const page = await context.newPage();
-  page.on("pageerror", (error) => assert.fail(error));
-  page.on("console", (said) => {
-    if (said.type() === "error" && !said.text().match(/status of (40|503)/)) assert.fail(said.text());
-  });
-  return page;
-}
+const page = (t, options = {}) => pageOf(browser, t, { expected: /status of (40|503)/, ...options });
 
 test("a name in Chinese finds the verdict, whose turn it is and what to do", async (t) => {
   const at = await page(t);

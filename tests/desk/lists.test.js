@@ -1,25 +1,14 @@
 // The lists as people use them: narrowed by pills, walked by keyboard, without scripts, on a phone; readable to everybody.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
-import { desk, launch } from "./browser.js";
+import { axe, desk, launch, page as pageOf } from "./browser.js";
 
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 let browser, open;
 
 before(async () => { browser = await launch(); open = await desk(); });
 after(async () => { await browser?.close(); await open?.close(); });
 
-/** A page that fails its test when anything goes wrong in it. */
-async function page(t, options = {}) {
-  const context = await browser.newContext({ locale: "zh-CN", viewport: { width: 1280, height: 900 }, ...options });
-  t.after(() => context.close());
-  const page = await context.newPage();
-  page.on("pageerror", (error) => assert.fail(error));
-  page.on("console", (said) => { if (said.type() === "error") assert.fail(said.text()); });
-  return page;
-}
+const page = (t, options) => pageOf(browser, t, options);
 
 for (const javaScriptEnabled of [true, false]) {
   test(`a filter goes into the address and comes off by its chip, scripts ${javaScriptEnabled}`, async (t) => {

@@ -1,12 +1,10 @@
 // Operating: an act from the keyboard to the timeline, and a redrive from its filter to its progress.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { mkdirSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { desk, launch } from "./browser.js";
+import { axe, desk, launch, page as pageOf } from "./browser.js";
 
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 // Rows of its own, of a cause that no other test counts.
 const ROWS = `
 insert into outboxd.notification_delivery
@@ -24,16 +22,7 @@ before(async () => {
 });
 after(async () => { await browser?.close(); await open?.close(); });
 
-async function page(t, options = {}) {
-  const context = await browser.newContext({ locale: "zh-CN", viewport: { width: 1280, height: 900 }, ...options });
-  t.after(() => context.close());
-  const page = await context.newPage();
-  page.on("pageerror", (error) => assert.fail(error));
-  page.on("console", (said) => {
-    if (said.type() === "error" && !said.text().match(/status of (4|503)/)) assert.fail(said.text());
-  });
-  return page;
-}
+const page = (t, options = {}) => pageOf(browser, t, { expected: /status of (4|503)/, ...options });
 
 const PAGES = { resend: "/messages/7002/resend", handled: "/messages/7001/handled", redirect: "/messages/7001/redirect",
   correct: "/messages/7001/correct", refused: "/messages/7001/cancel", redrives: "/bulk", filter: "/bulk/new?cause=template_wrong&twice=yes" };

@@ -1,24 +1,14 @@
 // Overview, system and help in a real browser: drawn, pressed, read without scripts, and moving nothing under a hand.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
-import { desk, launch } from "./browser.js";
+import { axe, desk, launch, page as pageOf } from "./browser.js";
 
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 let browser, open;
 
 before(async () => { browser = await launch(); open = await desk(); });
 after(async () => { await browser?.close(); await open?.close(); });
 
-async function page(t, options = {}) {
-  const context = await browser.newContext({ locale: "zh-CN", viewport: { width: 1280, height: 900 }, ...options });
-  t.after(() => context.close());
-  const page = await context.newPage();
-  page.on("pageerror", (error) => assert.fail(error));
-  page.on("console", (said) => { if (said.type() === "error") assert.fail(said.text()); });
-  return page;
-}
+const page = (t, options) => pageOf(browser, t, options);
 
 test("the last day is drawn, and stands in a table without scripts", async (t) => {
   const at = await page(t);

@@ -11,13 +11,12 @@ use sqlx::postgres::PgConnection;
 use super::filter::Filter;
 use super::new::PreviewView;
 use super::{ENDINGS, described, mark};
-use crate::answer::bulk::{counted, object, state};
+use crate::answer::bulk::{counted, not_done, object, state};
 use crate::answer::json::VERSION;
 use crate::desk::page::{Frame, When};
 use crate::desk::trouble::Trouble;
 use crate::desk::visit::{Visit, as_json, shown};
 use crate::outbox::bulk::{self, Bulk, BulkId, CANARY, Changed, Order, State};
-use crate::words::mask::safe;
 use crate::words::{Voice, say};
 
 /// Longer than any reason anybody reads.
@@ -174,14 +173,7 @@ pub(in crate::desk) async fn order(
         // The second half of a double click: the first has done it.
         Changed::Not(now) if now.changed_by == by.actor && now.state == order.leads_to() => now,
         Changed::Not(now) => {
-            let sentence = say!(
-                voice,
-                "bulk.not",
-                id = now.id,
-                state = state(now.state, &voice),
-                by = safe(&now.changed_by),
-                at = voice.when(now.changed_at)
-            );
+            let sentence = not_done(&now, &voice);
             let problem = Some((StatusCode::CONFLICT, sentence));
             return page(&visit, &now, &voice, problem);
         }

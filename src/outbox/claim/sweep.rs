@@ -3,7 +3,7 @@
 //! It is quick nearly always, and then a claim makes it, once a second. Where a long transaction keeps dead index entries
 //! alive, the walk steps over every one of them, and a claim that made it would let each due row wait for that. Then it is
 //! made aside, by a line of its own, in a twentieth of the time; it takes nothing, it says from where on the next claim
-//! has to walk. So a claim never pays for a sweep that is slow.
+//! has to walk. Claims pay for a slow one twice only: the first claim of a daemon, and the one that takes what was found.
 
 use std::time::{Duration, Instant};
 
@@ -32,16 +32,12 @@ pub(super) struct Sweep {
     was_quick: bool,
     /// The next claim makes it, however long it takes.
     forced: bool,
-    aside: Option<Aside>,
+    /// Under way on a line of its own.
+    aside: Option<oneshot::Receiver<Ended>>,
     line: Option<Line>,
 }
 
-/// A sweep under way on a line of its own.
-#[derive(Debug)]
-struct Aside {
-    ended: oneshot::Receiver<Ended>,
-}
-
+/// A sweep that was made aside.
 #[derive(Debug)]
 struct Ended {
     line: Line,
@@ -118,7 +114,7 @@ impl Claimer {
     pub async fn swept_aside(&mut self) {
         loop {
             if let Some(aside) = &mut self.sweep.aside {
-                let ended = (&mut aside.ended).await;
+                let ended = aside.await;
                 if self.take_home(ended.ok()) {
                     return;
                 }
@@ -134,7 +130,7 @@ impl Claimer {
     /// Takes note of a sweep that has ended aside, or begins one that is due there. Never waits.
     pub(super) fn mind_the_sweep(&mut self) {
         if let Some(aside) = &mut self.sweep.aside {
-            match aside.ended.try_recv() {
+            match aside.try_recv() {
                 Ok(ended) => self.take_home(Some(ended)),
                 Err(oneshot::error::TryRecvError::Closed) => self.take_home(None),
                 Err(oneshot::error::TryRecvError::Empty) => return,
@@ -160,7 +156,7 @@ impl Claimer {
             // Nobody to tell: the lane has ended.
             let _ = tell.send(Ended { line, took, behind });
         });
-        self.sweep.aside = Some(Aside { ended });
+        self.sweep.aside = Some(ended);
     }
 
     /// True when there is something to take.
