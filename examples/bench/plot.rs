@@ -12,7 +12,7 @@ use crate::svg::{self, Bar, Line};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Lines of JSON, as `--json` writes them.
+    /// Lines of JSON, as `--json` writes them, or the benchmark that runs one worker beside others.
     file: PathBuf,
     /// Where the pictures go.
     #[arg(long, default_value = "docs/performance")]
@@ -22,14 +22,20 @@ pub(crate) struct Args {
 pub(crate) fn plot(args: &Args) -> Result<()> {
     let kept =
         fs::read_to_string(&args.file).with_context(|| format!("read {}", args.file.display()))?;
-    let runs: Vec<Value> = kept
+    let mut runs: Vec<Value> = kept
         .lines()
         .map(serde_json::from_str)
         .collect::<Result<_, _>>()
         .with_context(|| format!("read the JSON in {}", args.file.display()))?;
+    runs.iter_mut().for_each(among_others);
     let over_time = |workload, figure| series(&runs, workload, figure);
-    let rates = ["drain", "slow", "longtx", "history", "daemons"].map(|workload| {
-        let title = format!("{workload}: deliveries per second");
+    let own = ["drain", "slow", "longtx", "history", "daemons"];
+    let beside_others = ["peers-drain", "peers-slow", "peers-longtx"];
+    let rates = own.into_iter().chain(beside_others).map(|workload| {
+        let title = match workload.strip_prefix("peers-") {
+            Some(workload) => format!("{workload}: deliveries per second, beside other workers"),
+            None => format!("{workload}: deliveries per second"),
+        };
         let bars = bars(&runs, workload, "rate");
         let svg = (!bars.is_empty()).then(|| svg::bars(&title, "median, least and most", &bars));
         (format!("{workload}.svg"), svg)
@@ -60,7 +66,7 @@ pub(crate) fn plot(args: &Args) -> Result<()> {
     ];
     fs::create_dir_all(&args.into)?;
     let lines = lines.map(|(name, svg)| (name.to_owned(), svg));
-    for (name, svg) in rates.into_iter().chain(lines) {
+    for (name, svg) in rates.chain(lines) {
         if let Some(svg) = svg {
             let path = args.into.join(name);
             fs::write(&path, svg).with_context(|| format!("write {}", path.display()))?;
@@ -68,6 +74,16 @@ pub(crate) fn plot(args: &Args) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The other benchmark calls a run's worker its peer, and outboxd the product.
+fn among_others(run: &mut Value) {
+    let Some(peer) = run["peer"].as_str() else {
+        return;
+    };
+    let peer = if peer == "product" { "outboxd" } else { peer };
+    run["variant"] = peer.into();
+    run["workload"] = format!("peers-{}", run["workload"].as_str().unwrap_or("")).into();
 }
 
 /// One bar per variant of a workload, groups one after the other.

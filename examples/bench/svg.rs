@@ -79,14 +79,9 @@ pub(crate) fn lines(title: &str, unit: &str, lines: &[Line]) -> String {
     for quarter in 0..=4 {
         let seconds = end * f64::from(quarter) / 4.0;
         let words = format!("{seconds:.0} s");
-        text(
-            &mut svg,
-            x_of(seconds),
-            HEIGHT - BOTTOM + 20.0,
-            "middle",
-            "",
-            &words,
-        );
+        let (x, y) = (x_of(seconds), HEIGHT - BOTTOM + 20.0);
+        let anchor = if quarter == 4 { "end" } else { "middle" };
+        text(&mut svg, x, y, anchor, "", &words);
     }
     for (i, line) in lines.iter().enumerate() {
         let path: Vec<String> = line
