@@ -140,7 +140,7 @@ pub async fn run(
     }
     upkeep.spawn(keep_partitions(shared.database.line()));
     upkeep.spawn(slices::keep(
-        shared.database.line(),
+        shared.database.line_of_patience(),
         config.desk.labels.paths(),
     ));
     info!(daemon = %config.instance, apps = config.apps.len(), version = env!("CARGO_PKG_VERSION"), "outboxd is running");

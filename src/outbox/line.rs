@@ -57,6 +57,17 @@ impl Database {
         &self.options
     }
 
+    /// For work in the background that may well take a second: the log is not told of each.
+    pub fn line_of_patience(&self) -> Line {
+        let options = self.options.clone();
+        Database {
+            options: options
+                .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(4)),
+            pooler: self.pooler,
+        }
+        .line()
+    }
+
     pub fn line(&self) -> Line {
         Line {
             database: self.clone(),
