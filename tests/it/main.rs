@@ -11,7 +11,6 @@ mod claim;
 mod cli;
 mod deployed;
 mod desk;
-mod desk_acts;
 mod enqueue;
 mod errcodes;
 mod grants;
