@@ -6,6 +6,7 @@ mod door;
 mod harness;
 mod lists;
 mod pages;
+mod sessions;
 mod views;
 
 pub(crate) use harness::{Desk, Page, Visitor, signed};
