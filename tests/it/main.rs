@@ -15,6 +15,7 @@ mod enqueue;
 mod errcodes;
 mod grants;
 mod office;
+mod permissions;
 mod plan;
 mod protocol;
 mod reasons;
