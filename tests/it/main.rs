@@ -14,6 +14,7 @@ mod desk;
 mod enqueue;
 mod errcodes;
 mod grants;
+mod hostile;
 mod office;
 mod permissions;
 mod plan;
