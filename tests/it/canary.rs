@@ -1,6 +1,7 @@
 //! Nothing that must stay inside comes out: what a secret could look like, everything that was said and stored, and a
 //! search of the one for the other.
 
+mod questions;
 mod secrets;
 
 pub(crate) use secrets::{a_run, tables};
