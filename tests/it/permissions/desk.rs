@@ -52,7 +52,7 @@ const CELLS: &str = "
     GET  /audit/export.json               401    ok     ok     ok     ok     ok     ok     db     ok     ok
     GET  /overview                        401    ok     ok     ok     ok     ok     ok     db     ok     ok
     GET  /system                          401    ok     ok     ok     ok     ok     ok     db     ok     ok
-    GET  /pulse                           401    ok     ok     ok     ok     ok     ok     503/db ok     ok
+    GET  /pulse                           401    ok     ok     ok     ok     ok     ok     db     ok     ok
     GET  /help                            401    ok     ok     ok     ok     ok     ok     ok     ok     ok
     GET  /api/openapi.json                401    ok     ok     ok     ok     ok     ok     ok     ok     ok
     GET  /badge/10086/42?SIGNED           ok     ok     ok     ok     ok     ok     ok     503    ok     ok
