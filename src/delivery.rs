@@ -263,20 +263,14 @@ pub enum Sealed {
     Unknown,
 }
 
-/// Makes foreign text fit to store and to print: no NUL, no control characters, no bidirectional
-/// overrides, at most 1 KiB, cut on a character border.
+/// Makes foreign text fit to store and to print: nothing that [`acts_unseen`], at most 1 KiB, cut on a character border.
 pub fn clean(text: &str) -> String {
     const LIMIT: usize = 1024;
     let mut cleaned = String::with_capacity(text.len().min(LIMIT));
     for c in text.chars() {
         let c = match c {
-            '\n' | '\r' | '\t' => ' ',
-            c if c.is_control() => continue,
-            '\u{200e}'
-            | '\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}'
-            | '\u{feff}' => continue,
+            '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => ' ',
+            c if acts_unseen(c) => continue,
             c => c,
         };
         if cleaned.len() + c.len_utf8() > LIMIT {
@@ -287,6 +281,14 @@ pub fn clean(text: &str) -> String {
     cleaned
 }
 
+/// Whether a character shows nothing and does something: a terminal obeys it, a line ends or turns around at it, or two
+/// names that differ in it look the same.
+pub(crate) fn acts_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::clean;
@@ -294,6 +296,7 @@ mod tests {
     #[test]
     fn foreign_text_is_cleaned_and_cut_on_a_character_border() {
         assert_eq!(clean("a\0b\x1b[31mc\nd\u{202e}e"), "ab[31mc de");
+        assert_eq!(clean("wa\u{200b}ng\u{2060}\u{61c}\u{2028}li"), "wang li");
         let long = clean(&"微".repeat(1000));
         assert_eq!(long.len(), 1023);
         assert!(long.chars().all(|c| c == '微'));

@@ -4,6 +4,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
+use crate::delivery::acts_unseen;
 use crate::outbox::inspect::{Match, Notification, WhyNotYet};
 use crate::words::Voice;
 use crate::words::cause::role;
@@ -34,6 +35,21 @@ pub(crate) fn stamp(at: DateTime<Utc>, voice: &Voice) -> String {
 
 pub(crate) fn stamps(at: Option<DateTime<Utc>>, voice: &Voice) -> Option<String> {
     at.map(|at| stamp(at, voice))
+}
+
+/// JSON text with what [`acts_unseen`] escaped, which leaves the values exact: it can only stand in strings.
+pub(crate) fn harmless(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c == '\n' || !acts_unseen(c) {
+            text.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            text.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    text
 }
 
 fn masked(text: Option<&str>) -> Option<String> {
@@ -138,4 +154,20 @@ pub(crate) fn why_not_yet(why: Option<&WhyNotYet>, voice: &Voice) -> Value {
     };
     object["kind"] = json!(why.word());
     object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn what_acts_unseen_is_escaped_and_the_value_is_the_same() {
+        let value = serde_json::json!({"a": "x\u{9b}31m\u{202e}y\u{200b}"});
+        let text = harmless(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(!text.contains(['\u{9b}', '\u{202e}', '\u{200b}']));
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            value
+        );
+    }
 }

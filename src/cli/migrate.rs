@@ -32,7 +32,7 @@ enum What {
     Status,
     /// Prints the migrations' SQL, for Flyway, `TypeORM` or Prisma.
     Sql,
-    /// Creates the roles `outboxd_daemon`, `_crm`, `_support` and `_admin` with the least rights.
+    /// Creates the roles `outboxd_daemon`, `_crm`, `_support`, `_desk` and `_admin` with the least rights.
     Roles {
         /// Only print the SQL.
         #[arg(long)]

@@ -138,32 +138,62 @@ async fn wait_for_schema(line: &mut Line, patience: Duration) -> Result<()> {
     let since = Instant::now();
     let mut told: Option<Instant> = None;
     loop {
-        let waiting_for = match schema_status(line).await {
-            Ok(status) if status.is_current() => return Ok(()),
-            Ok(status) => {
-                let missing: Vec<&str> = status
-                    .missing
-                    .iter()
-                    .map(|(_, name)| name.as_str())
-                    .collect();
-                format!("missing: {}", missing.join(", "))
-            }
-            Err(cause) => format!("{cause:#}"),
+        let lacks = match lacks(line).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(lacks)) => lacks,
+            Err(cause) => Lacks::Schema(format!("{cause:#}")),
         };
         if since.elapsed() >= patience {
-            bail!(
-                "the schema is not there ({waiting_for}): run `outboxd migrate`, or start with `--migrate`"
-            );
+            bail!(lacks.said());
         }
         if told.is_none_or(|at| at.elapsed() > Duration::from_secs(30)) {
-            warn!(
-                waiting_for,
-                "waiting for the schema: run `outboxd migrate`, or start with `outboxd run --migrate`"
-            );
+            match &lacks {
+                Lacks::Schema(waiting_for) => warn!(
+                    waiting_for,
+                    "waiting for the schema: run `outboxd migrate`, or start with `outboxd run --migrate`"
+                ),
+                Lacks::Right { .. } => warn!("waiting for a right: {}", lacks.said()),
+            }
             told = Some(Instant::now());
         }
         sleep(schema::WAIT).await;
     }
+}
+
+/// What the daemon cannot begin without, and somebody may be about to give.
+enum Lacks {
+    Schema(String),
+    Right { login: String, what: String },
+}
+
+impl Lacks {
+    fn said(&self) -> String {
+        match self {
+            Lacks::Schema(what) => format!(
+                "the schema is not there ({what}): run `outboxd migrate`, or start with `--migrate`"
+            ),
+            Lacks::Right { login, what } => format!(
+                "the login {login} may not deliver ({what} is refused): use a login that has outboxd_daemon, given by: \
+                 grant outboxd_daemon to {login}"
+            ),
+        }
+    }
+}
+
+async fn lacks(line: &mut Line) -> Result<Option<Lacks>> {
+    let mut connection = line.take().await?;
+    let refused = answered(schema::refused(&mut connection)).await?;
+    line.back(connection).await?;
+    if let Some((login, what)) = refused {
+        return Ok(Some(Lacks::Right { login, what }));
+    }
+    let status = schema_status(line).await?;
+    let missing: Vec<&str> = status
+        .missing
+        .iter()
+        .map(|(_, name)| name.as_str())
+        .collect();
+    Ok((!status.is_current()).then(|| Lacks::Schema(format!("missing: {}", missing.join(", ")))))
 }
 
 async fn schema_status(line: &mut Line) -> Result<schema::SchemaStatus> {

@@ -13,7 +13,7 @@ use super::stream::{BATCH, Broken, MOST, Writer, download};
 use super::trouble::Trouble;
 use super::visit::{Visit, shown};
 use crate::answer::audit::{detail, object};
-use crate::answer::json::VERSION;
+use crate::answer::json::{VERSION, harmless};
 use crate::notification::NotificationId;
 use crate::outbox::inspect::{self, AuditFilter, AuditLine};
 use crate::words::label::ACTIONS;
@@ -242,7 +242,7 @@ pub(super) async fn export(visit: Visit) -> Result<Response, Trouble> {
         while !lines.is_empty() {
             for line in &lines {
                 piece.push_str(mark);
-                piece.push_str(&object(line, &voice).to_string());
+                piece.push_str(&harmless(&object(line, &voice).to_string()));
                 mark = ",\n";
             }
             written += lines.len();

@@ -45,7 +45,7 @@ pub(super) async fn json(visit: Visit) -> Result<Response, Trouble> {
             for line in &lines {
                 let object = objects::notification(&line.it, &export.voice);
                 piece.push_str(mark);
-                piece.push_str(&object.to_string());
+                piece.push_str(&objects::harmless(&object.to_string()));
                 mark = ",\n";
             }
             writer.write(std::mem::take(&mut piece)).await?;
@@ -175,8 +175,11 @@ impl Line {
 /// One line. A cell that a spreadsheet would calculate begins with an apostrophe, which makes it text there.
 fn csv_line(cells: &[String]) -> String {
     let cell = |text: &String| {
-        let is_formula =
-            text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
+        // Some look behind the blanks.
+        let is_formula = text
+            .trim_start()
+            .starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
+            || text.starts_with(['\t', '\r', '\n']);
         let mark = if is_formula { "'" } else { "" };
         format!("\"{mark}{}\"", text.replace('"', "\"\""))
     };
@@ -196,6 +199,7 @@ mod tests {
             ("+86 138****8000", "\"'+86 138****8000\"\r\n"),
             ("-1", "\"'-1\"\r\n"),
             ("@SUM(1)", "\"'@SUM(1)\"\r\n"),
+            (" =1", "\"' =1\"\r\n"),
             ("\tx", "\"'\tx\"\r\n"),
             ("\rx", "\"'\rx\"\r\n"),
             ("a,b\nc", "\"a,b\nc\"\r\n"),

@@ -14,7 +14,7 @@ use super::card::{CardView, labels};
 use super::page::{Frame, When};
 use super::trouble::Trouble;
 use super::visit::{Visit, shown};
-use crate::answer::json::VERSION;
+use crate::answer::json::{VERSION, harmless};
 use crate::answer::life::{Event, Life, life};
 use crate::answer::{Name, cards};
 use crate::outbox::act;
@@ -229,7 +229,7 @@ async fn laid_out(conn: &mut PgConnection, it: &Notification) -> Result<Option<S
     let mut payloads = payloads.into_iter().flatten();
     Ok(payloads
         .find(|(key, _)| *key == it.key.0)
-        .map(|(_, text)| text))
+        .map(|(_, text)| harmless(&text)))
 }
 
 impl EventView {

@@ -49,7 +49,11 @@ pub(super) async fn pulse(visit: Visit) -> Result<Response, Trouble> {
             Some((at, numbers)) if at.elapsed() < FRESH => numbers.clone().ok_or(Trouble::Away)?,
             Some(_) | None => {
                 let asked = numbers(&visit).await;
-                *known = Some((Instant::now(), asked.as_ref().ok().cloned()));
+                *known = match &asked {
+                    // Refused at once, and not for a while: asked anew, and told as what it is.
+                    Err(Trouble::NoRight | Trouble::NoSchema) => None,
+                    _ => Some((Instant::now(), asked.as_ref().ok().cloned())),
+                };
                 asked?
             }
         }

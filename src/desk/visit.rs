@@ -17,6 +17,7 @@ use super::trouble::Trouble;
 use super::users::Role;
 use super::who::Person;
 use super::{Desk, session};
+use crate::answer::json::harmless;
 use crate::lang::Lang;
 use crate::outbox::act::By;
 use crate::outbox::inspect;
@@ -176,7 +177,7 @@ impl Visit {
 
 pub(super) fn as_json(document: &Value) -> Response {
     let kind = [(CONTENT_TYPE, "application/json; charset=utf-8")];
-    (kind, format!("{document:#}\n")).into_response()
+    (kind, harmless(&format!("{document:#}\n"))).into_response()
 }
 
 /// A text as a page shows it: its first characters, without what could be obeyed, masked.

@@ -142,10 +142,14 @@ impl Door {
 /// The host a request names, without its port.
 pub(super) fn host(headers: &HeaderMap) -> Option<&str> {
     let host = headers.get(HOST)?.to_str().ok()?;
-    Some(match host.strip_prefix('[') {
-        Some(v6) => v6.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    })
+    match host.strip_prefix('[') {
+        // Behind the bracket there is a port or nothing; more would be another name.
+        Some(v6) => {
+            let (address, port) = v6.split_once(']')?;
+            (port.is_empty() || port.starts_with(':')).then_some(address)
+        }
+        None => host.split(':').next(),
+    }
 }
 
 /// Whether a name in a request can only mean this machine. Any other name may be a foreign site's that leads here.

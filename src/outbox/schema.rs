@@ -34,6 +34,36 @@ impl SchemaStatus {
     }
 }
 
+/// Who has logged in, and what of a daemon's work is refused to them, if anything is. What is not there is not refused.
+pub async fn refused<C>(connection: &mut C) -> sqlx::Result<Option<(String, String)>>
+where
+    for<'c> &'c mut C: PgExecutor<'c>,
+{
+    sqlx::query_as(
+        "with work (n, name, action, the_column) as (
+             values (1, '_sqlx_migrations', 'select', null), (2, 'notification_outbox', 'update', 'lease_token'),
+                    (3, 'notification_outbox', 'delete', null), (4, 'notification_delivery', 'insert', null),
+                    (5, 'notification_attempt', 'insert', null), (6, 'app_state', 'insert', 'breaker')
+         ),
+         refused (n, what) as (
+             select n, action || ' on ' || name
+               from work
+               join pg_catalog.pg_class c on c.relname = name and c.relnamespace = to_regnamespace('outboxd')
+              where not case when the_column is null then has_table_privilege(c.oid, action)
+                             else has_column_privilege(c.oid, the_column, action) end
+             union all
+             select 7, 'execute on ' || p.proname
+               from pg_catalog.pg_proc p
+              where p.pronamespace = to_regnamespace('outboxd') and p.proname = 'newest_settled'
+                and not has_function_privilege(p.oid, 'execute')
+         )
+         select current_user::text, what from refused order by n limit 1",
+    )
+    .persistent(false)
+    .fetch_optional(&mut *connection)
+    .await
+}
+
 /// Reads the migration table; an absent one means that nothing is applied.
 pub async fn status<C>(connection: &mut C) -> sqlx::Result<SchemaStatus>
 where

@@ -17,7 +17,7 @@ const HANDLED: &str = "select count(*) from outboxd.audit_log where action = 'ha
 async fn who_was_told_leaves_the_list_and_a_second_press_says_so(pool: PgPool) {
     run(&pool, ROWS).await;
     let (desk, _) = Desk::with_people(&pool, &[]).await;
-    let mut wang = desk.logged_in("wang", "correct horse").await;
+    let mut wang = desk.of("wang").await;
     let page = wang.get("/calls?app=default").await;
     page.has("王小明")
         .has("李女士")
@@ -55,7 +55,7 @@ async fn who_was_told_leaves_the_list_and_a_second_press_says_so(pool: PgPool) {
 async fn a_try_is_noted_once_and_the_next_one_too(pool: PgPool) {
     run(&pool, ROWS).await;
     let (desk, _) = Desk::with_people(&pool, &[]).await;
-    let mut wang = desk.logged_in("wang", "correct horse").await;
+    let mut wang = desk.of("wang").await;
     let first = seen(&wang.get("/calls").await);
     let tried = |seen: &'static str| {
         [
@@ -93,7 +93,7 @@ async fn a_try_is_noted_once_and_the_next_one_too(pool: PgPool) {
 async fn a_number_is_shown_to_an_operator_who_says_why(pool: PgPool) {
     run(&pool, ROWS).await;
     let (desk, _) = Desk::with_people(&pool, &[]).await;
-    let mut wang = desk.logged_in("wang", "correct horse").await;
+    let mut wang = desk.of("wang").await;
     let seen = seen(&wang.get("/calls").await);
     let bare = wang
         .post("/calls/reveal", &[("seen", &seen), ("reason", "  ")])
@@ -117,19 +117,13 @@ async fn a_number_is_shown_to_an_operator_who_says_why(pool: PgPool) {
 async fn a_viewer_and_a_read_only_desk_change_nothing(pool: PgPool) {
     run(&pool, ROWS).await;
     let (desk, _) = Desk::with_people(&pool, &[]).await;
-    let mut wang = desk.logged_in("wang", "correct horse").await;
+    let mut wang = desk.of("wang").await;
     let seen = seen(&wang.get("/calls").await);
     let told = [("seen", &*seen), ("outcome", "told"), ("reason", "r")];
     let (locked, _) = Desk::with_people(&pool, &[("OUTBOXD_DESK_READ_ONLY", "true")]).await;
     for (mut visitor, sentence) in [
-        (
-            desk.logged_in("li", "battery staple").await,
-            "当前账号只能查看",
-        ),
-        (
-            locked.logged_in("wang", "correct horse").await,
-            "客服台现在是只读的",
-        ),
+        (desk.of("li").await, "当前账号只能查看"),
+        (locked.of("wang").await, "客服台现在是只读的"),
     ] {
         visitor
             .get("/calls")

@@ -83,7 +83,7 @@ async fn a_session_is_opened_by_a_password_and_ends_with_its_line(pool: PgPool) 
         assert_eq!(page.status, 401, "{name}");
         page.has("用户名或密码不对");
     }
-    let mut wang = desk.logged_in("wang", "correct horse").await;
+    let mut wang = desk.of("wang").await;
     wang.get("/").await.has("wang");
     let session = wang.cookies["outboxd_desk"].clone();
     // A forged one: one character changed anywhere is nobody's.
@@ -109,7 +109,7 @@ async fn a_session_is_opened_by_a_password_and_ends_with_its_line(pool: PgPool) 
         .set_modified(later)
         .unwrap();
     assert_eq!(wang.get("/").await.status, 401);
-    let mut li = desk.logged_in("li", "battery staple").await;
+    let mut li = desk.of("li").await;
     assert_eq!(li.post("/logout", &[]).await.status, 303);
     assert_eq!(li.get("/").await.status, 401);
     // Whose session ran out over a form comes back to its page, which can be shown.
@@ -132,7 +132,7 @@ async fn guessing_passwords_is_slowed_down(pool: PgPool) {
     }
     assert_eq!(seen, [401, 401, 401, 401, 401, 429]);
     // Others go on.
-    desk.logged_in("li", "battery staple").await;
+    desk.of("li").await;
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
@@ -142,14 +142,14 @@ async fn only_an_operator_on_our_own_page_acts_and_every_look_is_written_down(po
     let looked = "select count(*) from outboxd.audit_log where action = 'reveal'";
     let path = "/messages/1002/reveal";
 
-    let mut li = desk.logged_in("li", "battery staple").await;
+    let mut li = desk.of("li").await;
     li.get("/messages/1002")
         .await
         .has("138****8000")
         .lacks("/reveal");
     assert_eq!(li.post(path, &[("reason", "curious")]).await.status, 403);
 
-    let mut wang = desk.logged_in("wang", "correct horse").await;
+    let mut wang = desk.of("wang").await;
     wang.get("/messages/1002")
         .await
         .has("138****8000")
@@ -214,7 +214,7 @@ async fn only_an_operator_on_our_own_page_acts_and_every_look_is_written_down(po
 async fn read_only_refuses_every_act_and_shows_no_button(pool: PgPool) {
     run(&pool, ROWS).await;
     let (desk, token) = Desk::with_people(&pool, &[("OUTBOXD_DESK_READ_ONLY", "true")]).await;
-    let mut wang = desk.logged_in("wang", "correct horse").await;
+    let mut wang = desk.of("wang").await;
     wang.get("/messages/1002")
         .await
         .has("只读")

@@ -1,5 +1,7 @@
 //! The lists: what a filter names and nothing else, every row on one page, files that hold exactly the list.
 
+mod files;
+
 use sqlx::PgPool;
 
 use super::{Desk, Page};
@@ -190,65 +192,6 @@ async fn what_has_come_since_is_counted_and_moves_nothing(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
-async fn a_file_holds_exactly_the_list_and_calculates_nothing(pool: PgPool) {
-    settle(&pool, 1, 3, "dead", "not_subscribed").await;
-    settle(&pool, 11, 601, "delivered", "accepted").await;
-    run(
-        &pool,
-        r#"update outboxd.notification_delivery set aggregate_id = '=1+1', recipient = '@x"y',
-                  payload = '{"aggregate_label": "+cmd|calc", "recipient_label": "-2", "phone": "\t13800001234"}' where id = 2"#,
-    )
-    .await;
-    let desk = Desk::open(&pool, &[]).await;
-    let file = desk.get("/messages/export.csv?status=dead").await;
-    assert_eq!(file.header("content-type"), "text/csv; charset=utf-8");
-    assert_eq!(
-        file.header("content-disposition"),
-        "attachment; filename=\"messages.csv\""
-    );
-    let lines: Vec<&str> = file.body.trim_start_matches('\u{feff}').lines().collect();
-    assert_eq!(lines.len(), 4, "{}", file.body);
-    assert!(file.body.starts_with("\u{feff}\"编号\""), "{}", lines[0]);
-    assert!(
-        lines[1].starts_with("\"3\",\"已停止\",\"c3\",\"李女士\""),
-        "{}",
-        lines[1]
-    );
-    assert!(
-        lines[2].starts_with(
-            "\"2\",\"已停止\",\"'=1+1\",\"'+cmd|calc\",\"'@x\"\"y\",\"'-2\",\"138****1234\""
-        ),
-        "{}",
-        lines[2]
-    );
-    file.lacks("13800001234");
-    let all = desk.get("/messages/export.json").await;
-    assert_eq!(ids(&all).len(), 604);
-    assert!(all.json()["next_before"].is_null());
-    let listed = desk.get("/api/messages?status=dead").await;
-    assert_eq!(
-        desk.get("/messages/export.json?status=dead").await.json()["notifications"],
-        listed.json()["notifications"]
-    );
-    let nothing = desk.get("/messages/export.json?app=other").await;
-    assert_eq!(ids(&nothing), [0; 0]);
-}
-
-#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
-async fn a_file_is_bounded_and_says_where_it_stopped(pool: PgPool) {
-    settle(&pool, 1, 10_050, "delivered", "accepted").await;
-    let desk = Desk::open(&pool, &[]).await;
-    let file = desk.get("/messages/export.json?period=7d").await;
-    assert_eq!(ids(&file).len(), 10_000);
-    assert_eq!(file.json()["next_before"], 51);
-    let rest = desk.get("/messages/export.json?period=7d&before=51").await;
-    assert_eq!(ids(&rest), (1..=50).rev().collect::<Vec<_>>());
-    let file = desk.get("/messages/export.csv?period=7d").await;
-    assert_eq!(file.body.lines().count(), 1 + 10_000 + 1);
-    file.has("文件里只有前 10000 条");
-}
-
-#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn a_cause_leads_to_exactly_its_messages(pool: PgPool) {
     settle(&pool, 1, 7, "dead", "not_subscribed").await;
     settle(&pool, 11, 2, "expired", "expired").await;
@@ -259,7 +202,7 @@ async fn a_cause_leads_to_exactly_its_messages(pool: PgPool) {
     )
     .await;
     let (desk, _) = Desk::with_people(&pool, &[]).await;
-    let mut operator = desk.logged_in("wang", "correct horse").await;
+    let mut operator = desk.of("wang").await;
     let page = operator.get("/dead").await;
     page.has("微信拒收")
         .has("请对方")
@@ -287,7 +230,7 @@ async fn a_cause_leads_to_exactly_its_messages(pool: PgPool) {
             (&"expired".into(), &2.into())
         ]
     );
-    let mut viewer = desk.logged_in("li", "battery staple").await;
+    let mut viewer = desk.of("li").await;
     viewer.get("/dead").await.has("微信拒收").lacks("/bulk/new");
     viewer
         .get("/dead?app=other")

@@ -78,12 +78,12 @@ async fn an_operator_pauses_and_resumes_with_a_reason_and_nobody_else(pool: PgPo
     let (desk, token) = Desk::with_people(&pool, &[]).await;
     let audited = "select count(*) from outboxd.audit_log where action in ('pause', 'resume')";
 
-    let mut li = desk.logged_in("li", "battery staple").await;
+    let mut li = desk.of("li").await;
     li.get("/system").await.has("lab").lacks("/system/pause");
     let order = [("app", "default"), ("reason", "quota")];
     assert_eq!(li.post("/system/pause", &order).await.status, 403);
 
-    let mut wang = desk.logged_in("wang", "correct horse").await;
+    let mut wang = desk.of("wang").await;
     wang.get("/system")
         .await
         .has("/system/pause")
@@ -138,7 +138,7 @@ async fn an_open_breaker_is_closed_from_the_page(pool: PgPool) {
     )
     .await;
     let (desk, _) = Desk::with_people(&pool, &[]).await;
-    let mut wang = desk.logged_in("wang", "correct horse").await;
+    let mut wang = desk.of("wang").await;
     wang.get("/system").await.has("[40125]").has("name=\"now\"");
     let order = [
         ("app", "default"),
@@ -157,7 +157,7 @@ async fn read_only_shows_all_of_it_and_changes_none(pool: PgPool) {
     run(&pool, ROWS).await;
     run(&pool, APPS).await;
     let (desk, token) = Desk::with_people(&pool, &[("OUTBOXD_DESK_READ_ONLY", "true")]).await;
-    let mut wang = desk.logged_in("wang", "correct horse").await;
+    let mut wang = desk.of("wang").await;
     wang.get("/system").await.has("lab").lacks("/system/resume");
     for path in ["/system/pause", "/api/system/resume"] {
         let asked = desk

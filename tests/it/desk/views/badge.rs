@@ -1,23 +1,11 @@
 //! The badge: to whom it opens, what it says, and what it never says.
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
 use sqlx::PgPool;
 
-use crate::desk::{Desk, Page, ROWS};
+use crate::desk::{Desk, Page, ROWS, signed};
 use crate::harness::run;
 
 const SECRET: &str = "0123456789abcdef";
-
-/// As the CRM signs.
-fn signed(secret: &str, customer: &str, recipient: &str, ahead: i64) -> String {
-    let expires = chrono::Utc::now().timestamp() + ahead;
-    let text = serde_json::json!([customer, recipient, expires]).to_string();
-    let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-    let bytes = mac.chain_update(text).finalize().into_bytes();
-    let sig: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("expires={expires}&sig={sig}")
-}
 
 async fn open(pool: &PgPool) -> Desk {
     run(pool, ROWS).await;

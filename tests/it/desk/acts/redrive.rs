@@ -41,8 +41,8 @@ async fn planned(visitor: &mut Visitor<'_>) -> (String, Page) {
         ("since", "7d"),
         ("why", "模板已修正"),
     ];
-    let made = visitor.post("/bulk/new", form.is(200), &fields).await;
-    let path = made.is(303).location.clone();
+    let made = visitor.submit("/bulk/new", form.is(200), &fields).await;
+    let path = made.is(303).header("location").to_owned();
     let page = visitor.get(&path).await;
     (path, page)
 }
@@ -73,7 +73,7 @@ async fn what_was_previewed_is_sent_again_and_reported(pool: PgPool) {
         update outboxd.notification_delivery set reason = 'not_subscribed' where id = 17",
     )
     .await;
-    let desk = Desk::open(&pool, &[]).await;
+    let desk = Desk::staffed(&pool, &[]).await;
     let mut wang = desk.of("wang").await;
     wang.get(NEW)
         .await
@@ -86,7 +86,7 @@ async fn what_was_previewed_is_sent_again_and_reported(pool: PgPool) {
     let (path, page) = planned(&mut wang).await;
     page.has("待开始").has("先发 5 条").has("模板已修正");
     let wrong = [("order", "start"), ("count", "15")];
-    wang.post(&path, &page, &wrong)
+    wang.submit(&path, &page, &wrong)
         .await
         .is(422)
         .has("数量不对")
@@ -94,8 +94,8 @@ async fn what_was_previewed_is_sent_again_and_reported(pool: PgPool) {
     let right = [("order", "start"), ("count", "16")];
     let (mut one, mut two) = (wang.clone(), wang.clone());
     let (first, second) = tokio::join!(
-        one.post(&path, &page, &right),
-        two.post(&path, &page, &right)
+        one.submit(&path, &page, &right),
+        two.submit(&path, &page, &right)
     );
     assert_eq!(
         (first.status, second.status),
@@ -143,10 +143,13 @@ async fn what_was_previewed_is_sent_again_and_reported(pool: PgPool) {
 async fn two_desks_drive_it_and_another_one_takes_it_up(pool: PgPool) {
     let fleet = Fleet::new(&pool).await;
     given_up(&pool, 40).await;
-    let (desk, other) = (Desk::open(&pool, &[]).await, Desk::open(&pool, &[]).await);
+    let (desk, other) = (
+        Desk::staffed(&pool, &[]).await,
+        Desk::staffed(&pool, &[]).await,
+    );
     let mut wang = desk.of("wang").await;
     let (path, page) = planned(&mut wang).await;
-    wang.post(&path, &page, &[("order", "start"), ("count", "40")])
+    wang.submit(&path, &page, &[("order", "start"), ("count", "40")])
         .await
         .is(303);
     becomes(&mut wang, &path, |it| it["redriven"] == 5).await;
@@ -159,7 +162,7 @@ async fn two_desks_drive_it_and_another_one_takes_it_up(pool: PgPool) {
         number(&pool, "select redriven from outboxd.bulk_redrive").await,
         5
     );
-    let third = Desk::open(&pool, &[]).await;
+    let third = Desk::staffed(&pool, &[]).await;
     let mut chen = third.of("chen").await;
     let daemon = fleet.start();
     let end = becomes(&mut chen, &path, |it| it["state"] == "done").await;
@@ -174,10 +177,10 @@ async fn two_desks_drive_it_and_another_one_takes_it_up(pool: PgPool) {
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn harm_stops_it_and_orders_are_for_what_was_seen(pool: PgPool) {
     given_up(&pool, 20).await;
-    let desk = Desk::open(&pool, &[]).await;
+    let desk = Desk::staffed(&pool, &[]).await;
     let (mut wang, mut chen) = (desk.of("wang").await, desk.of("chen").await);
     let (path, page) = planned(&mut wang).await;
-    wang.post(&path, &page, &[("order", "start"), ("count", "20")])
+    wang.submit(&path, &page, &[("order", "start"), ("count", "20")])
         .await
         .is(303);
     becomes(&mut wang, &path, |it| it["redriven"] == 5).await;
@@ -190,18 +193,18 @@ async fn harm_stops_it_and_orders_are_for_what_was_seen(pool: PgPool) {
         .lacks("<html");
     let seen = chen.get(&path).await;
     let pause = [("order", "pause"), ("reason", "先看看")];
-    wang.post(&path, &running, &[("order", "pause"), ("reason", "")])
+    wang.submit(&path, &running, &[("order", "pause"), ("reason", "")])
         .await
         .is(422)
         .has("请填写原因");
-    chen.post(&path, &seen, &pause).await.is(303);
+    chen.submit(&path, &seen, &pause).await.is(303);
     // She saw it running; somebody was faster, and with another order.
     let late = wang
-        .post(&path, &running, &[("order", "cancel"), ("reason", "r")])
+        .submit(&path, &running, &[("order", "cancel"), ("reason", "r")])
         .await;
     late.is(409).has("未做任何操作").has("已暂停").has("chen");
     let paused = wang.get(&path).await;
-    wang.post(&path, &paused, &[("order", "resume"), ("reason", "r")])
+    wang.submit(&path, &paused, &[("order", "resume"), ("reason", "r")])
         .await
         .is(303);
     // All that went out is refused again.
@@ -222,8 +225,8 @@ async fn harm_stops_it_and_orders_are_for_what_was_seen(pool: PgPool) {
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn who_may_not_act_sees_and_does_nothing(pool: PgPool) {
     given_up(&pool, 3).await;
-    let desk = Desk::open(&pool, &[]).await;
-    let closed = Desk::open(&pool, &[("OUTBOXD_DESK_READ_ONLY", "true")]).await;
+    let desk = Desk::staffed(&pool, &[]).await;
+    let closed = Desk::staffed(&pool, &[("OUTBOXD_DESK_READ_ONLY", "true")]).await;
     let (mut wang, mut li) = (desk.of("wang").await, desk.of("li").await);
     let mut reader = closed.of("wang").await;
     let (path, page) = planned(&mut wang).await;
@@ -238,24 +241,24 @@ async fn who_may_not_act_sees_and_does_nothing(pool: PgPool) {
         own.is(200).lacks("name=\"count\"").lacks("name=\"order\"");
         let token = own.hidden("form_token").unwrap();
         let version = page.hidden("version").unwrap();
-        let none = Page {
-            body: String::new(),
-            ..own.clone()
-        };
         let order = [
             ("form_token", token.as_str()),
             ("version", &version),
             ("order", "start"),
             ("count", "3"),
         ];
-        visitor.post(&path, &none, &order).await.is(403).has(said);
+        visitor
+            .post_bare(&path, &order, &[])
+            .await
+            .is(403)
+            .has(said);
         let plan = [
             ("form_token", token.as_str()),
             ("why", "r"),
             ("since", "7d"),
         ];
         visitor
-            .post("/bulk/new", &none, &plan)
+            .post_bare("/bulk/new", &plan, &[])
             .await
             .is(403)
             .has(said);
@@ -265,7 +268,7 @@ async fn who_may_not_act_sees_and_does_nothing(pool: PgPool) {
         "name=\"form_token\" value=\"",
         "name=\"form_token\" value=\"x",
     );
-    wang.post(&path, &forged, &[("order", "start"), ("count", "3")])
+    wang.submit(&path, &forged, &[("order", "start"), ("count", "3")])
         .await
         .is(403);
     assert_eq!(

@@ -39,14 +39,16 @@ async fn a_double_click_does_one_thing_and_says_so(pool: PgPool) {
         run(&pool, "truncate outboxd.notification_outbox, outboxd.notification_delivery, outboxd.audit_log,
             outboxd.notification_handled, outboxd.notification_successor").await;
         run(&pool, ROWS).await;
-        let desk = Desk::open(&pool, &[]).await;
+        let desk = Desk::staffed(&pool, &[]).await;
         let mut wang = desk.of("wang").await;
         let path = format!("/messages/{id}/{act}");
         let form = wang.get(&path).await;
         form.is(200).has("name=\"seen\"");
         let (mut one, mut two) = (wang.clone(), wang.clone());
-        let (first, second) =
-            tokio::join!(one.post(&path, &form, typed), two.post(&path, &form, typed));
+        let (first, second) = tokio::join!(
+            one.submit(&path, &form, typed),
+            two.submit(&path, &form, typed)
+        );
         assert_eq!(
             (first.status, second.status),
             (200, 200),
@@ -72,12 +74,12 @@ async fn the_slower_of_two_people_is_told_what_is_true_now(pool: PgPool) {
         run(&pool, "truncate outboxd.notification_outbox, outboxd.notification_delivery, outboxd.audit_log,
             outboxd.notification_handled, outboxd.notification_successor").await;
         run(&pool, ROWS).await;
-        let desk = Desk::open(&pool, &[]).await;
+        let desk = Desk::staffed(&pool, &[]).await;
         let (mut wang, mut chen) = (desk.of("wang").await, desk.of("chen").await);
         let path = format!("/messages/{id}/{act}");
         let (hers, his) = (wang.get(&path).await, chen.get(&path).await);
-        chen.post(&path, &his, typed).await.is(200);
-        let told = wang.post(&path, &hers, typed).await;
+        chen.submit(&path, &his, typed).await.is(200);
+        let told = wang.submit(&path, &hers, typed).await;
         told.has("chen").lacks("第一次点击");
         // A mark and a link say who it was; of the rest it is said that it moved.
         match act {
@@ -92,8 +94,8 @@ async fn the_slower_of_two_people_is_told_what_is_true_now(pool: PgPool) {
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn nobody_acts_who_may_not(pool: PgPool) {
     run(&pool, ROWS).await;
-    let desk = Desk::open(&pool, &[]).await;
-    let closed = Desk::open(&pool, &[("OUTBOXD_DESK_READ_ONLY", "true")]).await;
+    let desk = Desk::staffed(&pool, &[]).await;
+    let closed = Desk::staffed(&pool, &[("OUTBOXD_DESK_READ_ONLY", "true")]).await;
     let (mut wang, mut li) = (desk.of("wang").await, desk.of("li").await);
     let mut reader = closed.of("wang").await;
     for page in [
@@ -117,18 +119,18 @@ async fn nobody_acts_who_may_not(pool: PgPool) {
             let seen = form.hidden("seen").unwrap();
             let mut fields = vec![("form_token", token.as_str()), ("seen", &seen)];
             fields.extend(typed);
-            let none = Page {
-                body: String::new(),
-                ..own.clone()
-            };
-            visitor.post(&path, &none, &fields).await.is(403).has(said);
+            visitor
+                .post_bare(&path, &fields, &[])
+                .await
+                .is(403)
+                .has(said);
         }
         let mut forged = form.clone();
         forged.body = forged.body.replace(
             "name=\"form_token\" value=\"",
             "name=\"form_token\" value=\"x",
         );
-        wang.post(&path, &forged, typed)
+        wang.submit(&path, &forged, typed)
             .await
             .is(403)
             .has("不是从客服台的页面发出的");
@@ -139,7 +141,7 @@ async fn nobody_acts_who_may_not(pool: PgPool) {
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn what_may_arrive_twice_has_to_be_accepted(pool: PgPool) {
     run(&pool, ROWS).await;
-    let desk = Desk::open(&pool, &[]).await;
+    let desk = Desk::staffed(&pool, &[]).await;
     let mut wang = desk.of("wang").await;
     let path = "/messages/1003/resend";
     let form = wang.get(path).await;
@@ -148,18 +150,18 @@ async fn what_may_arrive_twice_has_to_be_accepted(pool: PgPool) {
         .await
         .has("不会造成重复")
         .lacks("可能收到两次");
-    let refused = wang.post(path, &form, &[("reason", "r")]).await;
+    let refused = wang.submit(path, &form, &[("reason", "r")]).await;
     refused.is(409).has("请先确认接受");
     assert_eq!(acts(&pool).await, 0);
     let accepted = [("reason", "r"), ("twice", "accepted")];
-    let done = wang.post(path, &form, &accepted).await;
+    let done = wang.submit(path, &form, &accepted).await;
     done.is(200).has("已停止 → <strong>").has("放回待发队列");
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn a_correction_changes_what_was_typed_and_shows_nothing_else(pool: PgPool) {
     run(&pool, ROWS).await;
-    let desk = Desk::open(&pool, &[]).await;
+    let desk = Desk::staffed(&pool, &[]).await;
     let mut wang = desk.of("wang").await;
     let path = "/messages/1002/correct";
     let form = wang.get(path).await;
@@ -174,7 +176,7 @@ async fn a_correction_changes_what_was_typed_and_shows_nothing_else(pool: PgPool
         (&[("reason", "r"), ("field:/nothing", "x")], "没有这个字段"),
         (&[("reason", "r"), ("new_name", "city")], "同时填写"),
     ] {
-        let told = wang.post(path, &form, typed).await;
+        let told = wang.submit(path, &form, typed).await;
         told.is(422).has(said);
         // What was typed is not lost.
         for (name, value) in typed.iter().filter(|(_, value)| value.trim().len() > 1) {
@@ -189,7 +191,7 @@ async fn a_correction_changes_what_was_typed_and_shows_nothing_else(pool: PgPool
         ("new_name", "city"),
         ("new_value", "上海"),
     ];
-    let done = wang.post(path, &form, &typed).await;
+    let done = wang.submit(path, &form, &typed).await;
     done.is(200).has("已新建通知 3001").has("王女士");
     let same = number(&pool, "select count(*) from outboxd.notification_outbox where id = 3001 and recipient = '42'
         and payload = '{\"aggregate_label\": \"王女士\", \"recipient_label\": \"王小明\", \"phone\": \"13800138000\",
@@ -208,7 +210,7 @@ async fn a_correction_changes_what_was_typed_and_shows_nothing_else(pool: PgPool
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn what_makes_no_sense_is_said_before_it_is_tried(pool: PgPool) {
     run(&pool, ROWS).await;
-    let desk = Desk::open(&pool, &[]).await;
+    let desk = Desk::staffed(&pool, &[]).await;
     let mut wang = desk.of("wang").await;
     for (path, status, said) in [
         ("/messages/1001/resend", 409, "微信已接收，不再重发"),
@@ -228,13 +230,13 @@ async fn what_makes_no_sense_is_said_before_it_is_tried(pool: PgPool) {
         (&"x".repeat(256), "最多 255"),
     ] {
         let told = wang
-            .post(path, &form, &[("reason", "r"), ("recipient", to)])
+            .submit(path, &form, &[("reason", "r"), ("recipient", to)])
             .await;
         told.is(422).has(said);
     }
     // It must not go to somebody else under the first one's name.
     let told = wang
-        .post(path, &form, &[("reason", "r"), ("recipient", "43")])
+        .submit(path, &form, &[("reason", "r"), ("recipient", "43")])
         .await;
     told.is(422).has("请填写新接收人的姓名");
     let mut odd = form.clone();
@@ -242,7 +244,7 @@ async fn what_makes_no_sense_is_said_before_it_is_tried(pool: PgPool) {
         .body
         .replace("name=\"seen\" value=\"", "name=\"seen\" value=\"x");
     let told = wang
-        .post(path, &odd, &[("reason", "r"), ("recipient", "43")])
+        .submit(path, &odd, &[("reason", "r"), ("recipient", "43")])
         .await;
     told.is(400).has("看不懂这个请求");
     assert_eq!(acts(&pool).await, 0);
@@ -251,7 +253,7 @@ async fn what_makes_no_sense_is_said_before_it_is_tried(pool: PgPool) {
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn programs_get_the_same_as_json(pool: PgPool) {
     run(&pool, ROWS).await;
-    let desk = Desk::open(&pool, &[]).await;
+    let desk = Desk::staffed(&pool, &[]).await;
     let mut wang = desk.of("wang").await;
     let form = wang.get("/messages/1002/redirect").await;
     let asked = wang.get("/api/messages/1002/redirect").await.json();
@@ -263,7 +265,7 @@ async fn programs_get_the_same_as_json(pool: PgPool) {
         ("recipient_name", "陈静"),
     ];
     let done = wang
-        .post("/api/messages/1002/redirect", &form, &fields)
+        .submit("/api/messages/1002/redirect", &form, &fields)
         .await;
     let done = done.is(200).json();
     assert_eq!(done["results"][0]["result"], "written");
@@ -282,7 +284,7 @@ async fn nothing_becomes_markup(pool: PgPool) {
         values (7, gen_random_uuid(), '<i>app', '<i>event', '<i>type', '<i>customer', '"><img src=x onerror=alert(1)>',
                 '{"<i>k\"": "<script>alert(1)</script>", "aggregate_label": "<i>label"}', 2, 1, 0, 1, now(), '<i>crm', 'dead',
                 '<i>reason', true, now(), '<i>daemon')"#).await;
-    let desk = Desk::open(&pool, &[]).await;
+    let desk = Desk::staffed(&pool, &[]).await;
     let mut wang = desk.of("wang").await;
     let mut pages = Vec::new();
     for act in ["resend", "handled", "redirect", "correct"] {
@@ -297,14 +299,14 @@ async fn nothing_becomes_markup(pool: PgPool) {
     let form = wang.get("/messages/7/redirect").await;
     let wrong = [("recipient", mark), ("reason", "")];
     pages.push(
-        wang.post("/messages/7/redirect", &form, &wrong)
+        wang.submit("/messages/7/redirect", &form, &wrong)
             .await
             .is(422)
             .clone(),
     );
     let right = [("recipient", mark), ("reason", "<i>why")];
     pages.push(
-        wang.post("/messages/7/redirect", &form, &right)
+        wang.submit("/messages/7/redirect", &form, &right)
             .await
             .is(200)
             .clone(),
