@@ -63,7 +63,14 @@ pub async fn find(
         return Ok(Found { hits, read_through });
     };
     if let Ok(key) = text.parse::<Uuid>() {
-        add(&mut hits, of_key_by(&mut *conn, index, key).await?, limit);
+        let of_key = of_key_by(&mut *conn, index, key).await?;
+        let is_known = !of_key.is_empty();
+        add(&mut hits, of_key, limit);
+        // Nobody is called like a key that is known.
+        if is_known {
+            let read_through = None;
+            return Ok(Found { hits, read_through });
+        }
     }
     let wanted = Wanted::of(text);
     let (parts, complete) = of_person(&mut *conn, index, paths, &wanted, limit).await?;
