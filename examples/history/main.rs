@@ -3,25 +3,34 @@
 //! ```text
 //! cargo run --release --example history                                  10,000,000 settled, 100,000 waiting, 4 clients
 //! cargo run --release --example history -- --settled 1000000 --clients 2
+//! cargo run --release --example history -- --flow 600                    ten minutes of deliveries with searches, and without
 //! cargo run --release --example history -- --fill                        into the database of DATABASE_URL, and no more
 //! ```
 //!
 //! Makes a [`cluster`] of its own, writes the [`past`] of invented [`people`], lets the search's index be written as a
-//! daemon does, asks every one of the [`questions`] and removes everything.
+//! daemon does, asks every one of the [`questions`], again and again; then all of them mixed beside a [`flow`] of deliveries;
+//! and removes everything. What is asked is what the command line and the desk ask the database, without a page around it.
 
 #![expect(clippy::print_stdout, reason = "a measurement prints its figures")]
 #![allow(
     dead_code,
-    reason = "the cluster is the benchmark's, which uses more of it"
+    reason = "cluster, daemon and sink are the benchmark's, which uses more of them"
 )]
 
 #[path = "../bench/cluster.rs"]
 mod cluster;
+#[path = "../bench/daemon.rs"]
+mod daemon;
+mod flow;
 mod past;
+#[path = "../bench/peer.rs"]
+mod peer;
 mod people;
 #[path = "../bench/proc.rs"]
 mod proc;
 mod questions;
+#[path = "../bench/sink.rs"]
+mod sink;
 
 use std::time::{Duration, Instant};
 
@@ -48,17 +57,51 @@ struct Args {
     /// How many ask at once.
     #[arg(long, default_value_t = 4)]
     clients: usize,
-    /// How long each question is asked.
+    /// How long each question is asked by them; 0 leaves this out.
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
     /// Only write the past, into the empty schema of the database that `DATABASE_URL` names.
     #[arg(long)]
     fill: bool,
+    /// Seconds of deliveries without searches, with them, and without again; 0 leaves this out.
+    #[arg(long, default_value_t = 60.0)]
+    flow: f64,
+    /// Deliveries a second then.
+    #[arg(long, default_value_t = 200)]
+    deliveries: u32,
+    /// Searches a second then.
+    #[arg(long, default_value_t = 20)]
+    searches: u32,
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// The daemon, which this program starts as a process of its own.
+    #[command(hide = true)]
+    Work,
+}
+
+/// What the benchmark's daemon says aloud.
+mod report {
+    pub(crate) fn say(words: std::fmt::Arguments<'_>) {
+        println!("{words}");
+    }
+}
+
+fn main() -> Result<()> {
     let args = Args::parse();
+    match args.command {
+        Some(Command::Work) => outboxd::daemon::runtime()?.block_on(peer::work()),
+        None => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(measure(args)),
+    }
+}
+
+async fn measure(args: Args) -> Result<()> {
     let past = Past {
         settled: args.settled,
         waiting: args.waiting,
@@ -74,9 +117,20 @@ async fn main() -> Result<()> {
     fill(&url, past).await?;
     index(&url, &mut control).await?;
 
+    if args.seconds > 0.0 {
+        in_turn(&args, &url, past).await?;
+    }
+    if args.flow > 0.0 {
+        flow::measure(&args, &url, past).await?;
+    }
+    Ok(())
+}
+
+/// One question after the other, from several who each ask again at once.
+async fn in_turn(args: &Args, url: &str, past: Past) -> Result<()> {
     let mut clients = Vec::new();
     for _ in 0..args.clients {
-        clients.push(PgConnection::connect(&url).await?);
+        clients.push(PgConnection::connect(url).await?);
     }
     println!(
         "| {} clients ask | answers | rows each | p50 ms | p99 ms | slowest |",

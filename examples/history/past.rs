@@ -104,7 +104,7 @@ impl Past {
 }
 
 impl Notification {
-    fn payload(&self) -> String {
+    pub(crate) fn payload(&self) -> String {
         let customer = customer(self.customer);
         format!(
             r#"{{"customerName": "{}", "customerPhone": "{}", "recipientName": "{}", "source": "mini program", "assignedAt": "2026-11-22 10:00"}}"#,

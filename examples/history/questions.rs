@@ -73,16 +73,10 @@ pub(crate) const ALL: [(Question, &str); 20] = [
 
 impl Question {
     /// Asked as the command line and the desk ask it, to the last row of the page; says how many rows it showed.
-    pub(crate) async fn ask(
-        self,
-        conn: &mut PgConnection,
-        past: &Past,
-        dice: u64,
-    ) -> Result<usize> {
+    pub(crate) async fn ask(self, tx: &mut PgConnection, past: &Past, dice: u64) -> Result<usize> {
         let all = past.settled + past.waiting;
         let it = past.notification(dice % all + 1);
         let person = customer(it.customer);
-        let mut tx = session::reading(conn).await?;
         let text = match self {
             CustomerId => it.customer.to_string(),
             RecipientId => it.recipient.to_string(),
@@ -96,22 +90,22 @@ impl Question {
             Key => it.key.to_string(),
             Nobody => "查无此人".to_owned(),
             ShowKey => {
-                let hits = inspect::of_key(&mut tx, it.key).await?;
-                return shown(&mut tx, hits).await;
+                let hits = inspect::of_key(tx, it.key).await?;
+                return shown(tx, hits).await;
             }
             OfCustomer => {
-                let hits = inspect::of_customer(&mut tx, &it.customer.to_string(), PAGE).await?;
-                return shown(&mut tx, hits).await;
+                let hits = inspect::of_customer(tx, &it.customer.to_string(), PAGE).await?;
+                return shown(tx, hits).await;
             }
-            Stats => return Ok(inspect::stats(&mut tx).await?.len()),
+            Stats => return Ok(inspect::stats(tx).await?.len()),
             Newest | OlderPage | Unsettled | DeadOfADay | DeadForOneReason | OfRecipient => {
-                let hits = inspect::list(&mut tx, &self.filter(it.id, it.recipient)).await?;
-                return shown(&mut tx, hits).await;
+                let hits = inspect::list(tx, &self.filter(it.id, it.recipient)).await?;
+                return shown(tx, hits).await;
             }
         };
-        let found = inspect::find(&mut tx, &Paths::default(), &text, PAGE).await?;
-        let read = inspect::read(&mut tx, &found.hits).await?;
-        inspect::matches(&mut tx, &read, &text, found.read_through).await?;
+        let found = inspect::find(tx, &Paths::default(), &text, PAGE).await?;
+        let read = inspect::read(tx, &found.hits).await?;
+        inspect::matches(tx, &read, &text, found.read_through).await?;
         Ok(read.len())
     }
 
@@ -158,7 +152,8 @@ async fn shown(conn: &mut PgConnection, hits: Vec<Hit>) -> Result<usize> {
     Ok(inspect::read(conn, &hits).await?.len())
 }
 
-/// How long the answers to one question took, and how many rows they had.
+/// How long the answers to one question took, in order, and how many rows they had.
+#[derive(Default)]
 pub(crate) struct Answers {
     pub(crate) took: Vec<Duration>,
     pub(crate) rows: usize,
@@ -166,10 +161,15 @@ pub(crate) struct Answers {
 
 impl Answers {
     pub(crate) fn ms(&self, share: f64) -> f64 {
-        let at = (self.took.len() as f64 * share) as usize;
-        let took = self.took.get(at.min(self.took.len().saturating_sub(1)));
-        took.map_or(0.0, |took| took.as_secs_f64() * 1000.0)
+        ms(&self.took, share)
     }
+}
+
+/// The percentile of times in order.
+pub(crate) fn ms(took: &[Duration], share: f64) -> f64 {
+    let at = (took.len() as f64 * share) as usize;
+    let took = took.get(at.min(took.len().saturating_sub(1)));
+    took.map_or(0.0, |took| took.as_secs_f64() * 1000.0)
 }
 
 /// The same question from all of them for so long.
@@ -188,7 +188,9 @@ pub(crate) async fn answers(
             while Instant::now() < until {
                 dice = scatter(dice);
                 let began = Instant::now();
-                rows += question.ask(&mut conn, &past, dice).await?;
+                let mut tx = session::reading(&mut conn).await?;
+                rows += question.ask(&mut tx, &past, dice).await?;
+                drop(tx);
                 took.push(began.elapsed());
             }
             anyhow::Ok((conn, took, rows))

@@ -12,6 +12,8 @@ mod name;
 pub(crate) mod numbers;
 pub(crate) mod told;
 
+use std::collections::HashMap;
+
 use anyhow::Result;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
@@ -44,12 +46,14 @@ pub(crate) async fn cards(
     found: Vec<Notification>,
 ) -> Result<Vec<Card>> {
     let mut cards = Vec::new();
-    let mut signs = Signs::default();
+    let unsettled = found.iter().filter(|it| !it.standing.is_settled());
+    let asked: Vec<_> = unsettled.map(|it| (it.id, it.key)).collect();
+    let mut reasons = match asked[..] {
+        [] => HashMap::new(),
+        _ => inspect::why_each_not_yet(conn, &asked, &mut Signs::default()).await?,
+    };
     for it in found {
-        let why = match it.standing {
-            Standing::Settled(_) => None,
-            _ => inspect::why_not_yet(conn, it.id, it.key, &mut signs).await?,
-        };
+        let why = reasons.remove(&it.key.0);
         let cancelled = match it.standing {
             Standing::Settled(Status::Cancelled) => cancelled(conn, &it).await?,
             _ => None,

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Postgres, Transaction};
+use sqlx::{ConnectOptions, Executor, Postgres, Transaction};
 
 use super::trouble::Trouble;
+use crate::config::{DatabaseConfig, Pooler};
 use crate::outbox::session;
 use crate::secret::Secret;
 
@@ -18,18 +19,35 @@ const LINES: u32 = 4;
 /// How long a page waits for one of them, or for the database to answer at all.
 pub(super) const WAIT: Duration = Duration::from_secs(3);
 
+/// How many statements each of them keeps.
+const NAMED: usize = 100;
+
 pub(super) struct Lines {
     pool: PgPool,
 }
 
 impl Lines {
     /// Connects with the first page, not before: a desk starts without its database.
-    pub(super) fn new(url: &Secret) -> Result<Lines> {
+    pub(super) fn new(database: &DatabaseConfig) -> Result<Lines> {
+        let pool = PgPoolOptions::new()
+            .max_connections(LINES)
+            .acquire_timeout(WAIT);
+        let options = options(&database.url)?;
         Ok(Lines {
-            pool: PgPoolOptions::new()
-                .max_connections(LINES)
-                .acquire_timeout(WAIT)
-                .connect_lazy_with(options(url)?),
+            pool: match database.pooler {
+                Pooler::Transaction => pool.connect_lazy_with(options),
+                // A page asks some twenty questions: read once by the server, each takes one trip instead of two. Planned anew
+                // each time they are, for a plan kept from one filter is the wrong one for the next.
+                Pooler::None => pool
+                    .after_connect(|conn, _| {
+                        Box::pin(async {
+                            conn.execute("set plan_cache_mode = force_custom_plan")
+                                .await
+                                .map(drop)
+                        })
+                    })
+                    .connect_lazy_with(options.statement_cache_capacity(NAMED)),
+            },
         })
     }
 
@@ -56,7 +74,7 @@ impl Lines {
     }
 }
 
-/// How the desk connects.
+/// How the desk connects, be it through a pooler.
 pub(super) fn options(url: &Secret) -> Result<PgConnectOptions> {
     let options: PgConnectOptions = url.expose().parse().context("read DATABASE_URL")?;
     Ok(options

@@ -42,7 +42,7 @@ pub async fn open(
     let url = told.url.as_ref();
     let prefix = url.map_or("", |url| url.path().trim_end_matches('/'));
     let desk = Arc::new(Desk {
-        lines: Lines::new(&config.database.url)?,
+        lines: Lines::new(&config.database)?,
         driver: bulk::drive::Driver::new(&config.database.url)?,
         door: who::Door::new(told)?,
         keys: session::Keys::new(told.secret.as_ref()),

@@ -6,9 +6,11 @@
 //! for it, read directly. What the index comes up with is read and compared before it counts, so a row that is gone
 //! is not found. A role that may not read payloads has the names only, and is told so.
 
+mod index;
 mod matches;
 mod pieces;
 
+pub(super) use index::waiting_of;
 pub use matches::{Match, matches};
 
 use sqlx::PgConnection;
@@ -16,7 +18,8 @@ use uuid::Uuid;
 
 use super::Hit;
 use crate::outbox::slices::Paths;
-use pieces::Wanted;
+use index::{Index, candidates, index, waiting};
+use pieces::{Probe, Wanted};
 
 /// What a search box came up with.
 #[derive(Debug)]
@@ -50,7 +53,7 @@ pub async fn find(
     limit: i64,
 ) -> sqlx::Result<Found> {
     let index = index(&mut *conn).await?;
-    let mut hits = bearers(&mut *conn, index.unwrap_or_default(), text, limit).await?;
+    let mut hits = bearers(&mut *conn, index, text, limit).await?;
     let Some(index) = index else {
         add(&mut hits, without_payloads(conn, text, limit).await?, limit);
         let read_through = Some(ReadThrough {
@@ -60,7 +63,14 @@ pub async fn find(
         return Ok(Found { hits, read_through });
     };
     if let Ok(key) = text.parse::<Uuid>() {
-        add(&mut hits, of_key_by(&mut *conn, index, key).await?, limit);
+        let of_key = of_key_by(&mut *conn, index, key).await?;
+        let is_known = !of_key.is_empty();
+        add(&mut hits, of_key, limit);
+        // Nobody is called like a key that is known.
+        if is_known {
+            let read_through = None;
+            return Ok(Found { hits, read_through });
+        }
     }
     let wanted = Wanted::of(text);
     let (parts, complete) = of_person(&mut *conn, index, paths, &wanted, limit).await?;
@@ -97,58 +107,17 @@ fn add(hits: &mut Vec<Hit>, mut more: Vec<Hit>, limit: i64) {
     hits.sort_unstable_by_key(newest_first);
 }
 
-/// How far the index reaches.
-#[derive(Clone, Copy, Debug, Default)]
-struct Index {
-    /// The first id that it does not reach.
-    end: i64,
-    /// There are more behind it than anybody wants to wait for.
-    is_behind: bool,
-}
-
-/// `None` for a role that may not read it; asked ahead, for a refusal would end the transaction.
-async fn index(conn: &mut PgConnection) -> sqlx::Result<Option<Index>> {
-    let may = sqlx::query_scalar!(
-        r#"-- outboxd find: may read
-           select has_column_privilege('outboxd.notification_outbox', 'payload', 'select')
-              and has_column_privilege('outboxd.notification_delivery', 'payload', 'select')
-              and has_table_privilege('outboxd.search_slice', 'select')
-              and has_table_privilege('outboxd.search_term', 'select') as "may!""#
-    )
-    .fetch_one(&mut *conn)
-    .await?;
-    if !may {
-        return Ok(None);
-    }
-    let row = sqlx::query!(
-        r#"-- outboxd find: how far the index reaches
-           with index as materialized (
-               select coalesce((select s.last_id + 1 from outboxd.search_slice s order by s.first_id desc limit 1), 0) as "end")
-           select index.end as "end!",
-                  greatest((select count(*) from (select from outboxd.notification_outbox o
-                                                   where o.id >= index.end limit $1) waiting),
-                           (select count(*) from (select from outboxd.notification_delivery d
-                                                   where d.id >= index.end limit $1) settled)) as "newer!"
-             from index limit 1"#,
-        NEWEST + 1
-    )
-    .fetch_one(conn)
-    .await?;
-    Ok(Some(Index {
-        end: row.end,
-        is_behind: row.newer > NEWEST,
-    }))
-}
-
-/// Those that are called so. A waiting row's recipient stands in no index of its table, but in the search's; where that
-/// may not be read, and among what it does not reach, every row is looked at.
+/// Those that are called so. A waiting row's recipient stands in no index of its table, but in the search's.
 async fn bearers(
     conn: &mut PgConnection,
-    index: Index,
+    index: Option<Index>,
     text: &str,
     limit: i64,
 ) -> sqlx::Result<Vec<Hit>> {
-    let told = newest_candidates(&mut *conn, index, &pieces::of_recipient(text)).await?;
+    let told = match index {
+        Some(_) => waiting(&mut *conn, text).await?,
+        None => None,
+    };
     let id = text.trim_start_matches('#').parse::<i64>().ok();
     sqlx::query_as!(Hit,
         r#"-- outboxd find
@@ -160,9 +129,9 @@ async fn bearers(
                union all (select d.id, d.key from outboxd.notification_delivery d
                            where d.aggregate_id = $1 order by d.id desc limit $3)
                union all (select o.id, o.key from outboxd.notification_outbox o
-                           where o.id = any($4) and o.recipient = $1 order by o.id desc limit $3)
+                           where o.id = any($4) order by o.id desc limit $3)
                union all (select o.id, o.key from outboxd.notification_outbox o
-                           where o.id >= $5 and o.recipient = $1 order by o.id desc limit $3)
+                           where $4::bigint[] is null and o.recipient = $1 order by o.id desc limit $3)
                union all (select d.id, d.key from outboxd.notification_delivery d
                            where d.recipient = $1 order by d.id desc limit $3)
                union all (select o.id, o.key from outboxd.app_state s join outboxd.notification_outbox o
@@ -173,18 +142,14 @@ async fn bearers(
         text,
         id,
         limit,
-        &told,
-        index.end
+        told.as_deref()
     )
     .fetch_all(conn)
     .await
 }
 
-/// How many slices are searched in each step, the newest first: most searches end in the first step.
-const STEPS: [i64; 3] = [32, 256, 1_000_000];
-
-/// How many rows one step may come up with to be read and compared.
-const CANDIDATES: i64 = 1_000;
+/// How many rows the index may come up with to be read and compared.
+const CANDIDATES: usize = 1_000;
 
 /// Those whose person is called so or has this number, and whether that is all there are: what the index does not reach,
 /// then what it comes up with.
@@ -196,110 +161,85 @@ async fn of_person(
     limit: i64,
 ) -> sqlx::Result<(Vec<Hit>, bool)> {
     let enough = usize::try_from(limit).unwrap_or(usize::MAX);
-    let newest = Some(index.end);
-    let mut hits = compared(&mut *conn, paths, wanted, newest, &[], limit).await?;
-    let mut complete = true;
-    let mut newer = 0;
-    for slices in STEPS {
+    let mut hits = newest(&mut *conn, index, paths, wanted, limit).await?;
+    let mut below = index.end;
+    // Nearly all are what they seem; so few are read at first.
+    for at_most in [enough.saturating_mul(2).min(CANDIDATES), CANDIDATES] {
         if hits.len() >= enough {
-            return Ok((hits, true));
+            break;
         }
-        let ids = candidates(&mut *conn, &wanted.pieces, newer, slices).await?;
-        // Nearly all are what they seem; so few are read at first.
-        let (first, rest) = ids.split_at(ids.len().min(enough.saturating_mul(2)));
-        for ids in [first, rest] {
-            if hits.len() < enough && !ids.is_empty() {
-                hits.extend(compared(&mut *conn, paths, wanted, None, ids, limit).await?);
-            }
+        let ids = candidates(&mut *conn, &wanted.probe, below, at_most).await?;
+        hits.extend(compared(&mut *conn, paths, wanted, &ids, limit).await?);
+        match ids.last() {
+            Some(last) if ids.len() == at_most => below = *last,
+            _ => return Ok((hits, true)),
         }
-        complete &= !is_full(&ids) || hits.len() >= enough;
-        newer += slices;
     }
+    let complete = hits.len() >= enough;
     Ok((hits, complete))
 }
 
-/// The newest that have all of these pieces.
-async fn newest_candidates(
+/// Those of what the index does not reach.
+async fn newest(
     conn: &mut PgConnection,
     index: Index,
-    pieces: &[String],
-) -> sqlx::Result<Vec<i64>> {
-    let mut ids = Vec::new();
-    let mut newer = 0;
-    for slices in STEPS {
-        if index.end > 0 && !is_full(&ids) {
-            ids.extend(candidates(&mut *conn, pieces, newer, slices).await?);
-            newer += slices;
-        }
-    }
-    Ok(ids)
-}
-
-fn is_full(ids: &[i64]) -> bool {
-    i64::try_from(ids.len()).is_ok_and(|n| n >= CANDIDATES)
-}
-
-/// The ids that have all of these pieces, newest first, in so many slices behind the `newer` ones. The rarest piece
-/// of a slice leads; others that are rare there thin it out, and common ones are left to the comparison.
-async fn candidates(
-    conn: &mut PgConnection,
-    pieces: &[String],
-    newer: i64,
-    slices: i64,
-) -> sqlx::Result<Vec<i64>> {
-    sqlx::query_scalar!(
-        r#"-- outboxd find: candidates
-           select slice.first_id + candidate.at as "id!"
-             from (select s.first_id from outboxd.search_slice s order by s.first_id desc offset $2 limit $3) slice
-            cross join lateral (
-                  select row.at
-                    from (select unnest(taken.ids[1:1000]) as at, count(*) over () as lists
-                            from (select t.ids, t.n, row_number() over (order by t.n) as place, count(*) over () as there
-                                    from outboxd.search_term t
-                                   where t.first_id = slice.first_id and t.term = any($1)) taken
-                           where taken.there = cardinality($1) and (taken.place = 1 or taken.n <= 200)) row
-                   group by row.at having count(*) = max(row.lists)) candidate
-            order by slice.first_id desc, candidate.at desc limit $4"#,
-        pieces,
-        newer,
-        slices,
-        CANDIDATES
+    paths: &Paths,
+    wanted: &Wanted,
+    limit: i64,
+) -> sqlx::Result<Vec<Hit>> {
+    let number = wanted.number();
+    // A number is looked for in the whole text first: cutting out what stands at each path costs four times as much.
+    sqlx::query_as!(Hit,
+        r#"-- outboxd find: compare the newest
+           select n.id as "id!", n.key as "key!" from (
+               (select o.id, o.key, o.payload from outboxd.notification_outbox o where o.id >= $1 order by o.id desc limit $2)
+               union all
+               (select d.id, d.key, d.payload from outboxd.notification_delivery d where d.id >= $1 order by d.id desc limit $2)) n
+            where ($5::text is null or n.payload::text ~ $5)
+              and exists (select from unnest($3::text[]) as path
+                           cross join lateral (select n.payload #>> string_to_array(path, '.') as value) said
+                           where case when $5::text is null then strpos(lower(said.value), lower($4)) > 0
+                                      else said.value ~ ($5 || '[^0-9]*$') end)
+            order by n.id desc limit $6"#,
+        index.end,
+        NEWEST,
+        &paths.0,
+        wanted.name.as_deref(),
+        number.as_deref(),
+        limit
     )
     .fetch_all(conn)
     .await
 }
 
-/// Those of them, or of the newest from an id on, that are what is wanted.
+/// Those of the candidates that are what is wanted.
 async fn compared(
     conn: &mut PgConnection,
     paths: &Paths,
     wanted: &Wanted,
-    from: Option<i64>,
     ids: &[i64],
     limit: i64,
 ) -> sqlx::Result<Vec<Hit>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let number = wanted.number();
     sqlx::query_as!(Hit,
         r#"-- outboxd find: compare
            select n.id as "id!", n.key as "key!" from (
                select o.id, o.key, o.payload from outboxd.notification_outbox o where o.id = any($1)
                union all
-               select d.id, d.key, d.payload from outboxd.notification_delivery d where d.id = any($1)
-               union all
-               (select o.id, o.key, o.payload from outboxd.notification_outbox o where o.id >= $6 order by o.id desc limit $7)
-               union all
-               (select d.id, d.key, d.payload from outboxd.notification_delivery d where d.id >= $6 order by d.id desc limit $7)) n
+               select d.id, d.key, d.payload from outboxd.notification_delivery d where d.id = any($1)) n
             where exists (select from unnest($2::text[]) as path
-                           cross join lateral (select lower(n.payload #>> string_to_array(path, '.')) as value) said
-                           where strpos(said.value, lower($3)) > 0
-                              or right(regexp_replace(said.value, '\D', '', 'g'), length($4)) = $4)
+                           cross join lateral (select n.payload #>> string_to_array(path, '.') as value) said
+                           where case when $4::text is null then strpos(lower(said.value), lower($3)) > 0
+                                      else said.value ~ ($4 || '[^0-9]*$') end)
             order by n.id desc limit $5"#,
         ids,
         &paths.0,
         wanted.name.as_deref(),
-        wanted.tail.as_deref(),
-        limit,
-        from,
-        NEWEST
+        number.as_deref(),
+        limit
     )
     .fetch_all(conn)
     .await
@@ -307,7 +247,8 @@ async fn compared(
 
 /// By the index, and by looking at every row behind its end.
 async fn of_key_by(conn: &mut PgConnection, index: Index, key: Uuid) -> sqlx::Result<Vec<Hit>> {
-    let ids = newest_candidates(&mut *conn, index, &pieces::of_key(key)).await?;
+    let probe = Probe::of_key(key);
+    let ids = candidates(&mut *conn, &probe, index.end, CANDIDATES).await?;
     sqlx::query_as!(Hit,
         r#"-- outboxd of_key
            (select o.id as "id!", o.key as "key!" from outboxd.notification_outbox o where o.id = any($2) and o.key = $1 limit 1)

@@ -1,13 +1,16 @@
 //! Why a notification is not there yet: of everything that could hold it, the one thing that does.
 //!
-//! [`why_not_yet`] gathers the facts in one statement; which of them counts is decided in a pure function
+//! [`why_each_not_yet`] gathers the facts of a page in one statement; which of them counts is decided in a pure function
 //! with one order, the order in which a claim would meet them: an attempt under way answers at once, a row
 //! that is too late is never called, a paused app or an open breaker holds every row of it, a row waits for
 //! the user's permission or for its time, then for its predecessor, then to be taken over or for its turn. And whatever a daemon should have moved on by now,
 //! but none has touched, waits for a daemon.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::Capped;
 use super::service::{self, Nobody, PACE_SECONDS, Signs};
@@ -130,6 +133,8 @@ impl WhyNotYet {
 /// Everything the decision looks at.
 #[derive(Clone, Debug)]
 struct Facts {
+    id: i64,
+    key: Uuid,
     now: DateTime<Utc>,
     app: String,
     attempts: i32,
@@ -170,10 +175,21 @@ pub async fn why_not_yet(
     key: Key,
     signs: &mut Signs,
 ) -> sqlx::Result<Option<WhyNotYet>> {
+    let mut reasons = why_each_not_yet(conn, &[(id, key)], signs).await?;
+    Ok(reasons.remove(&key.0))
+}
+
+/// The same of a page of notifications, by their keys.
+pub async fn why_each_not_yet(
+    conn: &mut PgConnection,
+    asked: &[(NotificationId, Key)],
+    signs: &mut Signs,
+) -> sqlx::Result<HashMap<Uuid, WhyNotYet>> {
+    let ids: Vec<i64> = asked.iter().map(|(id, _)| id.0).collect();
     let facts = sqlx::query_as!(
         Facts,
         r#"-- outboxd why_not_yet
-           select statement_timestamp() as "now!", o.app, o.attempts,
+           select o.id, o.key, statement_timestamp() as "now!", o.app, o.attempts,
                   greatest(least(o.created_at, '9999-12-31'), '0001-01-01') as "created_at!",
                   case when isfinite(o.next_attempt_at) then least(o.next_attempt_at, '9999-12-31') end as next_attempt_at,
                   greatest(least(o.expires_at, '9999-12-31'), '0001-01-01') as expires_at,
@@ -193,16 +209,31 @@ pub async fn why_not_yet(
                     from outboxd.notification_outbox p
                    where p.app = o.app and p.order_key = o.order_key and p.id < o.id
                    order by p.id limit 1) first on true
-            where o.id = $1 and o.key = $2
-            limit 1"#,
-        id.0,
-        key.0
+            where o.id = any($1)
+            limit 1000"#,
+        &ids
     )
-    .fetch_optional(&mut *conn)
+    .fetch_all(&mut *conn)
     .await?;
-    let Some(facts) = facts else { return Ok(None) };
-    let reason = decide(&facts);
-    if let Some(since) = claimable_since(&facts, reason.as_ref())
+    let mut reasons = HashMap::new();
+    for facts in facts {
+        // After a failover to a lagging standby another notification may have the id.
+        if asked.contains(&(NotificationId(facts.id), Key(facts.key)))
+            && let Some(reason) = reason(&mut *conn, &facts, signs).await?
+        {
+            reasons.insert(facts.key, reason);
+        }
+    }
+    Ok(reasons)
+}
+
+async fn reason(
+    conn: &mut PgConnection,
+    facts: &Facts,
+    signs: &mut Signs,
+) -> sqlx::Result<Option<WhyNotYet>> {
+    let reason = decide(facts);
+    if let Some(since) = claimable_since(facts, reason.as_ref())
         && service::is_too_long(facts.now, since)
         && let Some(Nobody { others }) = signs.nobody_serves(&mut *conn, &facts.app).await?
     {
@@ -210,7 +241,7 @@ pub async fn why_not_yet(
     }
     match reason {
         Some(reason) => Ok(Some(reason)),
-        None => queued(conn, id, &facts, signs).await,
+        None => queued(conn, facts, signs).await,
     }
 }
 
@@ -330,7 +361,6 @@ fn decide(facts: &Facts) -> Option<WhyNotYet> {
 /// How many due rows of its app stand before it, in the claim's own order.
 async fn queued(
     conn: &mut PgConnection,
-    id: NotificationId,
     facts: &Facts,
     signs: &mut Signs,
 ) -> sqlx::Result<Option<WhyNotYet>> {
@@ -343,7 +373,7 @@ async fn queued(
                           and (p.lease_until is null or p.lease_until <= statement_timestamp())
                         limit $2) counted) as "ahead!"
              from outboxd.notification_outbox o where o.id = $1 limit 1"#,
-        id.0,
+        facts.id,
         COUNTED + 1
     )
     .fetch_optional(&mut *conn)

@@ -1,34 +1,88 @@
 //! PURE: what a text typed into the search box is cut into, to be looked up in the search's index.
 //!
-//! The other side of `outboxd.write_search_slice` (`migrations/0010_search.sql`), which cuts names, numbers, keys and
-//! recipients into the same pieces. Whatever the index comes up with is read and compared before it is shown, so a piece
+//! The other side of `outboxd.write_search_slice` (`migrations/0012_search_in_one_probe.sql`), which cuts names, numbers and
+//! keys into the same pieces. Whatever the index comes up with is read and compared before it is shown, so a piece
 //! may be shared by strangers, but none may be missing.
 
 use uuid::Uuid;
 
-/// How many characters of a name are cut up.
-const NAME: usize = 32;
+/// How many characters of a text are cut up: eight pieces are enough to be rare together.
+const NAME: usize = 9;
 
-/// What a text may be, and the pieces it would have as such.
+/// What a text may be, and how it is looked up as such.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
     /// The digits, when the text is the tail of a telephone number, with or without what people write in between.
     pub(super) tail: Option<String>,
     /// The text, when it is a part of a name.
     pub(super) name: Option<String>,
+    pub(super) probe: Probe,
+}
+
+/// What is looked up in each slice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Probe {
     /// A row that is meant has all of these.
     pub(super) pieces: Vec<String>,
+    /// What comes next to the piece of a number or key leaves `remainder` then.
+    pub(super) modulus: i32,
+    pub(super) remainder: i32,
 }
 
 impl Wanted {
     pub(super) fn of(text: &str) -> Wanted {
         let tail = tail(text);
         let name = tail.is_none().then(|| text.to_lowercase());
-        let pieces = match &tail {
-            Some(digits) => of_tail(digits),
-            None => of_name(&text.to_lowercase()),
+        let probe = match &tail {
+            Some(digits) => Probe::of_tail(digits),
+            None => Probe::of_name(&text.to_lowercase()),
         };
-        Wanted { tail, name, pieces }
+        Wanted { tail, name, probe }
+    }
+
+    /// The digits of the tail as a regular expression, with whatever people write in between.
+    pub(super) fn number(&self) -> Option<String> {
+        let digits: Vec<String> = self.tail.as_ref()?.chars().map(String::from).collect();
+        Some(digits.join("[^0-9]*"))
+    }
+}
+
+impl Probe {
+    fn of_name(name: &str) -> Probe {
+        let characters: Vec<char> = name.chars().take(NAME).collect();
+        let long = characters.len().clamp(1, 2);
+        let mut pieces: Vec<String> = characters
+            .windows(long)
+            .map(|piece| piece.iter().collect())
+            .collect();
+        pieces.sort_unstable();
+        pieces.dedup();
+        Probe {
+            pieces,
+            modulus: 1,
+            remainder: 0,
+        }
+    }
+
+    /// The last four digits, and up to four before them.
+    fn of_tail(digits: &str) -> Probe {
+        let (before, last) = digits.split_at(digits.len() - 4);
+        let before = &before[before.len().saturating_sub(4)..];
+        Probe {
+            pieces: vec![format!("#{last}")],
+            modulus: before.chars().fold(1, |modulus, _| modulus * 10),
+            remainder: before.parse().unwrap_or(0),
+        }
+    }
+
+    /// Its first three digits, and the next four.
+    pub(super) fn of_key(key: Uuid) -> Probe {
+        let digits = key.simple().to_string();
+        Probe {
+            pieces: vec![format!("={}", &digits[..3])],
+            modulus: 1 << 16,
+            remainder: i32::from_str_radix(&digits[3..7], 16).unwrap_or(0),
+        }
     }
 }
 
@@ -46,66 +100,67 @@ fn tail(text: &str) -> Option<String> {
     (national.len() >= 4).then(|| national.to_owned())
 }
 
-fn of_tail(digits: &str) -> Vec<String> {
-    let (before, last) = digits.split_at(digits.len() - 4);
-    let mut pieces = vec![format!("#{last}")];
-    if before.len() >= 3 {
-        pieces.push(format!("~{}", &before[before.len() - 3..]));
-    }
-    pieces
-}
-
-fn of_name(name: &str) -> Vec<String> {
-    let characters: Vec<char> = name.chars().take(NAME).collect();
-    let long = characters.len().clamp(1, 2);
-    let mut pieces: Vec<String> = characters
-        .windows(long)
-        .map(|piece| piece.iter().collect())
-        .collect();
-    pieces.sort_unstable();
-    pieces.dedup();
-    pieces
-}
-
-pub(super) fn of_recipient(recipient: &str) -> Vec<String> {
-    vec![format!(">{recipient}")]
-}
-
-pub(super) fn of_key(key: Uuid) -> Vec<String> {
-    let digits = key.simple().to_string();
-    vec![format!("={}", &digits[..3]), format!("-{}", &digits[3..5])]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_text_is_cut_into_the_pieces_of_what_it_may_be() {
-        for (text, tail, pieces) in [
-            ("李", None, "李"),
-            ("李女士", None, "女士 李女"),
-            ("欧阳欧阳", None, "欧阳 阳欧"),
-            ("Wang", None, "an ng wa"),
-            ("r2", None, "r2"),
-            ("007", None, "00 07"),
-            ("5678", Some("5678"), "#5678"),
-            ("345678", Some("345678"), "#5678"),
-            ("2345678", Some("2345678"), "#5678 ~234"),
-            ("13812345678", Some("13812345678"), "#5678 ~234"),
-            ("138-1234 5678", Some("13812345678"), "#5678 ~234"),
-            ("+86 13812345678", Some("13812345678"), "#5678 ~234"),
+        for (text, tail, pieces, next) in [
+            ("李", None, "李", (1, 0)),
+            ("李女士", None, "女士 李女", (1, 0)),
+            ("欧阳欧阳", None, "欧阳 阳欧", (1, 0)),
+            ("Wang", None, "an ng wa", (1, 0)),
+            ("r2", None, "r2", (1, 0)),
+            ("007", None, "00 07", (1, 0)),
+            ("5678", Some("5678"), "#5678", (1, 0)),
+            ("045678", Some("045678"), "#5678", (100, 4)),
+            ("2345678", Some("2345678"), "#5678", (1000, 234)),
+            ("13812345678", Some("13812345678"), "#5678", (10_000, 1234)),
+            (
+                "138-1234 5678",
+                Some("13812345678"),
+                "#5678",
+                (10_000, 1234),
+            ),
+            (
+                "+86 13812345678",
+                Some("13812345678"),
+                "#5678",
+                (10_000, 1234),
+            ),
         ] {
             let wanted = Wanted::of(text);
             assert_eq!(wanted.tail.as_deref(), tail, "{text}");
-            assert_eq!(wanted.pieces.join(" "), pieces, "{text}");
+            assert_eq!(wanted.probe.pieces.join(" "), pieces, "{text}");
+            assert_eq!(
+                (wanted.probe.modulus, wanted.probe.remainder),
+                next,
+                "{text}"
+            );
         }
+        let number = Wanted::of("56-78").number();
+        assert_eq!(number.as_deref(), Some("5[^0-9]*6[^0-9]*7[^0-9]*8"));
     }
 
     #[test]
-    fn a_long_text_is_cut_up_as_far_as_the_index_goes() {
-        assert_eq!(of_name(&"李王".repeat(40)), ["李王", "王李"]);
+    fn a_key_is_looked_up_by_its_first_seven_digits() {
+        let key = "5f0ffff1-6f0e-4f0e-9d43-0a4d7e1c2b3a".parse().unwrap();
+        let Probe {
+            pieces,
+            modulus,
+            remainder,
+        } = Probe::of_key(key);
+        assert_eq!(
+            (pieces.join(" "), modulus, remainder),
+            ("=5f0".to_owned(), 65_536, 65_535)
+        );
+    }
+
+    #[test]
+    fn a_long_text_is_cut_up_until_its_pieces_are_rare() {
+        assert_eq!(Probe::of_name(&"李王".repeat(40)).pieces, ["李王", "王李"]);
         let alphabet: String = ('一'..='十').take(100).collect();
-        assert_eq!(of_name(&alphabet).len(), NAME - 1);
+        assert_eq!(Probe::of_name(&alphabet).pieces.len(), NAME - 1);
     }
 }

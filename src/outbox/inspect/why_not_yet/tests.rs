@@ -8,6 +8,8 @@ fn at(seconds: i64) -> DateTime<Utc> {
 
 fn due() -> Facts {
     Facts {
+        id: 1,
+        key: Uuid::nil(),
         now: at(0),
         app: "default".to_owned(),
         attempts: 0,

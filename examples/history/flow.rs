@@ -1,0 +1,196 @@
+//! Searches beside deliveries: a real daemon delivers single inserts at a rate, and all questions are asked, mixed, at another.
+//!
+//! Both are open: what is late does not put off the next, and the time that a search waits for a connection counts. There
+//! are as many connections as the desk has (four, each statement planned anew and given three seconds). How long a delivery
+//! takes, from the moment the CRM knows its commit to the arrival at the sink, is measured without searches, with them, and
+//! without again.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use outboxd::outbox::session;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Connection as _, Executor as _, PgConnection};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use crate::Args;
+use crate::daemon::Program;
+use crate::past::Past;
+use crate::people::scatter;
+use crate::questions::{ALL, Answers, ms};
+use crate::sink::{Sink, now_us};
+
+/// Calls at once, as a daemon has without a setting.
+const SLOTS: u32 = 10;
+/// Seconds before the measured ones: connections, plans and pages are warm then.
+const WARM_UP: f64 = 5.0;
+
+/// The desk's connections, and how long it waits for one.
+const LINES: u32 = 4;
+const PATIENCE: Duration = Duration::from_secs(3);
+
+pub(crate) async fn measure(args: &Args, url: &str, past: Past) -> Result<()> {
+    let mut crm = PgConnection::connect(url).await?;
+    // The past waits on: what arrives is what is inserted.
+    sqlx::raw_sql("update outboxd.notification_outbox set next_attempt_at = next_attempt_at + interval '7 days'")
+        .execute(&mut crm)
+        .await?;
+    sqlx::raw_sql("vacuum analyze outboxd.notification_outbox")
+        .execute(&mut crm)
+        .await?;
+    let sink = Sink::start(None).await?;
+    let daemon = Program::this()?.start(url, &sink.url, SLOTS)?;
+    let options: PgConnectOptions = url.parse()?;
+    let desk = PgPoolOptions::new()
+        .max_connections(LINES)
+        .acquire_timeout(PATIENCE)
+        .after_connect(|conn, _| {
+            Box::pin(async {
+                conn.execute("set plan_cache_mode = force_custom_plan")
+                    .await
+                    .map(drop)
+            })
+        })
+        .connect_lazy_with(options);
+
+    let mut flow = Flow {
+        crm,
+        sink,
+        past,
+        rate: args.deliveries,
+        next: past.settled + past.waiting + 1,
+    };
+    tokio::try_join!(
+        flow.deliver(WARM_UP),
+        ask(&desk, past, args.searches, WARM_UP)
+    )?;
+    let before = flow.deliver(args.flow).await?;
+    let (with, asked) = tokio::try_join!(
+        flow.deliver(args.flow),
+        ask(&desk, past, args.searches, args.flow)
+    )?;
+    let after = flow.deliver(args.flow).await?;
+    daemon.stop().await?;
+
+    println!(
+        "\n| {} searches/s beside {} deliveries/s | answers | failed | p50 ms | p99 ms | slowest |",
+        args.searches, args.deliveries
+    );
+    println!("|---|---|---|---|---|---|");
+    for ((_, name), (answers, failed)) in ALL.iter().zip(&asked) {
+        println!(
+            "| {name} | {} | {failed} | {:.1} | {:.1} | {:.1} |",
+            answers.took.len(),
+            answers.ms(0.5),
+            answers.ms(0.99),
+            answers.ms(1.0)
+        );
+    }
+    println!("\n| deliveries | n | p50 ms | p95 ms | p99 ms | slowest |");
+    println!("|---|---|---|---|---|---|");
+    for (name, waits) in [
+        ("without searches", before),
+        ("with", with),
+        ("without again", after),
+    ] {
+        println!(
+            "| {name} | {} | {:.1} | {:.1} | {:.1} | {:.1} |",
+            waits.len(),
+            ms(&waits, 0.5),
+            ms(&waits, 0.95),
+            ms(&waits, 0.99),
+            ms(&waits, 1.0)
+        );
+    }
+    Ok(())
+}
+
+struct Flow {
+    crm: PgConnection,
+    sink: Sink,
+    past: Past,
+    rate: u32,
+    next: u64,
+}
+
+impl Flow {
+    /// For so long; says from commit to arrival, in order.
+    async fn deliver(&mut self, seconds: f64) -> Result<Vec<Duration>> {
+        self.sink.reset(Duration::ZERO);
+        let n = (f64::from(self.rate) * seconds) as u64;
+        let beginning = Instant::now();
+        let mut known = HashMap::new();
+        for i in 0..n {
+            sleep_until(beginning + Duration::from_secs_f64(i as f64 / f64::from(self.rate))).await;
+            known.insert(i64::try_from(self.next)?, self.insert().await?);
+            self.next += 1;
+        }
+        self.sink.reached(usize::try_from(n)?).await?;
+        let mut waits = Vec::new();
+        for call in self.sink.seen() {
+            let known_us = known.remove(&call.id).context("a call came twice")?;
+            // It may arrive before the CRM has heard of its commit.
+            let us = u64::try_from(call.at_us - known_us).unwrap_or(0);
+            waits.push(Duration::from_micros(us));
+        }
+        waits.sort_unstable();
+        Ok(waits)
+    }
+
+    /// Says when its commit was known. The customer is its number, by which it is known again.
+    async fn insert(&mut self) -> Result<i64> {
+        let it = self.past.notification(self.next);
+        sqlx::query(
+            "insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, payload)
+             values ('customer_assigned', $1, $2, $3::text::jsonb)",
+        )
+        .bind(it.id.to_string())
+        .bind(it.recipient.to_string())
+        .bind(it.payload())
+        .execute(&mut self.crm)
+        .await?;
+        Ok(now_us())
+    }
+}
+
+/// Every question in its turn, about another row each time; says of each what was answered and how often nothing was.
+async fn ask(desk: &PgPool, past: Past, rate: u32, seconds: f64) -> Result<Vec<(Answers, usize)>> {
+    let mut asking = JoinSet::new();
+    let beginning = Instant::now();
+    for i in 0..(f64::from(rate) * seconds) as usize {
+        let due = beginning + Duration::from_secs_f64(i as f64 / f64::from(rate));
+        sleep_until(due).await;
+        let desk = desk.clone();
+        asking.spawn(async move {
+            let place = i % ALL.len();
+            let rows = async {
+                let mut tx = session::viewing(&desk).await?;
+                let rows = ALL[place].0.ask(&mut tx, &past, scatter(i as u64)).await?;
+                tx.commit().await?;
+                anyhow::Ok(rows)
+            };
+            (place, rows.await, due.elapsed())
+        });
+    }
+    let mut asked: Vec<(Answers, usize)> = ALL.iter().map(|_| Default::default()).collect();
+    while let Some(answer) = asking.join_next().await {
+        let (place, rows, took) = answer?;
+        let (answers, failed) = &mut asked[place];
+        match rows {
+            Ok(rows) => {
+                answers.rows += rows;
+                answers.took.push(took);
+            }
+            Err(why) => {
+                eprintln!("{}: {why:#}", ALL[place].1);
+                *failed += 1;
+            }
+        }
+    }
+    for (answers, _) in &mut asked {
+        answers.took.sort_unstable();
+    }
+    Ok(asked)
+}

@@ -1,0 +1,150 @@
+//! Random rows and random texts: the search finds what reading every row finds. The seed is printed when it does not.
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use sqlx::PgPool;
+
+use super::{find, index_all};
+
+struct Person {
+    id: i64,
+    key: uuid::Uuid,
+    customer: String,
+    recipient: String,
+    name: String,
+    phone: String,
+    waits: bool,
+}
+
+fn pick(dice: &mut StdRng, of: &str, long: usize) -> String {
+    let all: Vec<char> = of.chars().collect();
+    (0..long)
+        .map(|_| all[dice.random_range(0..all.len())])
+        .collect()
+}
+
+impl Person {
+    /// Few characters and few digits, so that much is alike.
+    fn random(dice: &mut StdRng, id: i64) -> Person {
+        let long = dice.random_range(2..5);
+        let name = pick(dice, "李王欧阳晨Aa\"%_", long);
+        // From seven digits on; now and then as people write them.
+        let long = dice.random_range(7..12);
+        let mut phone = pick(dice, "0017", long);
+        if dice.random_range(0..4) == 0 {
+            phone.insert(3, '-');
+        }
+        let tail = pick(dice, "017", 4);
+        Person {
+            id,
+            key: uuid::Uuid::from_u128(dice.random()),
+            customer: format!("{}{tail}", dice.random_range(0..20)),
+            recipient: format!("r{}", dice.random_range(0..30)),
+            name,
+            phone,
+            waits: dice.random_range(0..10) == 0,
+        }
+    }
+
+    fn bears(&self, text: &str) -> bool {
+        text.parse() == Ok(self.id)
+            || text.parse() == Ok(self.key)
+            || self.customer == text
+            || self.recipient == text
+    }
+
+    fn is_called(&self, text: &str) -> bool {
+        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        if digits.len() < 4 || text.chars().any(|c| !c.is_ascii_digit() && c != '-') {
+            return self.name.to_lowercase().contains(&text.to_lowercase());
+        }
+        let phone: String = self.phone.chars().filter(char::is_ascii_digit).collect();
+        phone.ends_with(&digits)
+    }
+
+    /// What somebody may type who means this one.
+    fn text(&self, dice: &mut StdRng) -> String {
+        let tail = |long: usize| {
+            let digits: String = self.phone.chars().filter(char::is_ascii_digit).collect();
+            digits[digits.len().saturating_sub(long)..].to_owned()
+        };
+        match dice.random_range(0..12) {
+            0 => self.id.to_string(),
+            1 => self.key.to_string(),
+            2 => self.customer.clone(),
+            3 => self.recipient.clone(),
+            4 => self.name.chars().take(2).collect(),
+            5 => self.name.chars().skip(1).collect(),
+            6 => self.name.to_uppercase(),
+            7 => self.phone.clone(),
+            _ => tail(dice.random_range(4..10)),
+        }
+    }
+}
+
+async fn write(pool: &PgPool, people: &[Person]) {
+    for (table, more, values) in [
+        ("outbox", "", ""),
+        ("delivery", ", app, aggregate_type, priority, attempts, lease_epoch, format_version, created_at, created_by, status, reason,
+            may_have_arrived, settled_at, settled_by", ", 'default', 'customer', 2, 1, 1, 1, now(), 'crm', 'delivered', 'accepted', false, now(), 'd'"),
+    ] {
+        let these: Vec<&Person> = people.iter().filter(|it| it.waits == (table == "outbox")).collect();
+        let sql = format!(
+            "insert into outboxd.notification_{table} (id, key, event_type, aggregate_id, recipient, payload{more})
+             select id, key, 'e', customer, recipient, jsonb_build_object('customerName', name, 'phone', phone){values}
+               from unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[])
+                 as t (id, key, customer, recipient, name, phone)"
+        );
+        let of = |what: fn(&Person) -> &String| these.iter().map(|it| what(it).clone()).collect::<Vec<_>>();
+        sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(these.iter().map(|it| it.id).collect::<Vec<_>>())
+            .bind(these.iter().map(|it| it.key).collect::<Vec<_>>())
+            .bind(of(|it| &it.customer))
+            .bind(of(|it| &it.recipient))
+            .bind(of(|it| &it.name))
+            .bind(of(|it| &it.phone))
+            .execute(pool)
+            .await
+            .unwrap();
+    }
+    let last = people.last().map_or(1, |it| it.id);
+    sqlx::query("select setval(pg_get_serial_sequence('outboxd.notification_outbox', 'id'), $1)")
+        .bind(last)
+        .execute(pool)
+        .await
+        .unwrap();
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn random_texts_find_what_reading_everything_finds(pool: PgPool) {
+    const LIMIT: usize = 20;
+    let seed: u64 = rand::random();
+    let mut dice = StdRng::seed_from_u64(seed);
+    // From four digits on, an id may be the end of a telephone number, too.
+    let mut id = 1_000;
+    let mut people: Vec<Person> = (0..4_000)
+        .map(|_| {
+            id += dice.random_range(1..20);
+            Person::random(&mut dice, id)
+        })
+        .collect();
+    let newer = people.split_off(3_800);
+    write(&pool, &people).await;
+    index_all(&pool).await;
+    write(&pool, &newer).await;
+    people.extend(newer);
+    for _ in 0..400 {
+        let text = people[dice.random_range(0..people.len())].text(&mut dice);
+        let newest = |is: &dyn Fn(&Person) -> bool| {
+            let ids = people.iter().rev().filter(|it| is(it)).map(|it| it.id);
+            ids.take(LIMIT).collect::<Vec<_>>()
+        };
+        let mut expected = newest(&|it| it.bears(&text));
+        let called = newest(&|it| it.is_called(&text) && !it.bears(&text));
+        expected.extend(called.into_iter().take(LIMIT - expected.len()));
+        expected.sort_unstable_by(|a, b| b.cmp(a));
+        let found = find(&pool, &text, 20).await;
+        let ids: Vec<i64> = found.hits.iter().map(|hit| hit.id).collect();
+        assert_eq!(ids, expected, "{text:?}, seed {seed}");
+    }
+}
