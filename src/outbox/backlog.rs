@@ -23,11 +23,10 @@ pub async fn backlog(
     let rows = sqlx::query!(
         r#"-- outboxd backlog
         select a.app as "app!",
-               count(*) filter (where o.lease_until is null or o.lease_until < statement_timestamp())
-                   - count(*) filter (where o.id is null) as "due!",
-               count(*) filter (where o.lease_until >= statement_timestamp()) as "in_flight!",
+               count(*) filter (where not o.live) as "due!",
+               count(*) filter (where o.live) as "in_flight!",
                coalesce(extract(epoch from statement_timestamp() - min(o.next_attempt_at)
-                   filter (where o.lease_until is null or o.lease_until < statement_timestamp())), 0)::float8 as "oldest_s!",
+                   filter (where not o.live)), 0)::float8 as "oldest_s!",
                coalesce(bool_or(s.paused_at is not null), false) as "paused!",
                coalesce(bool_or(s.breaker <> 'closed'), false) as "breaker_open!"
           from unnest($1::text[]) as a (app)
@@ -35,7 +34,8 @@ pub async fn backlog(
           left join lateral (
                select due.* from (values (1::smallint), (2::smallint), (3::smallint)) as level (priority)
                 cross join lateral (
-                      select id, lease_until, next_attempt_at from outboxd.notification_outbox o
+                      select id, next_attempt_at, coalesce(o.lease_until between statement_timestamp()
+                                 and statement_timestamp() + interval '20 minutes', false) as live from outboxd.notification_outbox o
                        where o.app = a.app and o.priority = level.priority and o.next_attempt_at <= statement_timestamp()
                        order by next_attempt_at limit 10000) due) o on true
          group by a.app"#,

@@ -236,15 +236,17 @@ async fn waiting(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, AppSt
                          count(*) filter (where not live and attempts > 0) as retrying,
                          count(*) filter (where not live and attempts = 0
                                             and next_attempt_at > statement_timestamp()) as scheduled,
-                         min(greatest(next_attempt_at, created_at, lease_until))
-                             filter (where not live and next_attempt_at <= statement_timestamp()
+                         min(greatest(next_attempt_at, created_at,
+                                      case when lease_until <= statement_timestamp() then lease_until end))
+                             filter (where not live and next_attempt_at <= statement_timestamp() and format_version <= 1
                                        and (order_key is null or not exists (
                                             select from outboxd.notification_outbox p
                                              where p.app = apps.app and p.order_key = front.order_key
                                                and p.id < front.id))) as claimable_since
                     from (select o.id, o.next_attempt_at, o.attempts, o.order_key, o.lease_until,
                                  least(o.created_at, statement_timestamp()) as created_at,
-                                 coalesce(o.lease_until > statement_timestamp(), false) as live
+                                 o.format_version, coalesce(o.lease_until between statement_timestamp()
+                                                    and statement_timestamp() + interval '20 minutes', false) as live
                             from outboxd.notification_outbox o
                            -- Counted apart: they are due to nobody, and would hide all of a lower priority.
                            where o.app = apps.app and not (o.awaits_grant and o.next_attempt_at > statement_timestamp())
@@ -255,7 +257,8 @@ async fn waiting(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, AppSt
                          select o.next_attempt_at from outboxd.notification_outbox o
                           where o.app = apps.app and o.priority = p.priority
                             and o.next_attempt_at <= statement_timestamp()
-                            and (o.lease_until is null or o.lease_until <= statement_timestamp())
+                            and (o.lease_until is null or o.lease_until not between statement_timestamp()
+                                                          and statement_timestamp() + interval '20 minutes')
                           order by o.next_attempt_at limit 1) first) oldest
              cross join lateral (
                   select count(*) as n from (
