@@ -123,7 +123,7 @@ impl Visitor<'_> {
     /// Sends the form of a page: its hidden fields, and what is typed.
     async fn post(&mut self, path: &str, form: &Page, typed: &[(&str, &str)]) -> Page {
         let mut body = url::form_urlencoded::Serializer::new(String::new());
-        for name in ["form_token", "seen", "version"] {
+        for name in ["form_token", "seen", "version", "form"] {
             if let Some(value) = form.hidden(name) {
                 body.append_pair(name, &value);
             }
