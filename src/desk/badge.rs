@@ -35,7 +35,7 @@ use super::page::When;
 use super::trouble::Trouble;
 use super::visit::{Visit, as_json, known_language};
 use crate::answer::json::{VERSION, stamp};
-use crate::answer::{Card, cards};
+use crate::answer::{Card, cards, nothing};
 use crate::config::BadgeConfig;
 use crate::lang::Lang;
 use crate::outbox::inspect;
@@ -305,19 +305,24 @@ async fn newest(
     read.retain(|it| it.recipient == recipient);
     read.truncate(1);
     let found = cards(&mut tx, &voice, read).await?;
-    tx.commit().await?;
-    Ok(match found.first() {
+    let standing = match found.first() {
         Some(card) => Standing::of(card, &voice),
-        None => Standing {
-            word: "no_message",
-            mark: "∅",
-            tone: "quiet",
-            name: say!(voice, "desk.search.none"),
-            means: say!(voice, "desk.badge.none_means"),
-            since: None,
-            who: "developer",
-        },
-    })
+        None => {
+            let last = inspect::last_written(&mut tx).await?;
+            let who = nothing(&voice, customer, last).who;
+            Standing {
+                word: "no_message",
+                mark: "∅",
+                tone: "quiet",
+                name: say!(voice, "desk.search.none"),
+                means: say!(voice, "desk.badge.none_means"),
+                since: None,
+                who: role(who),
+            }
+        }
+    };
+    tx.commit().await?;
+    Ok(standing)
 }
 
 impl Standing {
