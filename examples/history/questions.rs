@@ -111,7 +111,7 @@ impl Question {
         };
         let found = inspect::find(&mut tx, &Paths::default(), &text, PAGE).await?;
         let read = inspect::read(&mut tx, &found.hits).await?;
-        inspect::matches(&mut tx, &read, &text, found.read_through).await?;
+        inspect::matches(&mut tx, &Paths::default(), &read, &text, found.read_through).await?;
         Ok(read.len())
     }
 

@@ -103,7 +103,14 @@ pub(super) async fn find(desk: &Desk, args: &FindArgs) -> Result<Exit> {
     let voice = desk.voice(&mut tx).await?;
     let found = inspect::find(&mut tx, &desk.settings.paths, &args.text, args.limit).await?;
     let read = inspect::read(&mut tx, &found.hits).await?;
-    let matches = inspect::matches(&mut tx, &read, &args.text, found.read_through).await?;
+    let matches = inspect::matches(
+        &mut tx,
+        &desk.settings.paths,
+        &read,
+        &args.text,
+        found.read_through,
+    )
+    .await?;
     let mut cards = cards(&mut tx, &voice, read).await?;
     tx.commit().await?;
     for (card, matched) in cards.iter_mut().zip(matches) {

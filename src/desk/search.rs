@@ -73,7 +73,14 @@ pub(super) async fn search(visit: Visit, Query(asked): Query<Asked>) -> Result<R
     let voice = visit.voice(&mut tx).await?;
     let found = inspect::find(&mut tx, &visit.desk.labels.paths(), &q, LIMIT).await?;
     let read = inspect::read(&mut tx, &found.hits).await?;
-    let matches = inspect::matches(&mut tx, &read, &q, found.read_through).await?;
+    let matches = inspect::matches(
+        &mut tx,
+        &visit.desk.labels.paths(),
+        &read,
+        &q,
+        found.read_through,
+    )
+    .await?;
     let labels = labels(&mut tx, &visit, &read).await?;
     let mut cards: Vec<Card> = cards(&mut tx, &voice, read).await?;
     for (card, matched) in cards.iter_mut().zip(matches) {
