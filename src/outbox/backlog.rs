@@ -12,6 +12,8 @@ pub struct Backlog {
     pub due: i64,
     pub in_flight: i64,
     pub oldest_due_age: Duration,
+    /// Waiting for the user's permission.
+    pub awaiting_grant: i64,
     pub paused: bool,
     pub breaker_open: bool,
 }
@@ -27,6 +29,10 @@ pub async fn backlog(
                count(*) filter (where o.live) as "in_flight!",
                coalesce(extract(epoch from statement_timestamp() - min(o.next_attempt_at)
                    filter (where not o.live)), 0)::float8 as "oldest_s!",
+               (select count(*) from (
+                       select from outboxd.notification_outbox w
+                        where w.app = a.app and w.awaits_grant and w.next_attempt_at > statement_timestamp()
+                        limit 10000) waiting) as "awaiting_grant!",
                coalesce(bool_or(s.paused_at is not null), false) as "paused!",
                coalesce(bool_or(s.breaker <> 'closed'), false) as "breaker_open!"
           from unnest($1::text[]) as a (app)
@@ -50,6 +56,7 @@ pub async fn backlog(
             due: row.due,
             in_flight: row.in_flight,
             oldest_due_age: Duration::from_secs_f64(row.oldest_s.max(0.0)),
+            awaiting_grant: row.awaiting_grant,
             paused: row.paused,
             breaker_open: row.breaker_open,
         })
