@@ -59,6 +59,7 @@ pub struct Metrics {
     due: Family<App, Gauge>,
     oldest_due_age: Family<App, Gauge<f64, AtomicU64>>,
     in_flight: Family<App, Gauge>,
+    awaiting_grant: Family<App, Gauge>,
     breaker_open: Family<App, Gauge>,
     paused: Family<App, Gauge>,
     beats: Mutex<HashMap<String, Instant>>,
@@ -98,6 +99,7 @@ impl Metrics {
             due: Family::default(),
             oldest_due_age: Family::default(),
             in_flight: Family::default(),
+            awaiting_grant: Family::default(),
             breaker_open: Family::default(),
             paused: Family::default(),
             beats: Mutex::default(),
@@ -187,6 +189,11 @@ impl Metrics {
             "in_flight",
             "Rows under a live lease in the whole service, counted up to 10,000",
             metrics.in_flight.clone(),
+        );
+        r.register(
+            "awaiting_grant",
+            "Rows that wait for their user's permission in the whole service, counted up to 10,000",
+            metrics.awaiting_grant.clone(),
         );
         r.register(
             "circuit_open",
@@ -350,6 +357,9 @@ impl Metrics {
             };
             self.due.get_or_create(&app).set(backlog.due);
             self.in_flight.get_or_create(&app).set(backlog.in_flight);
+            self.awaiting_grant
+                .get_or_create(&app)
+                .set(backlog.awaiting_grant);
             self.oldest_due_age
                 .get_or_create(&app)
                 .set(backlog.oldest_due_age.as_secs_f64());

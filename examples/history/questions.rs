@@ -105,7 +105,7 @@ impl Question {
         };
         let found = inspect::find(tx, &Paths::default(), &text, PAGE).await?;
         let read = inspect::read(tx, &found.hits).await?;
-        inspect::matches(tx, &read, &text, found.read_through).await?;
+        inspect::matches(tx, &Paths::default(), &read, &text, found.read_through).await?;
         Ok(read.len())
     }
 

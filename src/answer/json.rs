@@ -104,6 +104,7 @@ pub(crate) fn why_not_yet(why: Option<&WhyNotYet>, voice: &Voice) -> Value {
             cancel_requested_by,
         } => json!({"daemon": daemon, "attempt": attempt, "since": stamp(*since, voice),
                     "until": stamp(*until, voice), "cancel_requested_by": cancel_requested_by}),
+        WhyNotYet::NewerFormat { version } => json!({"format_version": version}),
         WhyNotYet::Expired { at } | WhyNotYet::Scheduled { at } => json!({"at": stamp(*at, voice)}),
         WhyNotYet::Paused { by, since, reason } => {
             json!({"by": by, "since": stamp(*since, voice), "reason": masked(reason.as_deref())})
@@ -143,7 +144,7 @@ pub(crate) fn why_not_yet(why: Option<&WhyNotYet>, voice: &Voice) -> Value {
             daemon,
             attempt,
             since,
-        } => json!({"daemon": daemon, "attempt": attempt, "since": stamp(*since, voice)}),
+        } => json!({"daemon": daemon, "attempt": attempt, "since": stamps(*since, voice)}),
         WhyNotYet::Unserved { since, others } => {
             json!({"since": stamp(*since, voice), "others_served": others})
         }

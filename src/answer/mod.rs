@@ -21,8 +21,10 @@ use sqlx::postgres::PgConnection;
 
 pub(crate) use name::Name;
 
+use crate::catalogue::Who;
 use crate::notification::Status;
 use crate::outbox::inspect::{self, Act, Match, Notification, Signs, Standing, WhyNotYet};
+use crate::words::cause::role;
 use crate::words::mask::{glimpse, safe};
 use crate::words::verdict::Verdict;
 use crate::words::{Voice, say};
@@ -128,19 +130,39 @@ impl Card {
 /// A CRM that wrote something within this time has a door that works.
 const DOOR_WORKS: TimeDelta = TimeDelta::days(1);
 
-/// The verdict "no message exists": it was not assigned, or the CRM did not enqueue. When the CRM last
-/// enqueued anything tells the one from the other.
-pub(crate) fn nothing(voice: &Voice, customer: &str, last: Option<DateTime<Utc>>) -> String {
+/// The verdict "no message exists", and who looks further.
+pub(crate) struct NoMessage {
+    /// What there is not, and what that means.
+    pub(crate) happened: [String; 2],
+    pub(crate) who: Who,
+}
+
+impl NoMessage {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::json!({"kind": "no_message", "happened": self.happened.join("\n"), "who": role(self.who)})
+    }
+}
+
+/// It was not assigned, or the CRM did not enqueue. When the CRM last enqueued anything tells the one from the other: who
+/// asks can look an assignment up, but only a developer sees why the CRM is silent.
+pub(crate) fn nothing(voice: &Voice, customer: &str, last: Option<DateTime<Utc>>) -> NoMessage {
     let what = say!(voice, "none.customer", customer = safe(customer));
-    let meaning = match last {
-        None => say!(voice, "none.ever"),
-        Some(at) if voice.now - at < DOOR_WORKS => say!(voice, "none.others", at = voice.when(at)),
+    let (meaning, who) = match last {
+        None => (say!(voice, "none.ever"), Who::Developer),
+        Some(at) if voice.now - at < DOOR_WORKS => (
+            say!(voice, "none.others", at = voice.when(at)),
+            Who::Support,
+        ),
         Some(at) => {
             let span = voice.span(voice.now - at);
-            say!(voice, "none.silent", span = span, at = voice.exact(at))
+            let silent = say!(voice, "none.silent", span = span, at = voice.exact(at));
+            (silent, Who::Developer)
         }
     };
-    format!("{what}\n{meaning}")
+    NoMessage {
+        happened: [what, meaning],
+        who,
+    }
 }
 
 /// Columns stand on the card in any case; of a payload no more is shown than was typed.

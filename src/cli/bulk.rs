@@ -175,7 +175,7 @@ async fn plan(desk: &Desk, conn: &mut PgConnection, args: &PlanArgs) -> Result<E
         stop_above: args.stop_above,
     };
     let by = by(args.actor.as_deref(), Some(&args.reason));
-    let planned = bulk::plan(&mut tx, &asked, &by).await?;
+    let planned = bulk::plan(&mut tx, &asked, None, &by).await?;
     tx.commit().await?;
     let (id, preview) = match planned {
         Planned::Done(id, preview) => (id, preview),

@@ -1,6 +1,6 @@
 //! `serve` and `desk-password`: the desk, and the people who may come in.
 
-use std::io::{IsTerminal as _, Read as _};
+use std::io::{ErrorKind, IsTerminal as _, Read as _};
 
 use anyhow::{Context as _, Result};
 use tokio::sync::watch;
@@ -86,25 +86,43 @@ pub(super) fn password(args: &PasswordArgs, lang: Lang, out: Out) -> Result<Exit
         out.line(&line)?;
         return Ok(Exit::Ok);
     }
-    let password = typed_password(&args.name, lang, out)?;
-    if password.chars().count() < SHORTEST {
-        let sentence = say!(lang, "desk_password.short", n = SHORTEST);
-        return Err(Stop::new(Exit::Usage, sentence).into());
-    }
+    let password = typed_password(&args.name, lang)?;
     out.line(&desk::line_for_password(&args.name, args.role, &password)?)?;
     Ok(Exit::Ok)
 }
 
-/// Asked for without showing it on a terminal; the first line of standard input otherwise.
-fn typed_password(name: &str, lang: Lang, out: Out) -> Result<String> {
-    if std::io::stdin().is_terminal() {
-        out.note(&say!(lang, "desk_password.ask", name = name));
-        return rpassword::read_password().context("read the password");
+/// Asked for twice on a terminal, without showing it; the first line of standard input otherwise.
+fn typed_password(name: &str, lang: Lang) -> Result<String> {
+    let on_terminal = std::io::stdin().is_terminal();
+    let password = if on_terminal {
+        asked(&say!(lang, "desk_password.ask", name = name), lang)?
+    } else {
+        let mut text = String::new();
+        std::io::stdin()
+            .take(64 * 1024)
+            .read_to_string(&mut text)
+            .context("read the password from standard input")?;
+        text.lines().next().unwrap_or_default().to_owned()
+    };
+    if password.chars().count() < SHORTEST {
+        let sentence = say!(lang, "desk_password.short", n = SHORTEST);
+        return Err(Stop::new(Exit::Usage, sentence).into());
     }
-    let mut text = String::new();
-    std::io::stdin()
-        .take(64 * 1024)
-        .read_to_string(&mut text)
-        .context("read the password from standard input")?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+    // Nobody sees a slip of the finger.
+    if on_terminal && asked(&say!(lang, "desk_password.again"), lang)? != password {
+        let sentence = say!(lang, "desk_password.differ");
+        return Err(Stop::new(Exit::Usage, sentence).into());
+    }
+    Ok(password)
+}
+
+/// Without showing it.
+fn asked(question: &str, lang: Lang) -> Result<String> {
+    match rpassword::prompt_password(question) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            let sentence = say!(lang, "desk_password.none");
+            Err(Stop::new(Exit::Usage, sentence).into())
+        }
+        answer => answer.context("read the password"),
+    }
 }

@@ -66,15 +66,15 @@ pub(super) async fn why(desk: &Desk, args: &WhyArgs) -> Result<Exit> {
     let cards = cards(&mut tx, &voice, read).await?;
     if cards.is_empty() {
         let last = inspect::last_written(&mut tx).await?;
-        let sentence = nothing(&voice, &args.customer, last);
+        let nothing = nothing(&voice, &args.customer, last);
         if desk.out.form == Form::Json {
             desk.out.json(&json!({
                 "version": VERSION,
                 "notifications": [],
-                "verdict": {"kind": "no_message", "happened": sentence, "who": "developer"},
+                "verdict": nothing.json(),
             }))?;
         } else {
-            desk.out.note(&sentence);
+            desk.out.note(&nothing.happened.join("\n"));
         }
         return Ok(Exit::NotFound);
     }
@@ -103,7 +103,14 @@ pub(super) async fn find(desk: &Desk, args: &FindArgs) -> Result<Exit> {
     let voice = desk.voice(&mut tx).await?;
     let found = inspect::find(&mut tx, &desk.settings.paths, &args.text, args.limit).await?;
     let read = inspect::read(&mut tx, &found.hits).await?;
-    let matches = inspect::matches(&mut tx, &read, &args.text, found.read_through).await?;
+    let matches = inspect::matches(
+        &mut tx,
+        &desk.settings.paths,
+        &read,
+        &args.text,
+        found.read_through,
+    )
+    .await?;
     let mut cards = cards(&mut tx, &voice, read).await?;
     tx.commit().await?;
     for (card, matched) in cards.iter_mut().zip(matches) {

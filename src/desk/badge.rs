@@ -9,56 +9,43 @@
 //!
 //! It is the one page that others may frame, and the one without a person: the guard asks [`is_one`] and [`dress`].
 
-use std::net::IpAddr;
-use std::num::NonZeroU32;
+mod door;
+
 use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{Path, Query};
+use axum::http::HeaderMap;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
-use governor::clock::DefaultClock;
-use governor::state::keyed::HashMapStateStore;
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use serde::Deserialize;
 use serde_json::{Value, json};
-use sha2::Sha256;
-use subtle::ConstantTimeEq as _;
 
+use self::door::{Door, Refused, Signed};
 use super::assets;
 use super::kept::Kept;
 use super::page::When;
 use super::trouble::Trouble;
 use super::visit::{Visit, as_json, known_language};
 use crate::answer::json::{VERSION, stamp};
-use crate::answer::{Card, cards};
+use crate::answer::{Card, cards, nothing};
 use crate::config::BadgeConfig;
 use crate::lang::Lang;
 use crate::outbox::inspect;
-use crate::secret::Secret;
 use crate::words::cause::role;
 use crate::words::label::cells;
 use crate::words::{Voice, say};
 
-/// An address that is good for ever would be one nobody can take back.
-const LONGEST: i64 = 24 * 3600;
 /// How long a browser, and this desk, keep an answer.
 const FRESH: Duration = Duration::from_secs(10);
 /// The newest notifications of a customer among which the recipient's is looked for.
 const NEWEST: i64 = 100;
-/// From one address in a second, and from everybody: a list of customers shows many at once.
-const FROM_ONE: NonZeroU32 = NonZeroU32::new(50).expect("fifty");
-const FROM_ALL: NonZeroU32 = NonZeroU32::new(200).expect("two hundred");
 
 pub(super) struct Badges {
-    secret: Option<Secret>,
+    /// None without a secret: there are no badges then.
+    door: Option<Door>,
     policy: HeaderValue,
-    addresses: RateLimiter<IpAddr, HashMapStateStore<IpAddr>, DefaultClock>,
-    all: DefaultDirectRateLimiter,
     /// One is asked for at a time: support's pages come first.
     known: Kept<(String, String, &'static str), Standing>,
 }
@@ -78,10 +65,8 @@ impl Badges {
             pages.join(" ")
         );
         Badges {
-            secret: told.secret.clone(),
+            door: told.secret.clone().map(Door::new),
             policy: HeaderValue::from_str(&policy).expect("an origin is plain ASCII"),
-            addresses: RateLimiter::hashmap(Quota::per_second(FROM_ONE)),
-            all: RateLimiter::direct(Quota::per_second(FROM_ALL)),
             known: Kept::new(FRESH),
         }
     }
@@ -111,14 +96,6 @@ pub(super) fn dress(headers: &mut HeaderMap, badges: &Badges) {
     headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
 }
 
-#[derive(Deserialize)]
-pub(super) struct Signed {
-    expires: i64,
-    sig: String,
-    /// The language of the CRM's page; else the browser's.
-    lang: Option<String>,
-}
-
 /// How it stands, without a name.
 #[derive(Clone)]
 struct Standing {
@@ -129,16 +106,6 @@ struct Standing {
     means: String,
     since: Option<(When, String)>,
     who: &'static str,
-}
-
-/// Why there is no answer.
-#[derive(Clone, Copy)]
-enum Refused {
-    Forged,
-    Expired,
-    TooLong,
-    TooOften,
-    Away,
 }
 
 #[derive(Template)]
@@ -256,19 +223,9 @@ async fn standing(
     lang: Lang,
 ) -> Result<Result<Standing, Refused>, Trouble> {
     let badges = &visit.desk.badges;
-    let secret = badges.secret.as_ref().ok_or(Trouble::NoPage)?;
-    badges.addresses.retain_recent();
-    if badges.addresses.check_key(&visit.address).is_err() || badges.all.check().is_err() {
-        return Ok(Err(Refused::TooOften));
-    }
-    let right = signature(secret, customer, recipient, signed.expires);
-    if !bool::from(right.as_bytes().ct_eq(signed.sig.as_bytes())) {
-        return Ok(Err(Refused::Forged));
-    }
-    match signed.expires - chrono::Utc::now().timestamp() {
-        ..=0 => return Ok(Err(Refused::Expired)),
-        1..=LONGEST => {}
-        _ => return Ok(Err(Refused::TooLong)),
+    let door = badges.door.as_ref().ok_or(Trouble::NoPage)?;
+    if let Err(refused) = door.admit(visit.address, customer, recipient, signed) {
+        return Ok(Err(refused));
     }
     let key = (customer.to_owned(), recipient.to_owned(), lang.word());
     let known = badges
@@ -278,15 +235,6 @@ async fn standing(
         tracing::warn!(?trouble, "a badge has no answer");
         Refused::Away
     }))
-}
-
-/// What the CRM signs with.
-fn signature(secret: &Secret, customer: &str, recipient: &str, expires: i64) -> String {
-    let signed = json!([customer, recipient, expires]).to_string();
-    let mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes())
-        .expect("HMAC takes a key of any length");
-    let bytes = mac.chain_update(signed).finalize().into_bytes();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 async fn newest(
@@ -305,19 +253,24 @@ async fn newest(
     read.retain(|it| it.recipient == recipient);
     read.truncate(1);
     let found = cards(&mut tx, &voice, read).await?;
-    tx.commit().await?;
-    Ok(match found.first() {
+    let standing = match found.first() {
         Some(card) => Standing::of(card, &voice),
-        None => Standing {
-            word: "no_message",
-            mark: "∅",
-            tone: "quiet",
-            name: say!(voice, "desk.search.none"),
-            means: say!(voice, "desk.badge.none_means"),
-            since: None,
-            who: "developer",
-        },
-    })
+        None => {
+            let last = inspect::last_written(&mut tx).await?;
+            let who = nothing(&voice, customer, last).who;
+            Standing {
+                word: "no_message",
+                mark: "∅",
+                tone: "quiet",
+                name: say!(voice, "desk.search.none"),
+                means: say!(voice, "desk.badge.none_means"),
+                since: None,
+                who: role(who),
+            }
+        }
+    };
+    tx.commit().await?;
+    Ok(standing)
 }
 
 impl Standing {
@@ -340,47 +293,6 @@ impl Standing {
             means,
             since: Some((When::of(verdict.since, voice), stamp(verdict.since, voice))),
             who: role(verdict.who),
-        }
-    }
-}
-
-impl Refused {
-    fn status(self) -> StatusCode {
-        match self {
-            Refused::Forged | Refused::Expired | Refused::TooLong => StatusCode::FORBIDDEN,
-            Refused::TooOften => StatusCode::TOO_MANY_REQUESTS,
-            Refused::Away => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Refused::Forged => "forged",
-            Refused::Expired => "expired",
-            Refused::TooLong => "too_long",
-            Refused::TooOften => "too_often",
-            Refused::Away => "away",
-        }
-    }
-
-    fn said(self, lang: Lang) -> (String, String) {
-        match self {
-            Refused::Forged => (
-                say!(lang, "desk.badge.forged"),
-                say!(lang, "desk.badge.forged_next"),
-            ),
-            Refused::Expired => (
-                say!(lang, "desk.badge.expired"),
-                say!(lang, "desk.badge.expired_next"),
-            ),
-            Refused::TooLong => (
-                say!(lang, "desk.badge.too_long"),
-                say!(lang, "desk.badge.too_long_next"),
-            ),
-            Refused::TooOften | Refused::Away => (
-                say!(lang, "desk.badge.away"),
-                say!(lang, "desk.badge.away_next"),
-            ),
         }
     }
 }
@@ -408,23 +320,4 @@ fn for_others(mut response: Response, standing: &Result<Standing, Refused>) -> R
     }
     response.extensions_mut().insert(ForOthers);
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What the lines of TypeScript in docs/desk.md make of the same.
-    #[test]
-    fn the_signature_is_the_one_the_documentation_signs() {
-        let secret = Secret::new("0123456789abcdef");
-        assert_eq!(
-            signature(&secret, "10086", "42", 1_795_354_157),
-            "c9498a89ae2d27b83365540d8b252d1c9ef929389107b78d7202185f6dfaddba"
-        );
-        assert_ne!(
-            signature(&secret, "a", "b,c", 1),
-            signature(&secret, "a,b", "c", 1)
-        );
-    }
 }

@@ -3,29 +3,29 @@
 //! Told is not accepted by WeChat: the message stays what it is, and the mark stands beside it. Whoever marks one names
 //! what they saw, the mark of an earlier try included, so a second press does nothing and says so.
 
-use std::fmt;
-use std::str::FromStr;
+mod mark;
+
+pub(super) use mark::{handled, reveal};
 
 use askama::Template;
-use axum::Form as Body;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 
 use super::asked::{Asked, Chip, Turn, Turns, turned};
-use super::card::{labels, phone_in_full};
+use super::card::labels;
 use super::messages::{APP, RECIPIENT, Row};
 use super::page::{Frame, Link};
 use super::period::{PERIOD, Period, Span, switch};
 use super::trouble::Trouble;
 use super::visit::{Visit, shown};
 use crate::answer::json::{self as objects, VERSION};
-use crate::outbox::act::{self, By, HandOutcome, Handled, Seen};
+use crate::outbox::act::{HandOutcome, Seen};
 use crate::outbox::inspect::{self, Call, Ending, Notification, ToPhone};
 use crate::words::mask::safe;
 use crate::words::{Voice, say};
+use mark::{SeenCall, Told};
 
 const PAGE: usize = 30;
 const BEFORE: &str = "before";
@@ -60,14 +60,6 @@ enum Phone {
     Missing,
     Masked(String),
     InFull(String),
-}
-
-/// What came of an act.
-struct Told {
-    word: &'static str,
-    tone: &'static str,
-    mark: &'static str,
-    sentence: String,
 }
 
 struct Asking {
@@ -140,117 +132,6 @@ pub(super) async fn calls(visit: Visit) -> Result<Response, Trouble> {
     Ok(response)
 }
 
-#[derive(Deserialize)]
-pub(super) struct Mark {
-    seen: String,
-    outcome: String,
-    reason: String,
-}
-
-/// Notes what came of a call.
-pub(super) async fn handled(visit: Visit, Body(mark): Body<Mark>) -> Result<Response, Trouble> {
-    let by = because(&visit, &mark.reason)?;
-    let SeenCall { seen, tried_at } = mark.seen.parse().map_err(|()| Trouble::Unasked)?;
-    let outcome = HandOutcome::ALL
-        .into_iter()
-        .find(|it| it.word() == mark.outcome)
-        .ok_or(Trouble::Unasked)?;
-    let mut tx = visit.desk.lines.act().await?;
-    let voice = visit.voice(&mut tx).await?;
-    let done = act::handle_as_seen(&mut tx, &seen, tried_at, outcome, &by).await?;
-    let told = told(&done, outcome, &seen, &voice);
-    if visit.json {
-        tx.commit().await?;
-        return Ok(super::visit::as_json(&json!({
-            "version": VERSION, "id": seen.id.0, "result": told.word, "happened": told.sentence,
-        })));
-    }
-    let response = listed(&mut tx, &visit, &voice, Some(told), None).await?;
-    tx.commit().await?;
-    Ok(response)
-}
-
-/// What was seen of a call: the notification, and when somebody had last tried.
-#[derive(Clone, Copy, Debug)]
-struct SeenCall {
-    seen: Seen,
-    tried_at: Option<DateTime<Utc>>,
-}
-
-impl SeenCall {
-    fn of(it: &Notification, call: &Call) -> SeenCall {
-        SeenCall {
-            seen: Seen::of(it),
-            tried_at: call.tried.as_ref().map(|(_, at)| *at),
-        }
-    }
-}
-
-impl fmt::Display for SeenCall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tried_at = self.tried_at.map_or(0, |at| at.timestamp_micros());
-        write!(f, "{tried_at}.{}", self.seen)
-    }
-}
-
-impl FromStr for SeenCall {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<SeenCall, ()> {
-        let (tried_at, seen) = text.split_once('.').ok_or(())?;
-        Ok(SeenCall {
-            tried_at: match tried_at.parse().map_err(|_| ())? {
-                0 => None,
-                micros => Some(DateTime::from_timestamp_micros(micros).ok_or(())?),
-            },
-            seen: seen.parse().map_err(|_| ())?,
-        })
-    }
-}
-
-fn told(done: &Handled, outcome: HandOutcome, seen: &Seen, voice: &Voice) -> Told {
-    let (word, tone, mark, sentence) = match done {
-        Handled::Done => {
-            let sentence = match outcome {
-                HandOutcome::Told => say!(voice, "desk.calls.done_told", id = seen.id),
-                HandOutcome::NotReached => say!(voice, "desk.calls.done_not_reached", id = seen.id),
-                HandOutcome::NotNeeded => say!(voice, "desk.calls.done_not_needed", id = seen.id),
-            };
-            ("noted", "good", "✓", sentence)
-        }
-        Handled::Already { by, at, outcome } => {
-            let sentence = say!(
-                voice,
-                "desk.calls.already",
-                id = seen.id,
-                by = safe(by),
-                at = voice.when(*at),
-                outcome = outcome_word(outcome, voice)
-            );
-            ("already_noted", "waiting", "!", sentence)
-        }
-        Handled::NothingToHandle(it) => {
-            let sentence = say!(voice, "hand.nothing", status = voice.standing_of(it));
-            ("nothing_to_handle", "waiting", "!", sentence)
-        }
-        Handled::Moved(it) => {
-            let status = voice.standing_of(it);
-            let sentence = say!(voice, "desk.calls.moved", id = seen.id, status = status);
-            ("moved", "waiting", "!", sentence)
-        }
-        Handled::Missing => {
-            let sentence = say!(voice, "none.id", id = seen.id);
-            ("missing", "bad", "✗", sentence)
-        }
-    };
-    Told {
-        word,
-        tone,
-        mark,
-        sentence,
-    }
-}
-
 /// What came of it, for people; a newer version's word as it is.
 pub(super) fn outcome_word(word: &str, voice: &Voice) -> String {
     match HandOutcome::ALL.into_iter().find(|it| it.word() == word) {
@@ -259,39 +140,6 @@ pub(super) fn outcome_word(word: &str, voice: &Voice) -> String {
         Some(HandOutcome::NotNeeded) => say!(voice, "desk.calls.not_needed"),
         None => safe(word),
     }
-}
-
-#[derive(Deserialize)]
-pub(super) struct Reveal {
-    seen: String,
-    reason: String,
-}
-
-/// Shows one phone number in full, once, and writes down who looked and why.
-pub(super) async fn reveal(visit: Visit, Body(look): Body<Reveal>) -> Result<Response, Trouble> {
-    let by = because(&visit, &look.reason)?;
-    let SeenCall { seen, .. } = look.seen.parse().map_err(|()| Trouble::Unasked)?;
-    let mut tx = visit.desk.lines.act().await?;
-    let voice = visit.voice(&mut tx).await?;
-    let Some(payload) = act::reveal(&mut tx, seen.id, seen.key, &by).await? else {
-        return Err(Trouble::NotFound(seen.id.to_string()));
-    };
-    let shown = phone_in_full(&payload, &visit).map(|phone| (seen, phone));
-    let response = listed(&mut tx, &visit, &voice, None, shown).await?;
-    tx.commit().await?;
-    Ok(response)
-}
-
-/// Every act has a reason.
-fn because(visit: &Visit, reason: &str) -> Result<By, Trouble> {
-    /// Longer than any reason anybody reads.
-    const REASON: usize = 500;
-    let reason: String = reason.trim().chars().take(REASON).collect();
-    let by = visit.operator(&reason)?;
-    if by.reason.is_none() {
-        return Err(Trouble::NoReason);
-    }
-    Ok(by)
 }
 
 /// The list, after an act with what came of it.
@@ -400,14 +248,5 @@ mod tests {
         for wrong in ["", "4711", "x.1", "1.x", "9999999999999999999.1"] {
             assert!(ending(wrong).is_none(), "{wrong}");
         }
-        for text in ["0", "1795354157000123"] {
-            let text = format!("{text}.4711.5f0c3c1e-6f0e-4f0e-9d43-0a4d7e1c2b3a.00000000deadbeef");
-            assert_eq!(text.parse::<SeenCall>().unwrap().to_string(), text);
-        }
-        assert!(
-            "4711.5f0c3c1e-6f0e-4f0e-9d43-0a4d7e1c2b3a.1"
-                .parse::<SeenCall>()
-                .is_err()
-        );
     }
 }

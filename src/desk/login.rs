@@ -20,15 +20,10 @@ pub(super) struct Form {
 
 impl Form {
     /// There is a form only where passwords are taken.
-    pub(super) fn of(visit: &Visit) -> Option<Form> {
+    pub(super) fn of(visit: &Visit, next: &str) -> Option<Form> {
         visit.desk.door.users.as_ref()?;
-        let turned_away = !visit.here.starts_with("/login");
         Some(Form {
-            next: if turned_away {
-                own_path(visit.page())
-            } else {
-                "/".to_owned()
-            },
+            next: own_path(next),
         })
     }
 }
@@ -54,10 +49,9 @@ pub(super) struct Given {
 }
 
 pub(super) async fn form(visit: Visit, Query(back): Query<Back>) -> Result<Response, Trouble> {
-    let next = own_path(&back.next.unwrap_or_default());
     let page = LoginPage {
         frame: Frame::new(&visit, say!(visit.lang, "desk.login.title"), ""),
-        login: Form::of(&visit).map(|_| Form { next }),
+        login: Form::of(&visit, &back.next.unwrap_or_default()),
         whom_to_ask: whom_to_ask(&visit),
     };
     visit.answer(&page, || serde_json::Value::Null)
@@ -69,9 +63,10 @@ pub(super) async fn login(visit: Visit, Body(given): Body<Given>) -> Result<Resp
         return Err(Trouble::NoPage);
     }
     let name = given.name.trim().to_owned();
+    let next = own_path(&given.next.unwrap_or_default());
     if !desk.logins.may_try(&name, visit.address) {
         tracing::warn!(address = %visit.address, "too many tries to log in to the desk");
-        return Err(Trouble::TooOften);
+        return Err(Trouble::TooOften(next));
     }
     let turn = desk.logins.at_once.acquire().await;
     let looked_up = desk.clone();
@@ -84,10 +79,9 @@ pub(super) async fn login(visit: Visit, Body(given): Body<Given>) -> Result<Resp
     drop(turn);
     let Some(user) = user else {
         tracing::warn!(address = %visit.address, "a wrong name or password at the desk");
-        return Err(Trouble::WrongPassword);
+        return Err(Trouble::WrongPassword(next));
     };
     tracing::info!(user = %user.name, address = %visit.address, "logged in to the desk");
-    let next = own_path(&given.next.unwrap_or_default());
     let mut response = Redirect::to(&visit.at(&next)).into_response();
     let session = desk
         .keys

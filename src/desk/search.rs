@@ -38,9 +38,14 @@ struct SearchPage {
 struct Answer {
     cards: Vec<CardView>,
     /// That there is no message, and what it means.
-    nothing: Vec<String>,
+    nothing: Option<NoMessageView>,
     /// What was and was not looked through.
     notes: Vec<String>,
+}
+
+struct NoMessageView {
+    happened: [String; 2],
+    who: &'static str,
 }
 
 pub(super) async fn home(visit: Visit) -> Result<Response, Trouble> {
@@ -68,7 +73,14 @@ pub(super) async fn search(visit: Visit, Query(asked): Query<Asked>) -> Result<R
     let voice = visit.voice(&mut tx).await?;
     let found = inspect::find(&mut tx, &visit.desk.labels.paths(), &q, LIMIT).await?;
     let read = inspect::read(&mut tx, &found.hits).await?;
-    let matches = inspect::matches(&mut tx, &read, &q, found.read_through).await?;
+    let matches = inspect::matches(
+        &mut tx,
+        &visit.desk.labels.paths(),
+        &read,
+        &q,
+        found.read_through,
+    )
+    .await?;
     let labels = labels(&mut tx, &visit, &read).await?;
     let mut cards: Vec<Card> = cards(&mut tx, &voice, read).await?;
     for (card, matched) in cards.iter_mut().zip(matches) {
@@ -76,13 +88,18 @@ pub(super) async fn search(visit: Visit, Query(asked): Query<Asked>) -> Result<R
     }
     let mut answer = Answer {
         cards: Vec::new(),
-        nothing: Vec::new(),
+        nothing: None,
         notes: Vec::new(),
     };
+    let mut no_message = None;
     if cards.is_empty() {
         let last = inspect::last_written(&mut tx).await?;
-        let sentence = nothing(&voice, &q, last);
-        answer.nothing = sentence.lines().map(str::to_owned).collect();
+        let nothing = nothing(&voice, &q, last);
+        answer.nothing = Some(NoMessageView {
+            happened: nothing.happened.clone(),
+            who: voice.who(nothing.who),
+        });
+        no_message = Some(nothing);
     }
     tx.commit().await?;
     match (cards.is_empty(), found.read_through) {
@@ -106,7 +123,6 @@ pub(super) async fn search(visit: Visit, Query(asked): Query<Asked>) -> Result<R
     }
     let view = |card: &Card| CardView::of(card, labels.get(&card.it.key.0), &visit, &voice);
     answer.cards = grouped(cards.iter().map(view).collect());
-    let sentence = answer.nothing.join("\n");
     let page = SearchPage {
         frame: Frame::new(&visit, say!(visit.lang, "desk.search.title"), "/"),
         q,
@@ -121,9 +137,8 @@ pub(super) async fn search(visit: Visit, Query(asked): Query<Asked>) -> Result<R
             "read_through": found.read_through.map(|read| read.newest),
             "payloads_read": found.read_through.is_none_or(|read| read.payloads),
         });
-        if cards.is_empty() {
-            document["verdict"] =
-                json!({"kind": "no_message", "happened": sentence, "who": "developer"});
+        if let Some(nothing) = no_message {
+            document["verdict"] = nothing.json();
         }
         document
     })

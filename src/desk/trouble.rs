@@ -21,10 +21,10 @@ use crate::words::say;
 pub(super) enum Trouble {
     /// Nobody we know.
     LogIn,
-    /// A wrong name or password, for the login page to say.
-    WrongPassword,
-    /// Logged in too often in a minute.
-    TooOften,
+    /// A wrong name or password, for the login page to say, and where to go once it is right.
+    WrongPassword(String),
+    /// Logged in too often in a minute; where to go once it succeeds.
+    TooOften(String),
     /// A viewer who wants to act.
     NoOperator,
     ReadOnly,
@@ -63,8 +63,8 @@ pub(super) enum Trouble {
 impl Trouble {
     fn status(&self) -> StatusCode {
         match self {
-            Trouble::LogIn | Trouble::WrongPassword => StatusCode::UNAUTHORIZED,
-            Trouble::TooOften => StatusCode::TOO_MANY_REQUESTS,
+            Trouble::LogIn | Trouble::WrongPassword(_) => StatusCode::UNAUTHORIZED,
+            Trouble::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
             Trouble::NoOperator | Trouble::ReadOnly | Trouble::Forged => StatusCode::FORBIDDEN,
             Trouble::Elsewhere => StatusCode::MISDIRECTED_REQUEST,
             Trouble::NoPage | Trouble::NotFound(_) | Trouble::NoApp(_) | Trouble::NoBulk(_) => {
@@ -86,8 +86,8 @@ impl Trouble {
     fn word(&self) -> &'static str {
         match self {
             Trouble::LogIn => "log_in",
-            Trouble::WrongPassword => "wrong_password",
-            Trouble::TooOften => "too_often",
+            Trouble::WrongPassword(_) => "wrong_password",
+            Trouble::TooOften(_) => "too_often",
             Trouble::NoOperator => "no_operator",
             Trouble::ReadOnly => "read_only",
             Trouble::Forged => "forged",
@@ -114,11 +114,11 @@ impl Trouble {
         let lang = visit.lang;
         match self {
             Trouble::LogIn => (say!(lang, "desk.trouble.log_in"), login::whom_to_ask(visit)),
-            Trouble::WrongPassword => (
+            Trouble::WrongPassword(_) => (
                 say!(lang, "desk.trouble.wrong_password"),
                 login::whom_to_ask(visit),
             ),
-            Trouble::TooOften => (
+            Trouble::TooOften(_) => (
                 say!(lang, "desk.trouble.too_often"),
                 say!(lang, "desk.trouble.too_often_next"),
             ),
@@ -296,12 +296,13 @@ pub(super) fn told(response: Response, visit: &Visit) -> Response {
     } else {
         let page = TroublePage {
             frame: Frame::new(visit, happened.clone(), ""),
-            login: matches!(
-                *trouble,
-                Trouble::LogIn | Trouble::WrongPassword | Trouble::TooOften
-            )
-            .then(|| login::Form::of(visit))
-            .flatten(),
+            login: match &*trouble {
+                Trouble::LogIn => login::Form::of(visit, visit.page()),
+                Trouble::WrongPassword(next) | Trouble::TooOften(next) => {
+                    login::Form::of(visit, next)
+                }
+                _ => None,
+            },
             again: matches!(*trouble, Trouble::Slow | Trouble::Busy | Trouble::Away),
             happened,
             next,

@@ -12,6 +12,8 @@ pub struct Backlog {
     pub due: i64,
     pub in_flight: i64,
     pub oldest_due_age: Duration,
+    /// Waiting for the user's permission.
+    pub awaiting_grant: i64,
     pub paused: bool,
     pub breaker_open: bool,
 }
@@ -23,11 +25,14 @@ pub async fn backlog(
     let rows = sqlx::query!(
         r#"-- outboxd backlog
         select a.app as "app!",
-               count(*) filter (where o.lease_until is null or o.lease_until < statement_timestamp())
-                   - count(*) filter (where o.id is null) as "due!",
-               count(*) filter (where o.lease_until >= statement_timestamp()) as "in_flight!",
+               count(*) filter (where not o.live) as "due!",
+               count(*) filter (where o.live) as "in_flight!",
                coalesce(extract(epoch from statement_timestamp() - min(o.next_attempt_at)
-                   filter (where o.lease_until is null or o.lease_until < statement_timestamp())), 0)::float8 as "oldest_s!",
+                   filter (where not o.live)), 0)::float8 as "oldest_s!",
+               (select count(*) from (
+                       select from outboxd.notification_outbox w
+                        where w.app = a.app and w.awaits_grant and w.next_attempt_at > statement_timestamp()
+                        limit 10000) waiting) as "awaiting_grant!",
                coalesce(bool_or(s.paused_at is not null), false) as "paused!",
                coalesce(bool_or(s.breaker <> 'closed'), false) as "breaker_open!"
           from unnest($1::text[]) as a (app)
@@ -35,7 +40,8 @@ pub async fn backlog(
           left join lateral (
                select due.* from (values (1::smallint), (2::smallint), (3::smallint)) as level (priority)
                 cross join lateral (
-                      select id, lease_until, next_attempt_at from outboxd.notification_outbox o
+                      select id, next_attempt_at, coalesce(o.lease_until between statement_timestamp()
+                                 and statement_timestamp() + interval '20 minutes', false) as live from outboxd.notification_outbox o
                        where o.app = a.app and o.priority = level.priority and o.next_attempt_at <= statement_timestamp()
                        order by next_attempt_at limit 10000) due) o on true
          group by a.app"#,
@@ -50,6 +56,7 @@ pub async fn backlog(
             due: row.due,
             in_flight: row.in_flight,
             oldest_due_age: Duration::from_secs_f64(row.oldest_s.max(0.0)),
+            awaiting_grant: row.awaiting_grant,
             paused: row.paused,
             breaker_open: row.breaker_open,
         })

@@ -54,7 +54,7 @@ pub fn glimpse(value: &str, typed: &str) -> String {
         None
     });
     let Some((start, end)) = at else {
-        return String::new();
+        return same_number(value, typed);
     };
     let found = &characters[start..end];
     if found
@@ -70,6 +70,23 @@ pub fn glimpse(value: &str, typed: &str) -> String {
     let before = if start > 0 { "…" } else { "" };
     let after = if end < characters.len() { "…" } else { "" };
     format!("{before}{}**{after}", found[0])
+}
+
+/// The last digits, where a telephone number was typed in another way than it is written: with something between its
+/// digits, with or without the country. Empty when it is another number.
+fn same_number(value: &str, typed: &str) -> String {
+    let digits = |text: &str| -> String { text.chars().filter(char::is_ascii_digit).collect() };
+    let (value, wanted) = (digits(value), digits(typed));
+    let short = value.len().min(wanted.len());
+    if short < 4 || typed.chars().any(char::is_alphabetic) {
+        return String::new();
+    }
+    let tail = |digits: &str, n: usize| digits[digits.len() - n..].to_owned();
+    if tail(&value, short) == tail(&wanted, short) {
+        format!("…{}", tail(&value, 4))
+    } else {
+        String::new()
+    }
 }
 
 fn is_word(c: char) -> bool {
@@ -132,6 +149,12 @@ mod tests {
             ("5678", "5678", "5678"),
             ("Wang Fang", "wang", "W**…"),
             ("İstanbul", "i̇s", "İ**…"),
+            ("13812345678", "138-1234 5678", "…5678"),
+            ("138 1234 5678", "13812345678", "…5678"),
+            ("13812345678", "+86 13812345678", "…5678"),
+            ("+86 138-1234-5678", "12345678", "…5678"),
+            ("13812345678", "138-1234 5679", ""),
+            ("5678", "x5678", ""),
             ("nothing", "else", ""),
         ] {
             assert_eq!(glimpse(value, typed), expected, "{value} {typed}");

@@ -47,6 +47,11 @@ impl Voice {
                     },
                 }
             }
+            WhyNotYet::NewerFormat { version } => Said {
+                happened: say!(self, "waiting.newer_format", version = version),
+                who: Who::Operator,
+                next: say!(self, "next.newer_format"),
+            },
             WhyNotYet::Expired { at } => Said {
                 happened: say!(self, "waiting.expired", at = self.when(*at)),
                 who: Who::Nobody,
@@ -181,13 +186,21 @@ impl Voice {
                 daemon,
                 attempt,
                 since,
-            } => calm(say!(
-                self,
-                "waiting.take_over",
-                daemon = clean(daemon),
-                n = attempt,
-                since = self.when(*since)
-            )),
+            } => calm(match since {
+                Some(since) => say!(
+                    self,
+                    "waiting.take_over",
+                    daemon = clean(daemon),
+                    n = attempt,
+                    since = self.when(*since)
+                ),
+                None => say!(
+                    self,
+                    "waiting.take_over_clock",
+                    daemon = clean(daemon),
+                    n = attempt
+                ),
+            }),
             WhyNotYet::Queued { since, ahead, eta } => {
                 let waited = self.now - *since;
                 let happened = say!(

@@ -3,7 +3,7 @@
 
 use outboxd::outbox::claim::{Claimer, Reach};
 use outboxd::outbox::record::{Recorded, record};
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{Connection as _, PgPool, Postgres, Transaction};
 
 use crate::harness::{claimer, database, number, run};
 
@@ -97,6 +97,46 @@ async fn a_record_reads_what_it_writes_whatever_the_planner_believes(pool: PgPoo
         "a record of 100 rows read {read} entries of indexes"
     );
     snapshot.rollback().await.unwrap();
+}
+
+/// Those that wait for a permission stand in the index of what is due, behind all of their priority: whoever looks at the
+/// queue's front must not walk over them to the next one.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn the_numbers_walk_over_no_crowd_that_waits(pool: PgPool) {
+    run(
+        &pool,
+        "insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, priority, attempts, spared, next_attempt_at, awaits_grant)
+             select 'e', 'c', 'r' || n, 1 + n % 2, 1, 1, 'infinity', true from generate_series(1, 60000) n;
+         insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, priority)
+             select 'e', 'c', 'r', 3 from generate_series(1, 7) n;
+         analyze outboxd.notification_outbox",
+    )
+    .await;
+    let read = "select sum(idx_tup_read)::bigint from pg_stat_user_indexes where indexrelname = 'notification_outbox_due'";
+    let before = number(&pool, read).await;
+    let mut connection = pool.acquire().await.unwrap().detach();
+    sqlx::query("set application_name = 'asks'")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let stats = outboxd::outbox::inspect::stats(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(
+        (stats[0].due.n, stats[0].scheduled, stats[0].retrying),
+        (7, 0, 0)
+    );
+    // The counters of a session reach the others when it ends.
+    connection.close().await.unwrap();
+    let asks = "select count(*) from pg_stat_activity where application_name = 'asks' and datname = current_database()";
+    while number(&pool, asks).await > 0 {
+        tokio::task::yield_now().await;
+    }
+    let read = number(&pool, read).await - before;
+    assert!(
+        read < 30_000,
+        "the numbers read {read} entries of the index"
+    );
 }
 
 /// As a report or a dump holds it: while it lives, the server can clear nothing away.

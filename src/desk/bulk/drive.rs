@@ -76,9 +76,16 @@ pub(in crate::desk) async fn drive(desk: Arc<Desk>, mut stop: watch::Receiver<bo
                 if running { BEAT } else { IDLE }
             }
             Err(cause) => {
-                if trouble.is_none() {
-                    let error = format!("{cause:#}");
-                    tracing::warn!(error, "the desk cannot drive redrives just now");
+                match trouble {
+                    Some(_) => {}
+                    // A daemon beside it may be about to make the tables.
+                    None if is_for_want_of_tables(&cause) => {
+                        tracing::info!("the desk drives redrives as soon as the schema is there");
+                    }
+                    None => {
+                        let error = format!("{cause:#}");
+                        tracing::warn!(error, "the desk cannot drive redrives just now");
+                    }
                 }
                 let rest = trouble.map_or(BEAT, |last| (last * 2).min(TROUBLED));
                 trouble = Some(rest);
@@ -91,4 +98,14 @@ pub(in crate::desk) async fn drive(desk: Arc<Desk>, mut stop: watch::Receiver<bo
             () = tokio::time::sleep(rest) => {}
         }
     }
+}
+
+fn is_for_want_of_tables(cause: &anyhow::Error) -> bool {
+    let database = cause
+        .downcast_ref::<sqlx::Error>()
+        .and_then(|error| error.as_database_error());
+    // No such table, no such schema.
+    database
+        .and_then(|error| error.code())
+        .is_some_and(|code| matches!(&*code, "42P01" | "3F000"))
 }

@@ -7,7 +7,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::TimeDelta;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use sqlx::postgres::PgConnection;
+use uuid::Uuid;
 
 use super::filter::{Filter, SPANS};
 use super::{ENDINGS, ending};
@@ -35,6 +37,8 @@ struct NewPage {
     /// `None` while the filter cannot be understood.
     preview: Option<PreviewView>,
     why: String,
+    /// This copy of the form.
+    form: Uuid,
 }
 
 struct Choice {
@@ -115,6 +119,7 @@ async fn page(
         filter,
         preview: view,
         why: shown(&why),
+        form: Uuid::new_v4(),
         problem,
     };
     let status = match page.problem {
@@ -155,7 +160,7 @@ pub(in crate::desk) async fn plan(
             return page(&mut tx, &visit, &voice, filter, Some(problem), why).await;
         }
     };
-    let id = match bulk::plan(&mut tx, &asked, &by).await? {
+    let id = match bulk::plan(&mut tx, &asked, print(&pairs), &by).await? {
         Planned::Done(id, _) => id,
         Planned::Nothing(_) => {
             let problem = say!(voice, "desk.bulk.nothing_now");
@@ -169,6 +174,20 @@ pub(in crate::desk) async fn plan(
         return Ok(as_json(&document));
     }
     Ok(Redirect::to(&visit.at(&format!("/bulk/{id}"))).into_response())
+}
+
+/// The print of a form with all that stood in it, if it says which form it was. Sent twice it is the same, filled in
+/// anew it is another.
+fn print(pairs: &Pairs) -> Option<Uuid> {
+    pairs.iter().find(|(name, _)| name == "form")?;
+    let mut digest = Sha256::new();
+    for text in pairs.iter().flat_map(|(name, value)| [name, value]) {
+        digest.update((text.len() as u64).to_be_bytes());
+        digest.update(text);
+    }
+    let print: [u8; 32] = digest.finalize().into();
+    let (first, _) = print.split_first_chunk::<16>()?;
+    Some(uuid::Builder::from_custom_bytes(*first).into_uuid())
 }
 
 impl PreviewView {

@@ -44,7 +44,8 @@ pub async fn cancel(
     // Locked first: a claim that has just begun is waited for, and then seen.
     let locked = sqlx::query!(
         r#"-- outboxd cancel: lock
-           select o.id, o.key, coalesce(o.lease_until > statement_timestamp(), false) as "in_flight!",
+           select o.id, o.key, coalesce(o.lease_until between statement_timestamp()
+                                                and statement_timestamp() + interval '20 minutes', false) as "in_flight!",
                   o.lease_token is not null as "leased!", o.cancel_requested_by is not null as "requested!"
              from outboxd.notification_outbox o
             where o.id = any($1) and o.key = any($2)

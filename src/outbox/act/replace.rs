@@ -92,7 +92,9 @@ pub async fn replace(
     let in_flight = sqlx::query_scalar!(
         r#"-- outboxd replace: in flight
            select exists (select from outboxd.notification_outbox o
-                           where o.id = $1 and o.key = $2 and o.lease_until > statement_timestamp()) as "in_flight!""#,
+                           where o.id = $1 and o.key = $2
+                             and o.lease_until between statement_timestamp()
+                                                   and statement_timestamp() + interval '20 minutes') as "in_flight!""#,
         it.id.0,
         it.key.0
     )

@@ -166,7 +166,8 @@ async fn settled(conn: &mut PgConnection, rows: &Rows, doubt: Doubt) -> sqlx::Re
 async fn unsettled(conn: &mut PgConnection, rows: &Rows) -> sqlx::Result<Fates> {
     let locked = sqlx::query!(
         r#"-- outboxd retry: lock unsettled
-           select o.id, o.key, coalesce(o.lease_until > statement_timestamp(), false) as "in_flight!",
+           select o.id, o.key, coalesce(o.lease_until between statement_timestamp()
+                                                and statement_timestamp() + interval '20 minutes', false) as "in_flight!",
                   o.next_attempt_at > statement_timestamp() as "waits!"
              from outboxd.notification_outbox o
             where o.id = any($1) and o.key = any($2)

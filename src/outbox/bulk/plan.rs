@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::{BulkId, Preview};
 use crate::notification::Status;
@@ -39,8 +40,16 @@ pub enum Planned {
     Nothing(Preview),
 }
 
-/// Makes a plan, with its line in the audit log.
-pub async fn plan(conn: &mut PgConnection, asked: &Asked, by: &By) -> sqlx::Result<Planned> {
+/// Makes a plan, with its line in the audit log. A form makes one, however often it is sent.
+pub async fn plan(
+    conn: &mut PgConnection,
+    asked: &Asked,
+    form: Option<Uuid>,
+    by: &By,
+) -> sqlx::Result<Planned> {
+    if let Some(made) = of_form(&mut *conn, form).await? {
+        return Ok(made);
+    }
     let statuses = with_a_way_back(asked);
     let (until, preview) = look(&mut *conn, asked, &statuses).await?;
     if preview.count == 0 && !preview.is_more {
@@ -51,8 +60,10 @@ pub async fn plan(conn: &mut PgConnection, asked: &Asked, by: &By) -> sqlx::Resu
            with planned as (
                insert into outboxd.bulk_redrive
                       (statuses, app, reason, event_type, recipient, settled_since, settled_until, with_doubtful, with_late,
-                       per_second, stop_above, preview, why, planned_by, changed_by)
-               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::jsonb, $13, $14, $14)
+                       per_second, stop_above, preview, why, planned_by, changed_by, form)
+               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::jsonb, $13, $14, $14, $15)
+               -- Waits for the other of two that are sent at once.
+               on conflict (form) do nothing
                returning id, app
            ),
            noted as (
@@ -75,11 +86,32 @@ pub async fn plan(conn: &mut PgConnection, asked: &Asked, by: &By) -> sqlx::Resu
         asked.stop_above.clamp(0, 100),
         serde_json::to_string(&preview).map_err(|why| sqlx::Error::Encode(why.into()))?,
         by.reason.as_deref().unwrap_or("-"),
-        by.actor
+        by.actor,
+        form
     )
-    .fetch_one(conn)
+    .fetch_optional(&mut *conn)
     .await?;
-    Ok(Planned::Done(BulkId(id), preview))
+    match id {
+        Some(id) => Ok(Planned::Done(BulkId(id), preview)),
+        None => of_form(conn, form).await?.ok_or(sqlx::Error::RowNotFound),
+    }
+}
+
+/// What this form has planned before.
+async fn of_form(conn: &mut PgConnection, form: Option<Uuid>) -> sqlx::Result<Option<Planned>> {
+    let made = sqlx::query!(
+        r#"-- outboxd bulk plan: of a form
+           select b.id, b.preview::text as "preview!" from outboxd.bulk_redrive b where b.form = $1 limit 1"#,
+        form
+    )
+    .fetch_optional(conn)
+    .await?;
+    made.map(|made| {
+        let preview =
+            serde_json::from_str(&made.preview).map_err(|why| sqlx::Error::Decode(why.into()))?;
+        Ok(Planned::Done(BulkId(made.id), preview))
+    })
+    .transpose()
 }
 
 /// What a plan made now would send again. Nothing is written.

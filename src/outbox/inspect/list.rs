@@ -118,7 +118,8 @@ macro_rules! page {
                                   select a.sentence from outboxd.notification_attempt a
                                    where $5::text is not null and a.notification_id = o.id
                                    order by a.attempt desc limit 1) last on o.attempts > 0
-                            where case when o.lease_until > statement_timestamp() then 'in_flight'
+                            where case when o.lease_until between statement_timestamp()
+                                                             and statement_timestamp() + interval '20 minutes' then 'in_flight'
                                        when s.paused_at is not null or s.breaker in ('open', 'half_open') then 'held'
                                       when o.awaits_grant and o.next_attempt_at > statement_timestamp() then 'awaiting_grant'
                                        when o.attempts > 0 then 'retrying'

@@ -90,7 +90,8 @@ async fn nobody_serves(conn: &mut PgConnection, app: &str) -> sqlx::Result<Optio
                       select from (
                           select o.lease_until from outboxd.notification_outbox o where o.app = $1
                            order by o.priority, o.next_attempt_at, o.id limit $2) front
-                       where front.lease_until > statement_timestamp()) as "served!""#,
+                       where front.lease_until between statement_timestamp()
+                                                     and statement_timestamp() + interval '20 minutes') as "served!""#,
         app,
         FRONT
     )

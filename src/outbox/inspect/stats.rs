@@ -1,6 +1,6 @@
 //! The numbers: per app what waits, what was given up, and how the last hour went against the targets.
 //!
-//! Every count is capped: the front of each app's queue in the claim's order, the last hour's attempts and
+//! Every count is capped: the front of each app's queue, of each priority what is due and what comes later; the last hour's attempts and
 //! settled rows, the last day's trouble. A number at its cap says so.
 
 use std::collections::BTreeMap;
@@ -236,26 +236,44 @@ async fn waiting(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, AppSt
                          count(*) filter (where not live and attempts > 0) as retrying,
                          count(*) filter (where not live and attempts = 0
                                             and next_attempt_at > statement_timestamp()) as scheduled,
-                         min(greatest(next_attempt_at, created_at, lease_until))
-                             filter (where not live and next_attempt_at <= statement_timestamp()
+                         min(greatest(next_attempt_at, created_at,
+                                      case when lease_until <= statement_timestamp() then lease_until end))
+                             filter (where not live and next_attempt_at <= statement_timestamp() and format_version <= 1
                                        and (order_key is null or not exists (
                                             select from outboxd.notification_outbox p
                                              where p.app = apps.app and p.order_key = front.order_key
                                                and p.id < front.id))) as claimable_since
-                    from (select o.id, o.next_attempt_at, o.attempts, o.order_key, o.lease_until,
-                                 least(o.created_at, statement_timestamp()) as created_at,
-                                 coalesce(o.lease_until > statement_timestamp(), false) as live
-                            from outboxd.notification_outbox o
-                           -- Counted apart: they are due to nobody, and would hide all of a lower priority.
-                           where o.app = apps.app and not (o.awaits_grant and o.next_attempt_at > statement_timestamp())
-                           order by o.priority, o.next_attempt_at, o.id limit $1) front) front
+                    from (select o.*, coalesce(o.lease_until between statement_timestamp()
+                                                     and statement_timestamp() + interval '20 minutes', false) as live
+                            from generate_series(1, 3) as p(priority)
+                           cross join lateral (
+                                 (select o.id, o.next_attempt_at, o.attempts, o.order_key, o.lease_until, o.format_version,
+                                         least(o.created_at, statement_timestamp()) as created_at
+                                    from outboxd.notification_outbox o
+                                   where o.app = apps.app and o.priority = p.priority
+                                     and o.next_attempt_at <= statement_timestamp()
+                                   order by o.next_attempt_at, o.id limit $1)
+                                 union all
+                                 -- Those that wait for a permission stand among these, however many. They are passed by
+                                 -- behind the limit, and counted apart.
+                                 (select l.id, l.next_attempt_at, l.attempts, l.order_key, l.lease_until, l.format_version,
+                                         l.created_at
+                                    from (select o.id, o.next_attempt_at, o.attempts, o.order_key, o.lease_until,
+                                                 o.format_version, o.awaits_grant,
+                                                 least(o.created_at, statement_timestamp()) as created_at
+                                            from outboxd.notification_outbox o
+                                           where o.app = apps.app and o.priority = p.priority
+                                             and o.next_attempt_at > statement_timestamp()
+                                           order by o.next_attempt_at, o.id limit $1) l
+                                   where not l.awaits_grant)) o) front) front
              cross join lateral (
                   select min(first.next_attempt_at) as at from generate_series(1, 3) as p(priority)
                    cross join lateral (
                          select o.next_attempt_at from outboxd.notification_outbox o
                           where o.app = apps.app and o.priority = p.priority
                             and o.next_attempt_at <= statement_timestamp()
-                            and (o.lease_until is null or o.lease_until <= statement_timestamp())
+                            and (o.lease_until is null or o.lease_until not between statement_timestamp()
+                                                          and statement_timestamp() + interval '20 minutes')
                           order by o.next_attempt_at limit 1) first) oldest
              cross join lateral (
                   select count(*) as n from (
@@ -273,10 +291,7 @@ async fn waiting(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, AppSt
             let open = matches!(row.breaker.as_deref(), Some("open" | "half_open"));
             let stats = AppStats {
                 app: row.app.clone(),
-                due: Capped {
-                    n: row.due,
-                    more: row.rows > FRONT,
-                },
+                due: Capped::of(row.due, FRONT),
                 oldest_due_at: row.oldest_due_at,
                 in_flight: row.in_flight,
                 retrying: row.retrying,

@@ -182,12 +182,15 @@ async fn daemons(conn: &mut PgConnection) -> sqlx::Result<Vec<DaemonSeen>> {
                 group by 1, 2),
            held as (
                select front.leased_by as daemon, hop.app,
-                      count(*) filter (where front.lease_until > statement_timestamp()) as leases,
-                      max(front.lease_until) filter (where front.lease_until > statement_timestamp()) as leased_until,
-                      count(*) filter (where front.lease_until <= statement_timestamp()) as lapsed
+                      count(*) filter (where front.lives) as leases,
+                      max(front.lease_until) filter (where front.lives) as leased_until,
+                      count(*) filter (where not front.lives) as lapsed
                  from hop cross join generate_series(1, 3) as p(priority)
                 cross join lateral (
-                      select o.leased_by, o.lease_until from outboxd.notification_outbox o
+                      select o.leased_by, o.lease_until,
+                             o.lease_until between statement_timestamp()
+                                               and statement_timestamp() + interval '20 minutes' as lives
+                        from outboxd.notification_outbox o
                        where o.app = hop.app and o.priority = p.priority
                        order by o.next_attempt_at, o.id limit $2) front
                 where front.leased_by is not null

@@ -2,7 +2,7 @@
 //!
 //! [`why_each_not_yet`] gathers the facts of a page in one statement; which of them counts is decided in a pure function
 //! with one order, the order in which a claim would meet them: an attempt under way answers at once, a row
-//! that is too late is never called, a paused app or an open breaker holds every row of it, a row waits for
+//! of a newer format is passed by, one that is too late is never called, a paused app or an open breaker holds every row of it, a row waits for
 //! the user's permission or for its time, then for its predecessor, then to be taken over or for its turn. And whatever a daemon should have moved on by now,
 //! but none has touched, waits for a daemon.
 
@@ -28,6 +28,8 @@ pub enum WhyNotYet {
         until: DateTime<Utc>,
         cancel_requested_by: Option<String>,
     },
+    /// Whoever wrote it is ahead of this version: daemons like this one leave it to a newer one.
+    NewerFormat { version: i16 },
     /// Its time is over; the next claim settles it as expired, without a call.
     Expired { at: DateTime<Utc> },
     /// Somebody paused the app.
@@ -76,7 +78,8 @@ pub enum WhyNotYet {
     TakeOver {
         daemon: String,
         attempt: i32,
-        since: DateTime<Utc>,
+        /// When its lease ran out; none: the lease is of a clock that has since been set back.
+        since: Option<DateTime<Utc>>,
     },
     /// Due, and waiting for its turn.
     Queued {
@@ -98,6 +101,7 @@ impl WhyNotYet {
     pub fn word(&self) -> &'static str {
         match self {
             WhyNotYet::InFlight { .. } => "in_flight",
+            WhyNotYet::NewerFormat { .. } => "newer_format",
             WhyNotYet::Expired { .. } => "expired",
             WhyNotYet::Paused { .. } => "paused",
             WhyNotYet::BreakerOpen { .. } => "breaker_open",
@@ -122,6 +126,7 @@ impl WhyNotYet {
             WhyNotYet::Paused { .. }
             | WhyNotYet::AwaitingGrant { .. }
             | WhyNotYet::OnHold
+            | WhyNotYet::NewerFormat { .. }
             | WhyNotYet::Expired { .. }
             | WhyNotYet::Behind { .. }
             | WhyNotYet::TakeOver { .. }
@@ -137,11 +142,14 @@ struct Facts {
     key: Uuid,
     now: DateTime<Utc>,
     app: String,
+    format_version: i16,
     attempts: i32,
     created_at: DateTime<Utc>,
     /// `None`: on hold.
     next_attempt_at: Option<DateTime<Utc>>,
     expires_at: Option<DateTime<Utc>>,
+    /// A claim takes it for running; otherwise for lapsed, also where it ends too far ahead for any lease.
+    lease_lives: bool,
     lease_until: Option<DateTime<Utc>>,
     lease_epoch: i64,
     leased_by: Option<String>,
@@ -164,6 +172,9 @@ struct Facts {
     predecessor: Option<i64>,
     predecessor_awaits_grant: Option<bool>,
 }
+
+/// The newest format that a claim takes.
+const KNOWN_FORMAT: i16 = 1;
 
 /// How far ahead is counted.
 const COUNTED: i64 = 1000;
@@ -189,10 +200,12 @@ pub async fn why_each_not_yet(
     let facts = sqlx::query_as!(
         Facts,
         r#"-- outboxd why_not_yet
-           select o.id, o.key, statement_timestamp() as "now!", o.app, o.attempts,
+           select o.id, o.key, statement_timestamp() as "now!", o.app, o.format_version, o.attempts,
                   greatest(least(o.created_at, '9999-12-31'), '0001-01-01') as "created_at!",
                   case when isfinite(o.next_attempt_at) then least(o.next_attempt_at, '9999-12-31') end as next_attempt_at,
                   greatest(least(o.expires_at, '9999-12-31'), '0001-01-01') as expires_at,
+                  coalesce(o.lease_until between statement_timestamp() and statement_timestamp() + interval '20 minutes',
+                           false) as "lease_lives!",
                   o.lease_until, o.lease_epoch, o.leased_by, o.cancel_requested_by,
                   s.paused_at, s.paused_by, s.pause_reason, s.breaker as "breaker?", s.breaker_until,
                   s.breaker_since, s.breaker_reason, s.breaker_errcode,
@@ -257,7 +270,7 @@ fn claimable_since(facts: &Facts, reason: Option<&WhyNotYet>) -> Option<DateTime
     let without = |rest: Facts| claimable_since(&rest, decide(&rest).as_ref());
     match reason {
         None => Some(due),
-        Some(WhyNotYet::TakeOver { since, .. }) => Some(due.max(*since)),
+        Some(WhyNotYet::TakeOver { since, .. }) => Some(since.map_or(due, |since| due.max(since))),
         Some(WhyNotYet::Expired { at }) => without(Facts {
             expires_at: None,
             ..facts.clone()
@@ -270,6 +283,7 @@ fn claimable_since(facts: &Facts, reason: Option<&WhyNotYet>) -> Option<DateTime
         .map(|since| since.max(*until)),
         Some(
             WhyNotYet::InFlight { .. }
+            | WhyNotYet::NewerFormat { .. }
             | WhyNotYet::Paused { .. }
             | WhyNotYet::RetryAt { .. }
             | WhyNotYet::AwaitingGrant { .. }
@@ -286,7 +300,7 @@ fn claimable_since(facts: &Facts, reason: Option<&WhyNotYet>) -> Option<DateTime
 fn decide(facts: &Facts) -> Option<WhyNotYet> {
     let claimed_at = DateTime::from_timestamp_millis(facts.lease_epoch).unwrap_or(facts.now);
     if let (Some(until), Some(daemon)) = (facts.lease_until, &facts.leased_by)
-        && until > facts.now
+        && facts.lease_lives
     {
         return Some(WhyNotYet::InFlight {
             daemon: daemon.clone(),
@@ -294,6 +308,11 @@ fn decide(facts: &Facts) -> Option<WhyNotYet> {
             since: claimed_at,
             until,
             cancel_requested_by: facts.cancel_requested_by.clone(),
+        });
+    }
+    if facts.format_version > KNOWN_FORMAT {
+        return Some(WhyNotYet::NewerFormat {
+            version: facts.format_version,
         });
     }
     if let Some(at) = facts.expires_at.filter(|at| *at <= facts.now) {
@@ -351,10 +370,10 @@ fn decide(facts: &Facts) -> Option<WhyNotYet> {
     facts
         .lease_until
         .zip(facts.leased_by.clone())
-        .map(|(since, daemon)| WhyNotYet::TakeOver {
+        .map(|(until, daemon)| WhyNotYet::TakeOver {
             daemon,
             attempt: facts.attempts,
-            since,
+            since: Some(until).filter(|until| *until <= facts.now),
         })
 }
 
@@ -370,7 +389,9 @@ async fn queued(
                        select 1 from outboxd.notification_outbox p
                         where p.app = o.app and p.next_attempt_at <= statement_timestamp()
                           and (p.priority, p.next_attempt_at, p.id) < (o.priority, o.next_attempt_at, o.id)
-                          and (p.lease_until is null or p.lease_until <= statement_timestamp())
+                          and p.format_version <= 1
+                          and (p.lease_until is null or p.lease_until not between statement_timestamp()
+                                                        and statement_timestamp() + interval '20 minutes')
                         limit $2) counted) as "ahead!"
              from outboxd.notification_outbox o where o.id = $1 limit 1"#,
         facts.id,

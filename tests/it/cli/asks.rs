@@ -60,6 +60,7 @@ async fn support_is_answered(pool: PgPool) {
     let fleet = Fleet::new(&pool).await;
     let unknown = fleet.ask(&["why", "c", "--json"]).await.ends_with(3);
     assert_eq!(unknown.json()["verdict"]["kind"], "no_message");
+    assert_eq!(unknown.json()["verdict"]["who"], "developer");
     let id = enqueue(&pool, "fail-43101", "c").await.to_string();
     enqueue(&pool, "li", "d").await;
     fleet.ask(&["run", "--once"]).await.ends_with(0);

@@ -80,6 +80,7 @@ async fn the_metrics_have_their_names(pool: PgPool) {
         r#"outbox_claimed_total{app="default"} 2"#,
         r#"outbox_due{app="default"} 0"#,
         r#"outbox_in_flight{app="default"} 0"#,
+        r#"outbox_awaiting_grant{app="default"} 0"#,
         r#"outbox_oldest_due_age_seconds{app="default"} 0"#,
         r#"outbox_circuit_open{app="default"} 0"#,
         r#"outbox_paused{app="default"} 0"#,
@@ -94,13 +95,17 @@ async fn the_metrics_have_their_names(pool: PgPool) {
     run(&pool, "insert into outboxd.app_state (app, paused_at, paused_by) values ('default', now(), 'wang')").await;
     run(
         &pool,
-        "update outboxd.notification_outbox set next_attempt_at = now() - interval '90 seconds'",
+        "update outboxd.notification_outbox set next_attempt_at = now() - interval '90 seconds';
+         insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, attempts, spared, next_attempt_at, awaits_grant)
+         select 'e', 'c', 'r' || n, 1, 1, t, true
+           from (values (1, timestamptz 'infinity'), (2, now() + interval '1 day'), (3, now() - interval '1 second')) v (n, t)",
     )
     .await;
     let (_, page) = got(&address, "/metrics").await;
     for line in [
         r#"outbox_paused{app="default"} 1"#,
-        r#"outbox_due{app="default"} 1"#,
+        r#"outbox_due{app="default"} 2"#,
+        r#"outbox_awaiting_grant{app="default"} 2"#,
         r#"outbox_oldest_due_age_seconds{app="default"} 9"#,
     ] {
         assert!(page.contains(line), "no {line} in\n{page}");

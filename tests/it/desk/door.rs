@@ -120,6 +120,37 @@ async fn a_session_is_opened_by_a_password_and_ends_with_its_line(pool: PgPool) 
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_wrong_password_forgets_not_where_somebody_wanted_to_go(pool: PgPool) {
+    run(&pool, ROWS).await;
+    let (desk, _) = Desk::with_people(&pool, &[]).await;
+    let mut wang = desk.visitor();
+    let wanted = "/messages?status=dead&limit=50";
+    let to = ("next", wanted);
+    let field = format!("name=\"next\" value=\"{}\"", wanted.replace('&', "&#38;"));
+    wang.get(wanted).await.has(&field);
+    for _ in 0..2 {
+        let fields = [("name", "wang"), ("password", "wrong"), to];
+        let page = wang.post("/login", &fields).await;
+        assert_eq!(page.status, 401);
+        page.has(&field);
+    }
+    let right = [("name", "wang"), ("password", "correct horse"), to];
+    let page = wang.post("/login", &right).await;
+    assert_eq!(page.status, 303);
+    assert_eq!(page.headers["location"], wanted);
+    // Not to another site, though.
+    let mut li = desk.visitor();
+    let elsewhere = [
+        ("name", "li"),
+        ("password", "wrong"),
+        ("next", "//evil.example"),
+    ];
+    li.post("/login", &elsewhere)
+        .await
+        .has("value=\"/evil.example\"");
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn guessing_passwords_is_slowed_down(pool: PgPool) {
     let (desk, _) = Desk::with_people(&pool, &[]).await;
     let mut guesser = desk.visitor();

@@ -198,7 +198,8 @@ impl Visitor<'_> {
 
     /// Sends a page's form: what it carries unseen, and what is typed.
     pub(crate) async fn submit(&mut self, path: &str, form: &Page, typed: &[(&str, &str)]) -> Page {
-        let unseen = ["form_token", "seen", "version"].map(|name| (name, form.hidden(name)));
+        let unseen =
+            ["form_token", "seen", "version", "form"].map(|name| (name, form.hidden(name)));
         let mut fields: Vec<(&str, &str)> = unseen
             .iter()
             .filter_map(|(name, value)| Some((*name, value.as_deref()?)))

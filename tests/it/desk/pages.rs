@@ -36,15 +36,32 @@ async fn a_search_by_name_gives_one_verdict_for_each_two(pool: PgPool) {
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn no_message_is_an_answer_too(pool: PgPool) {
     let desk = Desk::open(&pool, &[]).await;
+    let said = async || desk.get("/api/search?q=10010").await.json()["verdict"].clone();
     desk.get("/search?q=10010")
         .await
         .has("没有通知")
-        .has("从来没有写入过任何通知");
+        .has("从来没有写入过任何通知")
+        .has("<strong>开发人员</strong>");
+    assert_eq!(said().await["who"], "developer");
     run(&pool, ROWS).await;
     let page = desk.get("/search?q=13912345678").await;
-    page.has("没有通知").has("139****5678");
-    let document = desk.get("/api/search?q=10010").await.json();
-    assert_eq!(document["verdict"]["kind"], "no_message");
+    page.has("没有通知")
+        .has("139****5678")
+        .has("<strong>客服</strong>");
+    // Whoever asks looks the assignment up, as long as the CRM writes at all.
+    assert_eq!(said().await["kind"], "no_message");
+    assert_eq!(said().await["who"], "support");
+    run(
+        &pool,
+        "update outboxd.notification_outbox set created_at = created_at - interval '3 days';
+         update outboxd.notification_delivery set created_at = created_at - interval '3 days'",
+    )
+    .await;
+    assert_eq!(said().await["who"], "developer");
+    desk.get("/search?q=10010")
+        .await
+        .has("没有写入任何通知")
+        .has("<strong>开发人员</strong>");
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]

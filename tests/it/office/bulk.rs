@@ -44,7 +44,7 @@ fn dead(claim: &Claim) -> Ending {
 }
 
 async fn planned(pool: &PgPool, asked: &Asked) -> (BulkId, bulk::Preview) {
-    match bulk::plan(&mut *connection(pool).await, asked, &by("lead"))
+    match bulk::plan(&mut *connection(pool).await, asked, None, &by("lead"))
         .await
         .unwrap()
     {

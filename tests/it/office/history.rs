@@ -104,7 +104,7 @@ async fn bulk_of(conn: &mut sqlx::PgConnection, reason: &str) {
         per_second: 20,
         stop_above: 20,
     };
-    let planned = bulk::plan(conn, &asked, &by("lead")).await.unwrap();
+    let planned = bulk::plan(conn, &asked, None, &by("lead")).await.unwrap();
     let bulk::Planned::Done(id, _) = planned else {
         panic!("{planned:?}")
     };

@@ -94,7 +94,10 @@ async fn the_desk_does_what_its_buttons_do(pool: PgPool) {
         per_second: 10,
         stop_above: 20,
     };
-    let Planned::Done(id, _) = bulk::plan(&mut conn, &asked, &by("op")).await.unwrap() else {
+    let Planned::Done(id, _) = bulk::plan(&mut conn, &asked, None, &by("op"))
+        .await
+        .unwrap()
+    else {
         panic!("nothing fits")
     };
     bulk::change(&mut conn, id, 1, Order::Start, &by("op"))

@@ -285,8 +285,18 @@ async fn a_page_is_not_taken_for_the_whole_in_a_pipe_either(pool: PgPool) {
 async fn the_search_box_says_where_it_found_what(pool: PgPool) {
     let fleet = Fleet::new(&pool).await;
     run(&pool, SETTLED).await;
+    run(
+        &pool,
+        r#"update outboxd.notification_delivery set payload = '{"phone": "138-1234 5678"}' where id = 1003;
+           update outboxd.notification_delivery set payload = '{"customer": {"note": 7}, "phone": "13812345670"}' where id = 1004"#,
+    )
+    .await;
     for (typed, column, text) in [
         ("李女士", "payload", "李**"),
+        ("13812345678", "payload", "…5678"),
+        ("+86 13812345678", "payload", "…5678"),
+        ("(138) 1234-5670", "payload", "…5670"),
+        ("1234 5670", "payload", "…5670"),
         (" r2 ", "recipient", "r2"),
         ("1002", "id", "1002"),
         ("settl", "aggregate_id", "settled"),
@@ -298,6 +308,9 @@ async fn the_search_box_says_where_it_found_what(pool: PgPool) {
         let matched = &found["notifications"][0]["matched"];
         assert_eq!(matched["column"], column, "{typed}: {found}");
         assert_eq!(matched["text"], text, "{typed}");
+        if typed.contains("56") {
+            assert_eq!(matched["field"], "phone", "{typed}");
+        }
     }
     let why = ask(&fleet, &["why", " settled "]).await.ends_with(0);
     assert_eq!(why.out.lines().count(), 6);

@@ -3,7 +3,9 @@
 use sqlx::PgConnection;
 
 use super::ReadThrough;
+use super::pieces::Wanted;
 use crate::outbox::inspect::Notification;
+use crate::outbox::slices::Paths;
 
 /// Where a text was found in a notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,7 @@ pub enum Match {
 /// name of a payload's field, say).
 pub async fn matches(
     conn: &mut PgConnection,
+    paths: &Paths,
     notifications: &[Notification],
     text: &str,
     read_through: Option<ReadThrough>,
@@ -33,6 +36,7 @@ pub async fn matches(
     if read_through.is_some_and(|read| !read.payloads) || found.iter().all(Option::is_some) {
         return Ok(found);
     }
+    let wanted = Wanted::of(text);
     let ids: Vec<i64> = notifications.iter().map(|it| it.id.0).collect();
     let rows = sqlx::query!(
         r#"-- outboxd find: where in the payload
@@ -41,11 +45,19 @@ pub async fn matches(
                union all
                select d.id, d.key, d.payload from outboxd.notification_delivery d where d.id = any($1)) n
             cross join lateral (
-                  select e.name, e.value from jsonb_each_text(n.payload) as e(name, value)
-                   where strpos(lower(e.value), lower($2)) > 0 order by e.name limit 1) field
+                  (select e.name, e.value from jsonb_each_text(n.payload) as e(name, value)
+                    where strpos(lower(e.value), lower($2)) > 0 order by e.name limit 1)
+                  union all
+                  -- A number that was typed, or is written, with what people write between its digits.
+                  (select path, said.value from unnest($3::text[]) as path
+                    cross join lateral (select n.payload #>> string_to_array(path, '.') as value) said
+                    where right(regexp_replace(said.value, '\D', '', 'g'), length($4)) = $4 limit 1)
+                  limit 1) field
             order by n.id desc limit 1000"#,
         &ids,
-        text
+        text,
+        &paths.0,
+        wanted.tail.as_deref()
     )
     .fetch_all(conn)
     .await?;

@@ -12,10 +12,12 @@ fn due() -> Facts {
         key: Uuid::nil(),
         now: at(0),
         app: "default".to_owned(),
+        format_version: 1,
         attempts: 0,
         created_at: at(-12),
         next_attempt_at: Some(at(-12)),
         expires_at: None,
+        lease_lives: false,
         lease_until: None,
         lease_epoch: 0,
         leased_by: None,
@@ -46,7 +48,7 @@ fn of_several_hindrances_the_one_a_claim_meets_first_is_told() {
     let mut facts = due();
     assert_eq!(decide(&facts), None, "only its turn");
     type Add = fn(&mut Facts);
-    let steps: [(Add, &str); 10] = [
+    let steps: [(Add, &str); 11] = [
         (
             |f| {
                 f.lease_until = Some(at(-1));
@@ -74,7 +76,8 @@ fn of_several_hindrances_the_one_a_claim_meets_first_is_told() {
             "paused",
         ),
         (|f| f.expires_at = Some(at(0)), "expired"),
-        (|f| f.lease_until = Some(at(30)), "in_flight"),
+        (|f| f.format_version = 2, "newer_format"),
+        (|f| f.lease_lives = true, "in_flight"),
     ];
     for (add, expected) in steps {
         add(&mut facts);
@@ -94,6 +97,11 @@ fn only_what_could_be_claimed_can_lack_a_daemon() {
         ..due()
     };
     assert_eq!(since(&lapsed), Some(at(-5)));
+    let of_a_clock_set_back = Facts {
+        lease_until: Some(at(7200)),
+        ..lapsed.clone()
+    };
+    assert_eq!(since(&of_a_clock_set_back), Some(at(-12)));
     let late = Facts {
         expires_at: Some(at(-100)),
         ..due()
@@ -114,7 +122,13 @@ fn only_what_could_be_claimed_can_lack_a_daemon() {
         predecessor: Some(7),
         ..due()
     };
-    assert_eq!((since(&paused), since(&behind)), (None, None));
+    let newer = Facts {
+        format_version: 2,
+        ..due()
+    };
+    for facts in [&paused, &behind, &newer] {
+        assert_eq!(since(facts), None);
+    }
 }
 
 #[test]

@@ -64,6 +64,55 @@ async fn becomes(visitor: &mut Visitor<'_>, path: &str, is_so: impl Fn(&Value) -
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_form_that_is_sent_twice_plans_once(pool: PgPool) {
+    given_up(&pool, 3).await;
+    let desk = Desk::staffed(&pool, &[]).await;
+    let mut wang = desk.of("wang").await;
+    let form = wang.get(NEW).await;
+    let fields = |why| {
+        [
+            ("status", "dead"),
+            ("cause", "template_wrong"),
+            ("since", "7d"),
+            ("why", why),
+        ]
+    };
+    let (mut one, mut two, typed) = (wang.clone(), wang.clone(), fields("模板已修正"));
+    let (first, second) = tokio::join!(
+        one.submit("/bulk/new", &form, &typed),
+        two.submit("/bulk/new", &form, &typed)
+    );
+    assert_eq!(
+        (first.status, second.status),
+        (303, 303),
+        "{}{}",
+        first.body,
+        second.body
+    );
+    assert_eq!(first.header("location"), second.header("location"));
+    // What came of it meanwhile changes nothing: the same form, the same plan.
+    run(
+        &pool,
+        "delete from outboxd.notification_delivery where id < 3",
+    )
+    .await;
+    let late = wang.submit("/bulk/new", &form, &typed).await;
+    assert_eq!(late.is(303).header("location"), first.header("location"));
+    // What was typed anew, and a form of its own, is meant anew.
+    let other = wang.submit("/bulk/new", &form, &fields("再试一次")).await;
+    let again = wang.get(NEW).await;
+    let again = wang.submit("/bulk/new", &again, &typed).await;
+    assert!(other.is(303).header("location") != again.is(303).header("location"));
+    assert!(
+        ![&other, &again]
+            .iter()
+            .any(|it| it.header("location") == first.header("location"))
+    );
+    let lines = "select count(*) from outboxd.audit_log where action = 'bulk_plan'";
+    assert_eq!(number(&pool, lines).await, 3);
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn what_was_previewed_is_sent_again_and_reported(pool: PgPool) {
     let fleet = Fleet::new(&pool).await;
     given_up(&pool, 18).await;

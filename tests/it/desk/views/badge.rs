@@ -83,6 +83,9 @@ async fn no_message_is_a_standing_too_and_ids_are_any_text(pool: PgPool) {
     let page = desk.get(&path).await;
     assert_eq!(page.status, 200);
     page.has("没有通知").lacks("<b>");
+    // The CRM writes to others, so whoever asks looks this one up there.
+    let document = desk.get(&format!("/api{path}")).await.json();
+    assert_eq!(document["who"], "support", "{document}");
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
