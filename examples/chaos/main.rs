@@ -11,8 +11,8 @@
 //! kills, [`verdict`] judges. The daemon is that of the demo: a process of its own, killed for real.
 
 mod crowd;
-#[path = "../demo/daemon.rs"]
-mod daemon;
+#[path = "../demo/process.rs"]
+mod process;
 mod storm;
 mod verdict;
 

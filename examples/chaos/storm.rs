@@ -15,7 +15,7 @@ use sqlx::postgres::PgPoolOptions;
 use tokio::time::sleep;
 use wechat_sim::{ErrorForm, Settings, Switches, WechatSim, deployment};
 
-use crate::daemon::{self, Daemon};
+use crate::process::{self, Process};
 use crate::{Args, Function, Receipts, crowd};
 
 const SECRET: &str = "one-secret-on-both-sides-0123456789";
@@ -179,8 +179,8 @@ fn slots(args: &Args) -> usize {
     }
 }
 
-async fn daemons(args: &Args, sim: &WechatSim) -> Result<Vec<Arc<Daemon>>> {
-    let program = daemon::program(args.outboxd.as_deref())?;
+async fn daemons(args: &Args, sim: &WechatSim) -> Result<Vec<Arc<Process>>> {
+    let program = process::program(args.outboxd.as_deref())?;
     let app = sim.settings();
     let settings: Vec<(&'static str, String)> = [
         ("DATABASE_URL", args.database_url.clone()),
@@ -204,11 +204,11 @@ async fn daemons(args: &Args, sim: &WechatSim) -> Result<Vec<Arc<Daemon>>> {
         ("OUTBOXD_UNSAFE_DURABILITY", "true".to_owned()),
     ]
     .into();
-    let daemons: Vec<Arc<Daemon>> = (0..args.daemons)
+    let daemons: Vec<Arc<Process>> = (0..args.daemons)
         .map(|n| {
             let name = format!("outboxd-chaos-{}-{n}.log", std::process::id());
             let log = std::env::temp_dir().join(name);
-            Arc::new(Daemon::new(program.clone(), settings.clone(), log))
+            Arc::new(Process::new(program.clone(), "run", settings.clone(), log))
         })
         .collect();
     daemons
@@ -249,7 +249,7 @@ async fn enqueue(args: &Args, pool: &PgPool, sim: &WechatSim, seed: u64) -> Resu
 /// Never ends. Every second or so one daemon is killed and, a little later, started again; meanwhile the platform
 /// changes the form in which it tells of a function that failed.
 async fn kill_at_random(
-    daemons: &[Arc<Daemon>],
+    daemons: &[Arc<Process>],
     sim: &WechatSim,
     seed: u64,
     kills: &mut u32,

@@ -2,16 +2,16 @@
 //!
 //! Without arguments it serves the page until Ctrl-C. With `--once` it plays a scripted run with faults,
 //! reconciles the CRM's ledger with the phones', and ends with one line of JSON. In reading order: [`crm`]
-//! assigns, [`daemon`] is the process under demonstration, [`phones`] is the simulated WeChat from
+//! assigns, [`process`] is the program under demonstration, [`phones`] is the simulated WeChat from
 //! outside, [`books`] compares the two ledgers, [`stage`] puts all of it up and takes it down, [`page`]
 //! shows it, [`once`] plays the script.
 
 mod books;
 mod crm;
-mod daemon;
 mod once;
 mod page;
 mod phones;
+mod process;
 mod stage;
 
 use std::path::PathBuf;

@@ -18,15 +18,15 @@ use tokio::sync::Mutex;
 
 use crate::books::Books;
 use crate::crm::{self, Owner};
-use crate::daemon::Daemon;
 use crate::phones::Phones;
+use crate::process::Process;
 
 /// What the page looks at.
 #[derive(Clone)]
 pub(crate) struct House {
     pub(crate) pool: PgPool,
     pub(crate) phones: Phones,
-    pub(crate) daemon: Arc<Daemon>,
+    pub(crate) daemon: Arc<Process>,
     pub(crate) books: Arc<Mutex<Books>>,
 }
 

@@ -19,9 +19,9 @@ use tokio::time::sleep;
 use wechat_sim::WechatSim;
 
 use crate::books::{Books, Expectation};
-use crate::daemon::Daemon;
 use crate::phones::Phones;
-use crate::{Args, Function, crm, daemon, page};
+use crate::process::{self, Process};
+use crate::{Args, Function, crm, page};
 
 /// A cold start with the schema to check takes a second; a busy machine needs more.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,7 +33,7 @@ const INSTANCES: usize = 10;
 pub(crate) struct Stage {
     pub(crate) pool: PgPool,
     pub(crate) phones: Phones,
-    pub(crate) daemon: Arc<Daemon>,
+    pub(crate) daemon: Arc<Process>,
     pub(crate) books: Arc<Mutex<Books>>,
     pub(crate) http: reqwest::Client,
     address: SocketAddr,
@@ -43,7 +43,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn put_up(args: &Args) -> Result<Stage> {
-        let program = daemon::program(args.outboxd.as_deref())?;
+        let program = process::program(args.outboxd.as_deref())?;
         let log = std::env::temp_dir().join(format!("outboxd-demo-{}.log", std::process::id()));
         // One connection first: a pool would try for half a minute and then not say why.
         let connection = PgConnection::connect(&args.database_url)
@@ -61,7 +61,7 @@ impl Stage {
         let phones = Phones::at(&wechat.base_url(), http.clone());
         let health = first_free(0).await?.local_addr()?;
         let settings = settings(&args.database_url, &wechat, health);
-        let daemon = Arc::new(Daemon::new(program, settings, log));
+        let daemon = Arc::new(Process::new(program, "run", settings, log));
 
         daemon.run_once("migrate").await?;
         crm::set_up(&pool).await.context("make the CRM's tables")?;
@@ -155,7 +155,7 @@ fn settings(
 }
 
 /// Waits until the daemon says that it is ready: what it does first is no part of what is shown.
-async fn until_ready(daemon: &Daemon, http: &reqwest::Client, health: SocketAddr) -> Result<()> {
+async fn until_ready(daemon: &Process, http: &reqwest::Client, health: SocketAddr) -> Result<()> {
     let begun = Instant::now();
     loop {
         let answer = http.get(format!("http://{health}/readyz")).send().await;

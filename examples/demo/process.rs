@@ -1,8 +1,10 @@
-//! The daemon under demonstration: a process of its own, so that it can be killed for real.
+//! The program under demonstration, `outboxd run` or `outboxd serve`: a process of its own, so that it can be killed for
+//! real. `examples/chaos` shares this file.
 //!
 //! Only the process started here is ever signalled, by its own id, and while this object still holds it
 //! (an id is not given out again before its holder has waited for it).
 
+use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -19,7 +21,7 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The one asked for, or the one built beside this example: `target/<profile>/outboxd` for
-/// `target/<profile>/examples/demo`. `examples/chaos` shares this file.
+/// `target/<profile>/examples/demo`.
 pub(crate) fn program(asked_for: Option<&Path>) -> Result<PathBuf> {
     if let Some(program) = asked_for {
         return program
@@ -41,8 +43,9 @@ pub(crate) fn program(asked_for: Option<&Path>) -> Result<PathBuf> {
     Ok(program)
 }
 
-pub(crate) struct Daemon {
+pub(crate) struct Process {
     program: PathBuf,
+    verb: &'static str,
     settings: Vec<(&'static str, String)>,
     log: PathBuf,
     slot: Mutex<Slot>,
@@ -56,7 +59,7 @@ struct Slot {
     how_it_ended: Option<&'static str>,
 }
 
-/// How the daemon is, for the page.
+/// How the process is, for the page.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Health {
@@ -67,21 +70,23 @@ pub(crate) struct Health {
     how_it_ended: Option<&'static str>,
 }
 
-impl Daemon {
+impl Process {
     pub(crate) fn new(
         program: PathBuf,
+        verb: &'static str,
         settings: Vec<(&'static str, String)>,
         log: PathBuf,
     ) -> Self {
-        Daemon {
+        Process {
             program,
+            verb,
             settings,
             log,
             slot: Mutex::default(),
         }
     }
 
-    /// Everything it says goes there.
+    /// Everything it says goes there, behind what is there already.
     pub(crate) fn log(&self) -> &Path {
         &self.log
     }
@@ -113,13 +118,13 @@ impl Daemon {
             .create(true)
             .append(true)
             .open(&self.log)
-            .context("open the daemon's log")?;
+            .context("open the log")?;
         let child = self
-            .command("run")
+            .command(self.verb)
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
-            .with_context(|| format!("start {} run", self.program.display()))?;
+            .with_context(|| format!("start {self}"))?;
         *slot = Slot {
             child: Some(child),
             starts: slot.starts + 1,
@@ -134,7 +139,7 @@ impl Daemon {
         let mut slot = self.slot.lock().await;
         notice_the_end(&mut slot);
         if let Some(mut child) = slot.child.take() {
-            child.kill().await.context("kill the daemon")?;
+            self.end(&mut child).await?;
             slot.close("killed");
         }
         Ok(())
@@ -152,13 +157,10 @@ impl Daemon {
             .and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
         if let Some(pid) = pid {
             rustix::process::kill_process(pid, rustix::process::Signal::TERM)
-                .context("ask the daemon to stop")?;
+                .with_context(|| format!("ask {self} to stop"))?;
         }
         if timeout(PATIENCE, child.wait()).await.is_err() {
-            child
-                .kill()
-                .await
-                .context("kill the daemon that would not stop")?;
+            self.end(&mut child).await?;
         }
         slot.close("stopped");
         Ok(())
@@ -178,6 +180,10 @@ impl Daemon {
             starts: slot.starts,
             how_it_ended: slot.how_it_ended,
         }
+    }
+
+    async fn end(&self, child: &mut Child) -> Result<()> {
+        child.kill().await.with_context(|| format!("kill {self}"))
     }
 
     fn command(&self, command: &str) -> Command {
@@ -200,6 +206,12 @@ impl Daemon {
             .process_group(0)
             .kill_on_drop(true);
         process
+    }
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`outboxd {}`", self.verb)
     }
 }
 
