@@ -13,10 +13,11 @@ use rand::{RngExt, SeedableRng};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tokio::time::sleep;
-use wechat_sim::{ErrorForm, Settings, Switches, WechatSim, deployment};
+use wechat_sim::deployment::Function;
+use wechat_sim::{ErrorForm, Settings, Switches, WechatSim};
 
 use crate::process::{self, Process};
-use crate::{Args, Function, Receipts, crowd};
+use crate::{Args, Receipts, crowd};
 
 const SECRET: &str = "one-secret-on-both-sides-0123456789";
 /// A quarter of a second's rows at a time.
@@ -143,12 +144,8 @@ async fn what_is_open(pool: &PgPool) -> Result<String> {
 }
 
 async fn wechat(args: &Args) -> Result<WechatSim> {
-    let deployed = match args.function {
-        Function::Sim => Vec::new(),
-        Function::Node => deployment::command(None)?,
-    };
     let sim = WechatSim::start(Settings {
-        deployed,
+        deployed: args.function.command()?,
         signing_secret: Some(SECRET.to_owned()),
         switches: Switches {
             receipts_off: args.receipts == Receipts::Off,

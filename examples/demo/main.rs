@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
+use wechat_sim::deployment::Function;
 
 use stage::Stage;
 
@@ -41,16 +41,9 @@ struct Args {
     /// The page's port; taken by somebody else, the next free one.
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// What answers as the cloud function: `node` is the one in `cloudfunctions/`, on WeChat's own SDK; `sim`
-    /// is the simulated WeChat's own, which needs no Node.
+    /// What answers as the cloud function.
     #[arg(long, value_enum, default_value_t = Function::Sim)]
     function: Function,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Function {
-    Sim,
-    Node,
 }
 
 #[tokio::main]
@@ -64,17 +57,7 @@ async fn main() -> ExitCode {
 
 /// Puts the stage up, plays, and takes it down again, whichever way the play ended.
 async fn demonstrate(args: &Args) -> Result<ExitCode> {
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
-    let told_to_stop = async {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
-    tokio::pin!(told_to_stop);
+    let mut told_to_stop = std::pin::pin!(process::told_to_stop()?);
 
     // Dropped half-way, it takes the daemon with it.
     let stage = tokio::select! {

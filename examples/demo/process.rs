@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -41,6 +42,18 @@ pub(crate) fn program(asked_for: Option<&Path>) -> Result<PathBuf> {
         );
     }
     Ok(program)
+}
+
+/// Ctrl-C, or SIGTERM: the end that this example itself is told to come to.
+pub(crate) fn told_to_stop() -> Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
 pub(crate) struct Process {

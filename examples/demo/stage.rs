@@ -21,7 +21,7 @@ use wechat_sim::WechatSim;
 use crate::books::{Books, Expectation};
 use crate::phones::Phones;
 use crate::process::{self, Process};
-use crate::{Args, Function, crm, page};
+use crate::{Args, crm, page};
 
 /// A cold start with the schema to check takes a second; a busy machine needs more.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -55,7 +55,11 @@ impl Stage {
             .connect(&args.database_url)
             .await?;
 
-        let wechat = WechatSim::start(wechat_settings(args.function)?).await?;
+        let wechat = WechatSim::start(wechat_sim::Settings {
+            deployed: args.function.command()?,
+            ..wechat_sim::Settings::default()
+        })
+        .await?;
         wechat.warm_up(INSTANCES).await;
         let http = http_client()?;
         let phones = Phones::at(&wechat.base_url(), http.clone());
@@ -115,15 +119,6 @@ impl Stage {
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
-}
-
-fn wechat_settings(function: Function) -> Result<wechat_sim::Settings> {
-    let mut settings = wechat_sim::Settings::default();
-    if let Function::Node = function {
-        settings.deployed = wechat_sim::deployment::command(None)?;
-        eprintln!("demo: the cloud function is the real one, on Node");
-    }
-    Ok(settings)
 }
 
 /// What an operator would put into the environment, with short times.
