@@ -59,7 +59,7 @@ async fn main() -> ExitCode {
 async fn demonstrate(args: &Args) -> Result<ExitCode> {
     let mut told_to_stop = std::pin::pin!(process::told_to_stop()?);
 
-    // Dropped half-way, it takes the daemon with it.
+    // Dropped half-way, it takes daemon and desk with it.
     let stage = tokio::select! {
         stage = Stage::put_up(args) => stage?,
         () = &mut told_to_stop => return Ok(ExitCode::from(130)),
@@ -73,7 +73,7 @@ async fn demonstrate(args: &Args) -> Result<ExitCode> {
         Ending::Good => ExitCode::SUCCESS,
         Ending::Interrupted => ExitCode::from(130),
         Ending::Broken => {
-            eprintln!("demo: the daemon's log is kept in {}", log.display());
+            eprintln!("demo: outboxd's log is kept in {}", log.display());
             return Ok(ExitCode::FAILURE);
         }
     };
@@ -94,10 +94,13 @@ async fn play(args: &Args, stage: &Stage) -> Result<Ending> {
         return once::play(stage, args.seed.unwrap_or_else(rand::random)).await;
     }
     say(format_args!(
-        "The demo is on {}  (Ctrl-C ends it; the daemon's log: {})",
+        "The demo is on {}  (Ctrl-C ends it; outboxd's log: {})",
         stage.url(),
         stage.daemon.log().display()
     ));
+    if let Some(desk) = stage.desk_url() {
+        say(format_args!("The desk is on {desk}"));
+    }
     std::future::pending().await
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct House {
     pub(crate) phones: Phones,
     pub(crate) daemon: Arc<Process>,
     pub(crate) books: Arc<Mutex<Books>>,
+    /// The desk's address, for the page's links.
+    pub(crate) desk: Option<String>,
 }
 
 pub(crate) fn routes(house: House) -> Router {
@@ -107,6 +109,7 @@ async fn state(
     state["counts"] = json!(counts);
     state["messages"] = json!(house.phones.messages(since.after).await?);
     state["switches"] = house.phones.switches().await?;
+    state["desk"] = json!(house.desk);
     state["daemon"] = json!(house.daemon.health().await);
     Ok(Json(state))
 }
@@ -119,7 +122,10 @@ async fn customers(State(house): State<House>) -> Result<Json<Value>, Trouble> {
                                        order by quirk, latin) from crm.staff),
             'customers', (select jsonb_agg(jsonb_build_object('id', id, 'name', name, 'latin', latin,
                               'phoneTail', right(phone, 4), 'source', source,
-                              'owner', assigned_to) order by id) from crm.customer))",
+                              'owner', assigned_to,
+                              'notification', (select l.notification_id from crm.assignment_log l
+                                                where l.customer_id = c.id order by l.id desc limit 1)
+                              ) order by id) from crm.customer c))",
     )
     .fetch_one(&house.pool)
     .await?;

@@ -1,7 +1,7 @@
 // The middle column: every notification, how far it came, and what happens next.
 // Rows change in place and keep their height; new ones wait while a hand is on the list.
 
-import { underHand } from './app.js';
+import { lead, underHand } from './app.js';
 import { isOutage, language, named, sentence, span, t } from './words.js';
 
 const byId = (id) => document.getElementById(id);
@@ -89,11 +89,13 @@ function insert(row, below) {
   const element = document.createElement('li');
   element.className = 'new';
   element.dataset.step = 0;
-  element.innerHTML = '<div class="who"></div><span class="age"></span><div class="track" aria-hidden="true"><i></i></div><div class="fate"><span class="chip"></span><span class="says"></span></div>';
+  element.innerHTML = '<div class="who"></div><a class="number"></a><span class="age"></span><div class="track" aria-hidden="true"><i></i></div><div class="fate"><span class="chip"></span><span class="says"></span></div>';
   const who = element.querySelector('.who');
   const to = Object.assign(document.createElement('span'), { className: 'to', textContent: '→' });
-  const number = Object.assign(document.createElement('small'), { textContent: `#${row.notification}` });
-  who.append(named(row.customer, row.customerLatin), to, named(row.staff, row.staffLatin), number);
+  who.append(named(row.customer, row.customerLatin), to, named(row.staff, row.staffLatin));
+  const number = element.querySelector('.number');
+  number.textContent = `#${row.notification}`;
+  lead(number, row.notification);
   elements.set(row.id, element);
   list.insertBefore(element, below);
   // Laid out once at its beginning, so that the way to where it is now is seen.

@@ -11,6 +11,7 @@ const TEXTS = {
     running: (pid, s) => `运行中 · pid ${pid} · ${s}`, killed: (s) => `被 kill -9 · ${s}前`, ended: (s) => `自行退出 · ${s}前`, stopped: (s) => `已停止 · ${s}前`,
     offline: '演示程序没有应答。它可能已经停止。',
     language: 'English', languageLabel: 'Switch to English', theme: '切换深色与浅色',
+    desk: '客服台', seeOnDesk: '在客服台查看',
     crm: '客户管理', crmSays: '分配与通知写在同一个事务里。', assignTo: '分配给', batch: '批量分配 50 位', pool: '从公海领 5 位', leads: '新增 20 位',
     show: '显示哪些客户', owned: '已有归属', nobody: '公海', belongs: (who) => `归 ${who}`, inPool: '公海', tail: (digits) => `尾号 ${digits}`, assign: '分配', to: '分配给', hint: '选一个人，点“分配”。',
     plain: '一切正常', unlucky: '各有状况',
@@ -24,6 +25,7 @@ const TEXTS = {
     wrong: { silent: '微信没有回应。', failing: '微信应答异常。', paused: '已由人工暂停。' },
     held: '已暂停领取，一条也不会丢。', probe: (s) => `${s}后试探一条。`,
     hints: {
+      desk: '客服用的网页：她收到了吗？没有的话，为什么？该谁处理，怎么办？点编号就能看到那一条。',
       twice: '同一条通知在手机上出现了不止一次。由 CRM 的账本与手机上的消息逐条核对得出，不听守护进程的一面之词。',
       lost: '没有如实结局的分配：说送达了手机上却没有，说没送手机上却有，或者凭空消失。由 CRM 的账本与手机上的消息逐条核对得出，不听守护进程的一面之词。',
       down: '连接被接受后立即断开，没有应答。守护进程暂停领取，隔一会儿试探一条；恢复后继续。',
@@ -56,6 +58,7 @@ const TEXTS = {
     running: (pid, s) => `running · pid ${pid} · ${s}`, killed: (s) => `killed with -9 · ${s} ago`, ended: (s) => `ended by itself · ${s} ago`, stopped: (s) => `stopped · ${s} ago`,
     offline: 'The demo does not answer. It may have been stopped.',
     language: '中文', languageLabel: '切换到中文', theme: 'Switch between dark and light',
+    desk: 'The desk', seeOnDesk: 'See it on the desk',
     crm: 'The CRM', crmSays: 'Assignment and notification are one transaction.', assignTo: 'Assign to', batch: 'Batch-assign 50', pool: 'Take 5 from pool', leads: '20 new leads',
     show: 'Which customers', owned: 'Owned', nobody: 'Public pool', belongs: (who) => `with ${who}`, inPool: 'in the pool', tail: (digits) => `…${digits}`, assign: 'Assign', to: 'Assign to', hint: 'Choose somebody and press Assign.',
     plain: 'All is well', unlucky: 'With a misfortune',
@@ -69,6 +72,7 @@ const TEXTS = {
     wrong: { silent: 'WeChat does not answer.', failing: 'WeChat answers with errors.', paused: 'Paused by hand.' },
     held: 'Claiming pauses, nothing is lost.', probe: (s) => `One row probes in ${s}.`,
     hints: {
+      desk: 'The pages for support: did she get it, and if not, why? A number on this page leads to that message there.',
       twice: 'Notifications with more than one message on phones. Counted from the CRM’s ledger against the phones’, not from the daemon’s word.',
       lost: 'Assignments without a truthful end: called delivered but on no phone, called not sent but on a phone, or simply gone. Counted from the CRM’s ledger against the phones’, not from the daemon’s word.',
       down: 'Connections are accepted and closed without an answer. The daemon stops claiming and sends one row ahead now and then, until one gets through.',
