@@ -13,6 +13,8 @@ mod page;
 mod phones;
 mod process;
 mod stage;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -38,6 +38,7 @@ pub(crate) fn routes(house: House) -> Router {
         .route("/api/demo/customers", get(customers))
         .route("/api/demo/words", get(words))
         .route("/api/demo/switch", post(switch))
+        .route("/api/demo/phone", post(phone))
         .route("/api/demo/daemon", post(daemon))
         .route("/api/demo/leads", post(leads))
         .with_state(house);
@@ -109,6 +110,7 @@ async fn state(
     state["counts"] = json!(counts);
     state["messages"] = json!(house.phones.messages(since.after).await?);
     state["switches"] = house.phones.switches().await?;
+    state["refusing"] = json!(house.phones.refusing().await?);
     state["desk"] = json!(house.desk);
     state["daemon"] = json!(house.daemon.health().await);
     Ok(Json(state))
@@ -149,7 +151,6 @@ async fn words() -> Json<Value> {
 #[serde(deny_unknown_fields)]
 struct Lever {
     down: Option<bool>,
-    refuse_all: Option<bool>,
     http_500: Option<bool>,
     latency_ms: Option<u64>,
     revoke_tokens: Option<bool>,
@@ -161,7 +162,6 @@ async fn switch(
 ) -> Result<Json<Value>, Trouble> {
     let wishes = [
         ("down", lever.down.map(Value::from)),
-        ("refuse_all", lever.refuse_all.map(Value::from)),
         ("http_500", lever.http_500.map(Value::from)),
         (
             "latency_ms",
@@ -175,6 +175,36 @@ async fn switch(
         .collect();
     house.phones.switch(&Value::Object(change)).await?;
     Ok(Json(house.phones.switches().await?))
+}
+
+/// What somebody does on a phone, or everybody on theirs.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Choice {
+    whose: Option<String>,
+    allows: bool,
+}
+
+async fn phone(
+    State(house): State<House>,
+    Json(choice): Json<Choice>,
+) -> Result<Json<Value>, Trouble> {
+    // All that is under way, and not only what waits by now: a refusal may be on its way to it.
+    let people: Vec<(String, i64)> = sqlx::query_as(
+        "select p.id, (select count(*) from outboxd.notification_outbox o where o.recipient = p.id)
+           from crm.staff p where p.id = $1 or $1 is null",
+    )
+    .bind(choice.whose)
+    .fetch_all(&house.pool)
+    .await?;
+    for (person, under_way) in people {
+        if choice.allows {
+            house.phones.allow(&person, under_way).await?;
+        } else {
+            house.phones.refuse(&person).await?;
+        }
+    }
+    Ok(Json(json!(house.phones.refusing().await?)))
 }
 
 #[derive(Deserialize)]

@@ -54,7 +54,6 @@ struct Desk {
 impl Stage {
     pub(crate) async fn put_up(args: &Args) -> Result<Stage> {
         let program = process::program(args.outboxd.as_deref())?;
-        let log = std::env::temp_dir().join(format!("outboxd-demo-{}.log", std::process::id()));
         // One connection first: a pool would try for half a minute and then not say why.
         let connection = PgConnection::connect(&args.database_url)
             .await
@@ -74,12 +73,18 @@ impl Stage {
         let http = http_client()?;
         let phones = Phones::at(&wechat.base_url(), http.clone());
         let health = first_free(0).await?.local_addr()?;
+        // Two stages may stand in one process, in a test.
+        let name = format!("outboxd-demo-{}-{}.log", std::process::id(), health.port());
+        let log = std::env::temp_dir().join(name);
         let mut settings = settings(&args.database_url, &wechat, health);
         let desk = if args.once {
             None
         } else {
             let address = first_free(DESK).await?.local_addr()?;
             settings.push(("OUTBOXD_DESK_LISTEN", address.to_string()));
+            // A visitor has thumbs. In the script nobody ever allows anything, and a refusal is an end.
+            settings.push(("OUTBOXD_AWAIT_GRANT", "*".to_owned()));
+            settings.push(("OUTBOXD_ASK_GRANTS_EVERY", "1s".to_owned()));
             let process = Process::new(program.clone(), "serve", settings.clone(), log.clone());
             Some(Desk { process, address })
         };
@@ -87,6 +92,7 @@ impl Stage {
 
         daemon.run_once("migrate").await?;
         crm::set_up(&pool).await.context("make the CRM's tables")?;
+        phones.refuse(crm::REFUSES).await?;
         let expects = if args.once {
             by_the_script
         } else {
@@ -207,9 +213,9 @@ async fn until_ready(process: &Process, http: &reqwest::Client, url: &str) -> Re
     }
 }
 
-/// What the script knows: the ids say who has not subscribed.
+/// What the script knows: who has not subscribed.
 fn by_the_script(recipient: &str) -> Expectation {
-    if recipient.starts_with("fail-") {
+    if recipient == crm::REFUSES {
         Expectation::Refusal
     } else {
         Expectation::Message

@@ -64,7 +64,7 @@ async function show(state) {
   drawCounts(state.counts);
   drawLevers(state);
   drawJourney(state);
-  drawPhone(state.messages);
+  drawPhone(state.messages, state.refusing);
 }
 
 function drawCounts(counts) {

@@ -37,6 +37,9 @@ export function nameOf(id) {
   return known ? named(known.name, known.latin) : id;
 }
 
+/** How many are on the staff. */
+export const howMany = () => staff.length;
+
 const person = (id) => staff.find((p) => p.id === id);
 const label = (p) => named(p.name, p.latin) + (p.quirk ? ` · ${t('quirks')[p.quirk]}` : '');
 

@@ -9,7 +9,7 @@ const box = byId('rows-box');
 const list = byId('rows');
 const more = byId('rows-more');
 const elements = new Map();
-const SIGNS = { queued: '·', calling: '→', orphan: '!', retrying: '↻', held: 'Ⅱ', delivered: '✓', refused: '✕', superseded: '↷', missing: '?' };
+const SIGNS = { queued: '·', calling: '→', orphan: '!', retrying: '↻', awaiting: '…', held: 'Ⅱ', delivered: '✓', refused: '✕', superseded: '↷', missing: '?' };
 // Reasons that mean: no answer came.
 const SILENT = ['not_reached_dns_connect_tls', 'timed_out', 'connection_lost', 'token_unreachable', 'lease_lapsed'];
 
@@ -35,7 +35,7 @@ function drawLine({ waiting, counts }) {
     element.querySelector('b').textContent = number;
     element.classList.toggle('lit', number > 0);
   }
-  byId('aside').innerHTML = t('aside')(waiting.retrying, counts.refused, counts.superseded);
+  byId('aside').innerHTML = t('aside')(waiting.retrying, waiting.awaiting, counts.refused, counts.superseded);
 }
 
 /** The app's gate: closed while WeChat is away, so that rows do not pay for it. */
@@ -142,6 +142,8 @@ function fateOf(row, { daemon, app, switches }) {
       const next = row.nextMs > 0 ? says.retry(span(row.nextMs)) : says.retryNow;
       return { state: 'retrying', step: 2, says: join(next, why) };
     }
+    case 'awaiting_grant':
+      return { state: 'awaiting', step: 2, says: says.awaiting(named(row.staff, row.staffLatin)) };
     case 'delivered':
       return { state: 'delivered', step: 3, says: says.delivered(span(row.tookMs)) };
     case 'superseded':
