@@ -40,7 +40,7 @@ const TEXTS = {
     chips: { queued: '排队', calling: '调用中', orphan: '无主', retrying: '重试中', awaiting: '等待用户允许', held: '暂停', delivered: '微信已接收', refused: '未送出', superseded: '已取代', missing: '不见了' },
     says: {
       queued: '等待守护进程领取。', calling: '已领取，正在调用云函数。', orphan: (s) => `领取它的守护进程已不在；${s}后可由别人接手。`,
-      retry: (s) => `${s}后重试。`, retryNow: '即将重试。', awaiting: (who) => `${who}还没有允许接收消息；开关在右边的手机上方。`, held: '已暂停，正在试探。', heldDown: '微信恢复后继续。', paused: '人工暂停，恢复后继续。',
+      retry: (s) => `${s}后重试。`, retryNow: '即将重试。', awaiting: (who) => `在“手机”一栏选${who}，打开“允许”就会发出。`, held: '已暂停，正在试探。', heldDown: '微信恢复后继续。', paused: '人工暂停，恢复后继续。',
       delivered: (ms) => `从提交到了结 ${ms}。`, refused: '微信没有接收，原因已记录。', mayHaveArrived: '可能已送达，无法确认。', superseded: '同一客户有了更新的分配，这一条不再发送。', missing: '找不到这条通知！',
     },
     tries: (n) => `第 ${n} 次尝试 · `, ago: (s) => `${s}前`, justNow: '刚刚',
@@ -87,7 +87,7 @@ const TEXTS = {
     chips: { queued: 'queued', calling: 'calling', orphan: 'orphaned', retrying: 'retrying', awaiting: 'waiting for permission', held: 'held', delivered: 'accepted by WeChat', refused: 'not sent', superseded: 'superseded', missing: 'missing' },
     says: {
       queued: 'Waiting for a daemon to claim it.', calling: 'Claimed; the cloud function is being called.', orphan: (s) => `Its daemon is gone; free for another in ${s}.`,
-      retry: (s) => `Next try in ${s}.`, retryNow: 'Next try any moment.', awaiting: (who) => `${who} has not allowed messages; the switch is above the phone.`, held: 'Paused; another row probes.', heldDown: 'Held until WeChat is back.', paused: 'Paused by hand; goes on when resumed.',
+      retry: (s) => `Next try in ${s}.`, retryNow: 'Next try any moment.', awaiting: (who) => `Goes when ${who}’s phone allows messages.`, held: 'Paused; another row probes.', heldDown: 'Held until WeChat is back.', paused: 'Paused by hand; goes on when resumed.',
       delivered: (ms) => `Settled ${ms} after the commit.`, refused: 'WeChat did not accept it; the reason is on record.', mayHaveArrived: 'It may have arrived; nobody can say for certain.', superseded: 'A newer assignment of this customer replaced it.', missing: 'This notification cannot be found!',
     },
     tries: (n) => `attempt ${n} · `, ago: (s) => `${s} ago`, justNow: 'just now',
