@@ -11,8 +11,8 @@
 //! kills, [`verdict`] judges. The daemon is that of the demo: a process of its own, killed for real.
 
 mod crowd;
-#[path = "../demo/daemon.rs"]
-mod daemon;
+#[path = "../demo/process.rs"]
+mod process;
 mod storm;
 mod verdict;
 
@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use tokio::signal::unix::{SignalKind, signal};
+use wechat_sim::deployment::Function;
 
 /// Breaks everything for a while and counts the messages. Wants an empty database with nobody else in it.
 #[derive(Debug, Parser)]
@@ -43,7 +43,7 @@ struct Args {
     /// have been put to the test.
     #[arg(long, value_enum, default_value_t = Receipts::On)]
     receipts: Receipts,
-    /// What answers as the cloud function; `node` is the deployed one, and slower.
+    /// What answers as the cloud function.
     #[arg(long, value_enum, default_value_t = Function::Sim)]
     function: Function,
     /// What misfortunes and kills are drawn from. Random unless given, and printed.
@@ -57,39 +57,24 @@ enum Receipts {
     Off,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Function {
-    Sim,
-    Node,
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    let run = async {
-        let aftermath = storm::rage(&args).await?;
-        verdict::judge(&args, &aftermath).await
-    };
-    // What was started is ended when what holds it is dropped.
-    let judged = tokio::select! {
-        judged = run => judged,
-        told = told_to_stop() => return ExitCode::from(if told.is_ok() { 130 } else { 1 }),
-    };
-    match judged {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(e) => {
-            eprintln!("chaos: {e:#}");
-            ExitCode::FAILURE
-        }
-    }
+    run(&args).await.unwrap_or_else(|e| {
+        eprintln!("chaos: {e:#}");
+        ExitCode::FAILURE
+    })
 }
 
-async fn told_to_stop() -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
+/// What was started is ended when what holds it is dropped.
+async fn run(args: &Args) -> Result<ExitCode> {
+    let told_to_stop = process::told_to_stop()?;
+    let judged = async {
+        let aftermath = storm::rage(args).await?;
+        verdict::judge(args, &aftermath).await
+    };
     tokio::select! {
-        _ = terminate.recv() => {}
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        kept = judged => Ok(if kept? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        () = told_to_stop => Ok(ExitCode::from(130)),
     }
-    Ok(())
 }

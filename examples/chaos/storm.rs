@@ -13,10 +13,11 @@ use rand::{RngExt, SeedableRng};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tokio::time::sleep;
-use wechat_sim::{ErrorForm, Settings, Switches, WechatSim, deployment};
+use wechat_sim::deployment::Function;
+use wechat_sim::{ErrorForm, Settings, Switches, WechatSim};
 
-use crate::daemon::{self, Daemon};
-use crate::{Args, Function, Receipts, crowd};
+use crate::process::{self, Process};
+use crate::{Args, Receipts, crowd};
 
 const SECRET: &str = "one-secret-on-both-sides-0123456789";
 /// A quarter of a second's rows at a time.
@@ -143,12 +144,8 @@ async fn what_is_open(pool: &PgPool) -> Result<String> {
 }
 
 async fn wechat(args: &Args) -> Result<WechatSim> {
-    let deployed = match args.function {
-        Function::Sim => Vec::new(),
-        Function::Node => deployment::command(None)?,
-    };
     let sim = WechatSim::start(Settings {
-        deployed,
+        deployed: args.function.command()?,
         signing_secret: Some(SECRET.to_owned()),
         switches: Switches {
             receipts_off: args.receipts == Receipts::Off,
@@ -179,8 +176,8 @@ fn slots(args: &Args) -> usize {
     }
 }
 
-async fn daemons(args: &Args, sim: &WechatSim) -> Result<Vec<Arc<Daemon>>> {
-    let program = daemon::program(args.outboxd.as_deref())?;
+async fn daemons(args: &Args, sim: &WechatSim) -> Result<Vec<Arc<Process>>> {
+    let program = process::program(args.outboxd.as_deref())?;
     let app = sim.settings();
     let settings: Vec<(&'static str, String)> = [
         ("DATABASE_URL", args.database_url.clone()),
@@ -204,11 +201,11 @@ async fn daemons(args: &Args, sim: &WechatSim) -> Result<Vec<Arc<Daemon>>> {
         ("OUTBOXD_UNSAFE_DURABILITY", "true".to_owned()),
     ]
     .into();
-    let daemons: Vec<Arc<Daemon>> = (0..args.daemons)
+    let daemons: Vec<Arc<Process>> = (0..args.daemons)
         .map(|n| {
             let name = format!("outboxd-chaos-{}-{n}.log", std::process::id());
             let log = std::env::temp_dir().join(name);
-            Arc::new(Daemon::new(program.clone(), settings.clone(), log))
+            Arc::new(Process::new(program.clone(), "run", settings.clone(), log))
         })
         .collect();
     daemons
@@ -249,7 +246,7 @@ async fn enqueue(args: &Args, pool: &PgPool, sim: &WechatSim, seed: u64) -> Resu
 /// Never ends. Every second or so one daemon is killed and, a little later, started again; meanwhile the platform
 /// changes the form in which it tells of a function that failed.
 async fn kill_at_random(
-    daemons: &[Arc<Daemon>],
+    daemons: &[Arc<Process>],
     sim: &WechatSim,
     seed: u64,
     kills: &mut u32,

@@ -308,6 +308,7 @@ mod tests {
             ("queued", 0, false, false, Message, "waiting"),
             ("in_flight", 1, true, false, Message, "waiting"),
             ("retrying", 1, true, false, Message, "waiting"),
+            ("awaiting_grant", 0, false, false, Either, "waiting"),
             ("held", 0, false, false, Message, "waiting"),
         ] {
             let entry = Entry {

@@ -2,24 +2,26 @@
 //!
 //! Without arguments it serves the page until Ctrl-C. With `--once` it plays a scripted run with faults,
 //! reconciles the CRM's ledger with the phones', and ends with one line of JSON. In reading order: [`crm`]
-//! assigns, [`daemon`] is the process under demonstration, [`phones`] is the simulated WeChat from
+//! assigns, [`process`] is the program under demonstration, [`phones`] is the simulated WeChat from
 //! outside, [`books`] compares the two ledgers, [`stage`] puts all of it up and takes it down, [`page`]
 //! shows it, [`once`] plays the script.
 
 mod books;
 mod crm;
-mod daemon;
 mod once;
 mod page;
 mod phones;
+mod process;
 mod stage;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
+use wechat_sim::deployment::Function;
 
 use stage::Stage;
 
@@ -41,16 +43,9 @@ struct Args {
     /// The page's port; taken by somebody else, the next free one.
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// What answers as the cloud function: `node` is the one in `cloudfunctions/`, on WeChat's own SDK; `sim`
-    /// is the simulated WeChat's own, which needs no Node.
+    /// What answers as the cloud function.
     #[arg(long, value_enum, default_value_t = Function::Sim)]
     function: Function,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Function {
-    Sim,
-    Node,
 }
 
 #[tokio::main]
@@ -64,19 +59,9 @@ async fn main() -> ExitCode {
 
 /// Puts the stage up, plays, and takes it down again, whichever way the play ended.
 async fn demonstrate(args: &Args) -> Result<ExitCode> {
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
-    let told_to_stop = async {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
-    tokio::pin!(told_to_stop);
+    let mut told_to_stop = std::pin::pin!(process::told_to_stop()?);
 
-    // Dropped half-way, it takes the daemon with it.
+    // Dropped half-way, it takes daemon and desk with it.
     let stage = tokio::select! {
         stage = Stage::put_up(args) => stage?,
         () = &mut told_to_stop => return Ok(ExitCode::from(130)),
@@ -90,7 +75,7 @@ async fn demonstrate(args: &Args) -> Result<ExitCode> {
         Ending::Good => ExitCode::SUCCESS,
         Ending::Interrupted => ExitCode::from(130),
         Ending::Broken => {
-            eprintln!("demo: the daemon's log is kept in {}", log.display());
+            eprintln!("demo: outboxd's log is kept in {}", log.display());
             return Ok(ExitCode::FAILURE);
         }
     };
@@ -111,10 +96,13 @@ async fn play(args: &Args, stage: &Stage) -> Result<Ending> {
         return once::play(stage, args.seed.unwrap_or_else(rand::random)).await;
     }
     say(format_args!(
-        "The demo is on {}  (Ctrl-C ends it; the daemon's log: {})",
+        "The demo is on {}  (Ctrl-C ends it; outboxd's log: {})",
         stage.url(),
         stage.daemon.log().display()
     ));
+    if let Some(desk) = stage.desk_url() {
+        say(format_args!("The desk is on {desk}"));
+    }
     std::future::pending().await
 }
 

@@ -18,16 +18,18 @@ use tokio::sync::Mutex;
 
 use crate::books::Books;
 use crate::crm::{self, Owner};
-use crate::daemon::Daemon;
 use crate::phones::Phones;
+use crate::process::Process;
 
 /// What the page looks at.
 #[derive(Clone)]
 pub(crate) struct House {
     pub(crate) pool: PgPool,
     pub(crate) phones: Phones,
-    pub(crate) daemon: Arc<Daemon>,
+    pub(crate) daemon: Arc<Process>,
     pub(crate) books: Arc<Mutex<Books>>,
+    /// The desk's address, for the page's links.
+    pub(crate) desk: Option<String>,
 }
 
 pub(crate) fn routes(house: House) -> Router {
@@ -36,6 +38,7 @@ pub(crate) fn routes(house: House) -> Router {
         .route("/api/demo/customers", get(customers))
         .route("/api/demo/words", get(words))
         .route("/api/demo/switch", post(switch))
+        .route("/api/demo/phone", post(phone))
         .route("/api/demo/daemon", post(daemon))
         .route("/api/demo/leads", post(leads))
         .with_state(house);
@@ -107,6 +110,8 @@ async fn state(
     state["counts"] = json!(counts);
     state["messages"] = json!(house.phones.messages(since.after).await?);
     state["switches"] = house.phones.switches().await?;
+    state["refusing"] = json!(house.phones.refusing().await?);
+    state["desk"] = json!(house.desk);
     state["daemon"] = json!(house.daemon.health().await);
     Ok(Json(state))
 }
@@ -119,7 +124,10 @@ async fn customers(State(house): State<House>) -> Result<Json<Value>, Trouble> {
                                        order by quirk, latin) from crm.staff),
             'customers', (select jsonb_agg(jsonb_build_object('id', id, 'name', name, 'latin', latin,
                               'phoneTail', right(phone, 4), 'source', source,
-                              'owner', assigned_to) order by id) from crm.customer))",
+                              'owner', assigned_to,
+                              'notification', (select l.notification_id from crm.assignment_log l
+                                                where l.customer_id = c.id order by l.id desc limit 1)
+                              ) order by id) from crm.customer c))",
     )
     .fetch_one(&house.pool)
     .await?;
@@ -143,7 +151,6 @@ async fn words() -> Json<Value> {
 #[serde(deny_unknown_fields)]
 struct Lever {
     down: Option<bool>,
-    refuse_all: Option<bool>,
     http_500: Option<bool>,
     latency_ms: Option<u64>,
     revoke_tokens: Option<bool>,
@@ -155,7 +162,6 @@ async fn switch(
 ) -> Result<Json<Value>, Trouble> {
     let wishes = [
         ("down", lever.down.map(Value::from)),
-        ("refuse_all", lever.refuse_all.map(Value::from)),
         ("http_500", lever.http_500.map(Value::from)),
         (
             "latency_ms",
@@ -169,6 +175,36 @@ async fn switch(
         .collect();
     house.phones.switch(&Value::Object(change)).await?;
     Ok(Json(house.phones.switches().await?))
+}
+
+/// What somebody does on a phone, or everybody on theirs.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Choice {
+    whose: Option<String>,
+    allows: bool,
+}
+
+async fn phone(
+    State(house): State<House>,
+    Json(choice): Json<Choice>,
+) -> Result<Json<Value>, Trouble> {
+    // All that is under way, and not only what waits by now: a refusal may be on its way to it.
+    let people: Vec<(String, i64)> = sqlx::query_as(
+        "select p.id, (select count(*) from outboxd.notification_outbox o where o.recipient = p.id)
+           from crm.staff p where p.id = $1 or $1 is null",
+    )
+    .bind(choice.whose)
+    .fetch_all(&house.pool)
+    .await?;
+    for (person, under_way) in people {
+        if choice.allows {
+            house.phones.allow(&person, under_way).await?;
+        } else {
+            house.phones.refuse(&person).await?;
+        }
+    }
+    Ok(Json(json!(house.phones.refusing().await?)))
 }
 
 #[derive(Deserialize)]

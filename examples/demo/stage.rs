@@ -1,7 +1,7 @@
 //! The stage: everything the demonstration needs, put up in order and taken down in reverse.
 //!
-//! The simulated WeChat, the CRM and the page live in this process; the daemon is a process of its own,
-//! started with the settings an operator would use. The timings are short, so that a lapsed lease is
+//! The simulated WeChat, the CRM and the page live in this process; the daemon and the desk are processes of
+//! their own, started with the settings an operator would use. The timings are short, so that a lapsed lease is
 //! seen within seconds; everything else is as delivered.
 
 use std::net::SocketAddr;
@@ -19,9 +19,9 @@ use tokio::time::sleep;
 use wechat_sim::WechatSim;
 
 use crate::books::{Books, Expectation};
-use crate::daemon::Daemon;
 use crate::phones::Phones;
-use crate::{Args, Function, crm, daemon, page};
+use crate::process::{self, Process};
+use crate::{Args, crm, page};
 
 /// A cold start with the schema to check takes a second; a busy machine needs more.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,10 +30,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// the seconds in which a call must be answered.
 const INSTANCES: usize = 10;
 
+/// The desk's own port, unless somebody has it.
+const DESK: u16 = 9091;
+
 pub(crate) struct Stage {
     pub(crate) pool: PgPool,
     pub(crate) phones: Phones,
-    pub(crate) daemon: Arc<Daemon>,
+    pub(crate) daemon: Arc<Process>,
+    desk: Option<Desk>,
     pub(crate) books: Arc<Mutex<Books>>,
     pub(crate) http: reqwest::Client,
     address: SocketAddr,
@@ -41,10 +45,15 @@ pub(crate) struct Stage {
     _wechat: WechatSim,
 }
 
+/// `outboxd serve`, which outlives the daemon that a visitor kills. The scripted run has nobody to look at it.
+struct Desk {
+    process: Process,
+    address: SocketAddr,
+}
+
 impl Stage {
     pub(crate) async fn put_up(args: &Args) -> Result<Stage> {
-        let program = daemon::program(args.outboxd.as_deref())?;
-        let log = std::env::temp_dir().join(format!("outboxd-demo-{}.log", std::process::id()));
+        let program = process::program(args.outboxd.as_deref())?;
         // One connection first: a pool would try for half a minute and then not say why.
         let connection = PgConnection::connect(&args.database_url)
             .await
@@ -55,16 +64,35 @@ impl Stage {
             .connect(&args.database_url)
             .await?;
 
-        let wechat = WechatSim::start(wechat_settings(args.function)?).await?;
+        let wechat = WechatSim::start(wechat_sim::Settings {
+            deployed: args.function.command()?,
+            ..wechat_sim::Settings::default()
+        })
+        .await?;
         wechat.warm_up(INSTANCES).await;
         let http = http_client()?;
         let phones = Phones::at(&wechat.base_url(), http.clone());
         let health = first_free(0).await?.local_addr()?;
-        let settings = settings(&args.database_url, &wechat, health);
-        let daemon = Arc::new(Daemon::new(program, settings, log));
+        // Two stages may stand in one process, in a test.
+        let name = format!("outboxd-demo-{}-{}.log", std::process::id(), health.port());
+        let log = std::env::temp_dir().join(name);
+        let mut settings = settings(&args.database_url, &wechat, health);
+        let desk = if args.once {
+            None
+        } else {
+            let address = first_free(DESK).await?.local_addr()?;
+            settings.push(("OUTBOXD_DESK_LISTEN", address.to_string()));
+            // A visitor has thumbs. In the script nobody ever allows anything, and a refusal is an end.
+            settings.push(("OUTBOXD_AWAIT_GRANT", "*".to_owned()));
+            settings.push(("OUTBOXD_ASK_GRANTS_EVERY", "1s".to_owned()));
+            let process = Process::new(program.clone(), "serve", settings.clone(), log.clone());
+            Some(Desk { process, address })
+        };
+        let daemon = Arc::new(Process::new(program, "run", settings, log));
 
         daemon.run_once("migrate").await?;
         crm::set_up(&pool).await.context("make the CRM's tables")?;
+        phones.refuse(crm::REFUSES).await?;
         let expects = if args.once {
             by_the_script
         } else {
@@ -81,6 +109,7 @@ impl Stage {
             phones: phones.clone(),
             daemon: daemon.clone(),
             books: books.clone(),
+            desk: desk.as_ref().map(Desk::url),
         };
         let routes = crm::routes(pool.clone()).merge(page::routes(house));
         let site = tokio::spawn(async move {
@@ -90,11 +119,16 @@ impl Stage {
         });
 
         daemon.start().await?;
-        until_ready(&daemon, &http, health).await?;
+        if let Some(desk) = &desk {
+            desk.process.start().await?;
+            until_ready(&desk.process, &http, &format!("{}/livez", desk.url())).await?;
+        }
+        until_ready(&daemon, &http, &format!("http://{health}/readyz")).await?;
         Ok(Stage {
             pool,
             phones,
             daemon,
+            desk,
             books,
             http,
             address,
@@ -103,10 +137,16 @@ impl Stage {
         })
     }
 
-    /// The daemon first: its last calls still need a WeChat to talk to and a database to write in.
-    /// Leaves the daemon's log.
+    /// Daemon and desk first: the last calls still need a WeChat to talk to and a database to write in.
+    /// Leaves their log.
     pub(crate) async fn take_down(self) -> Result<PathBuf> {
-        self.daemon.stop().await?;
+        let desk = async {
+            match &self.desk {
+                Some(desk) => desk.process.stop().await,
+                None => Ok(()),
+            }
+        };
+        tokio::try_join!(self.daemon.stop(), desk)?;
         self.site.abort();
         self.pool.close().await;
         Ok(self.daemon.log().to_owned())
@@ -115,15 +155,16 @@ impl Stage {
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
+
+    pub(crate) fn desk_url(&self) -> Option<String> {
+        self.desk.as_ref().map(Desk::url)
+    }
 }
 
-fn wechat_settings(function: Function) -> Result<wechat_sim::Settings> {
-    let mut settings = wechat_sim::Settings::default();
-    if let Function::Node = function {
-        settings.deployed = wechat_sim::deployment::command(None)?;
-        eprintln!("demo: the cloud function is the real one, on Node");
+impl Desk {
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
-    Ok(settings)
 }
 
 /// What an operator would put into the environment, with short times.
@@ -140,6 +181,8 @@ fn settings(
         ("MINIPROGRAM_CLOUD_ENV", &app.env),
         ("OUTBOXD_WECHAT_BASE_URL", &base_url),
         ("OUTBOXD_HTTP_LISTEN", &health),
+        // What the reference CRM calls the salesperson in its payloads.
+        ("OUTBOXD_DESK_RECIPIENT_LABEL", "assignedTo"),
         // The demo's cluster is thrown away with its data; a real daemon refuses one that may forget.
         ("OUTBOXD_UNSAFE_DURABILITY", "true"),
         // Less than real calls are given, of which the daemon warns in its log: a lease of three such calls
@@ -154,25 +197,25 @@ fn settings(
     .collect()
 }
 
-/// Waits until the daemon says that it is ready: what it does first is no part of what is shown.
-async fn until_ready(daemon: &Daemon, http: &reqwest::Client, health: SocketAddr) -> Result<()> {
+/// Waits until this address says yes: what a process does first is no part of what is shown.
+async fn until_ready(process: &Process, http: &reqwest::Client, url: &str) -> Result<()> {
     let begun = Instant::now();
     loop {
-        let answer = http.get(format!("http://{health}/readyz")).send().await;
+        let answer = http.get(url).send().await;
         if answer.is_ok_and(|answer| answer.status().is_success()) {
             return Ok(());
         }
-        if daemon.ended_by_itself().await || begun.elapsed() > PATIENCE {
-            let log = std::fs::read_to_string(daemon.log()).unwrap_or_default();
-            bail!("the daemon does not become ready; it says:\n{log}");
+        if process.ended_by_itself().await || begun.elapsed() > PATIENCE {
+            let log = std::fs::read_to_string(process.log()).unwrap_or_default();
+            bail!("{process} does not become ready; the log says:\n{log}");
         }
         sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// What the script knows: the ids say who has not subscribed.
+/// What the script knows: who has not subscribed.
 fn by_the_script(recipient: &str) -> Expectation {
-    if recipient.starts_with("fail-") {
+    if recipient == crm::REFUSES {
         Expectation::Refusal
     } else {
         Expectation::Message

@@ -18,7 +18,9 @@ select jsonb_build_object(
             'mayHaveArrived', s.may_have_arrived, 'lastOutcome', s.last_outcome,
             'ageMs', round(extract(epoch from clock_timestamp() - l.at) * 1000),
             'tookMs', round(extract(epoch from s.settled_at - l.at) * 1000),
-            'nextMs', round(extract(epoch from s.next_attempt_at - clock_timestamp()) * 1000),
+            -- What waits for a permission waits without end.
+            'nextMs', case when isfinite(s.next_attempt_at)
+                           then round(extract(epoch from s.next_attempt_at - clock_timestamp()) * 1000) end,
             'leasedBy', o.leased_by,
             'leaseMs', round(extract(epoch from o.lease_until - clock_timestamp()) * 1000)
         ) order by l.at desc, l.id)
@@ -30,7 +32,9 @@ select jsonb_build_object(
     'waiting', (select jsonb_build_object(
             'queued',   count(*) filter (where o.attempts = 0 and o.lease_until is null),
             'inFlight', count(*) filter (where o.lease_until > clock_timestamp()),
-            'retrying', count(*) filter (where o.attempts > 0 and coalesce(o.lease_until <= clock_timestamp(), true)))
+            'retrying', count(*) filter (where o.attempts > 0 and coalesce(o.lease_until <= clock_timestamp(), true)
+                                           and not (o.awaits_grant and o.next_attempt_at > clock_timestamp())),
+            'awaiting', count(*) filter (where o.awaits_grant and o.next_attempt_at > clock_timestamp()))
           from outboxd.notification_outbox o),
     'app', (select jsonb_build_object(
             'breaker', a.breaker, 'reason', coalesce(a.pause_reason, a.breaker_reason), 'paused', a.paused_at is not null,

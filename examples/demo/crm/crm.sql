@@ -3,7 +3,7 @@
 create schema if not exists crm;
 
 create table if not exists crm.staff (
-    -- The simulated WeChat reads a person's misfortune from this id: `fail-43101.…` has not subscribed.
+    -- The simulated WeChat reads a person's misfortune from this id: with `once-http-500.…` the first call fails.
     id     text primary key,
     name   text not null,
     latin  text not null,
@@ -46,7 +46,8 @@ insert into crm.staff (id, name, latin, quirk) values
     ('liu-yang',    '刘洋', 'Liu Yang',    ''),
     ('chen-jing',   '陈静', 'Chen Jing',   ''),
     ('zhao-lei',    '赵磊', 'Zhao Lei',    ''),
-    ('fail-43101.zhou-ting',            '周婷', 'Zhou Ting', 'not_subscribed'),
+    ('zhou-ting',                       '周婷', 'Zhou Ting', 'not_subscribed'),
+    ('no-openid.sun-yan',               '孙燕', 'Sun Yan',   'no_openid'),
     ('slow-800ms.guo-fang',             '郭芳', 'Guo Fang',  'slow'),
     ('once-http-500.lin-feng',          '林峰', 'Lin Feng',  'http_500'),
     ('once-reset-after-body.he-jun',    '何军', 'He Jun',    'reset'),

@@ -19,6 +19,9 @@ use sqlx::PgPool;
 pub(crate) use assignment::Assigned;
 use assignment::assign;
 
+/// The one on the staff who allows no messages at first.
+pub(crate) const REFUSES: &str = "zhou-ting";
+
 /// One transaction carries at most this many assignments.
 const LARGEST_BATCH: usize = 500;
 

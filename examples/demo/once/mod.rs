@@ -19,7 +19,7 @@ use dispatcher::Dispatcher;
 
 use crate::books::Counts;
 use crate::stage::Stage;
-use crate::{Ending, say};
+use crate::{Ending, crm, say};
 
 /// From the last assignment on. Longer than the longest wait the faults can cause.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -33,7 +33,7 @@ const ORDINARY: [&str; 6] = [
     "zhao-lei",
 ];
 const DIFFICULT: [&str; 5] = [
-    "fail-43101.zhou-ting",
+    crm::REFUSES,
     "slow-800ms.guo-fang",
     "once-http-500.lin-feng",
     "once-reset-after-body.he-jun",
@@ -135,7 +135,7 @@ impl Script<'_> {
         self.dispatcher.assign_from_pool(10, &ORDINARY).await?;
         for _ in 0..5 {
             let customer = self.dispatcher.next_customer()?;
-            let [first, second] = ["fail-43101.zhou-ting", "li-na"];
+            let [first, second] = [crm::REFUSES, "li-na"];
             self.dispatcher.assign_this(customer, first).await?;
             self.dispatcher.assign_this(customer, second).await?;
         }

@@ -25,6 +25,17 @@ export async function call(method, path, body) {
   throw Object.assign(new Error(answer.error?.message || response.statusText), { code: answer.error?.code });
 }
 
+/** The desk's page at this path, in this language; nothing where no desk is open. */
+function onDesk(path) {
+  return last?.desk && `${last.desk}${path}?lang=${language}`;
+}
+
+/** Makes this element lead to a notification on the desk. */
+export function lead(link, notification) {
+  const href = notification && onDesk(`/messages/${notification}`);
+  if (href) Object.assign(link, { href, target: '_blank', title: t('seeOnDesk') });
+}
+
 /** True while a hand is on it: then nothing may move there. */
 export function underHand(list) {
   const hovered = matchMedia('(hover: hover)').matches && list.matches(':hover');
@@ -45,6 +56,7 @@ async function poll() {
 
 async function show(state) {
   last = state;
+  drawDesk();
   if (state.crm !== crmMark) {
     await loadCustomers();
     crmMark = state.crm;
@@ -52,7 +64,7 @@ async function show(state) {
   drawCounts(state.counts);
   drawLevers(state);
   drawJourney(state);
-  drawPhone(state.messages);
+  drawPhone(state.messages, state.refusing);
 }
 
 function drawCounts(counts) {
@@ -99,7 +111,14 @@ export function say(words, mood = '') {
   byId('answer').className = `answer ${mood}`;
 }
 
+function drawDesk() {
+  const href = onDesk('/');
+  byId('desk').hidden = !href;
+  if (href) byId('desk').href = href;
+}
+
 function drawTools() {
+  drawDesk();
   byId('language').textContent = t('language');
   byId('language').lang = language === 'zh' ? 'en' : 'zh-CN';
   byId('language').setAttribute('aria-label', t('languageLabel'));

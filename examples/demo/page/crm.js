@@ -1,7 +1,7 @@
 // The CRM's column: customers, and the assignments a visitor makes through the four founding endpoints.
 // The list is updated in place; a row that left while a hand is on the list fades and goes later.
 
-import { call, say, underHand } from './app.js';
+import { call, lead, say, underHand } from './app.js';
 import { named, t } from './words.js';
 
 const SHOWN = 40;
@@ -36,6 +36,9 @@ export function nameOf(id) {
   const known = person(id);
   return known ? named(known.name, known.latin) : id;
 }
+
+/** How many are on the staff. */
+export const howMany = () => staff.length;
 
 const person = (id) => staff.find((p) => p.id === id);
 const label = (p) => named(p.name, p.latin) + (p.quirk ? ` · ${t('quirks')[p.quirk]}` : '');
@@ -87,12 +90,12 @@ export function draw() {
 
 function make(customer) {
   const row = document.createElement('li');
-  row.innerHTML = `<span class="face" aria-hidden="true"></span><div class="name-box"><div class="name"><span></span><small></small></div><div class="about"></div></div><select></select><button type="button"></button>`;
+  row.innerHTML = `<span class="face" aria-hidden="true"></span><div class="name-box"><div class="name"><span></span><a class="number"></a></div><div class="about"></div></div><select></select><button type="button"></button>`;
   const name = named(customer.name, customer.latin);
   row.querySelector('.face').textContent = customer.name[0];
   row.querySelector('.face').dataset.tint = customer.id % 4;
   row.querySelector('.name span').textContent = name;
-  row.querySelector('small').textContent = `#${customer.id}`;
+  row.querySelector('.number').textContent = `#${customer.id}`;
   const [select, button] = [row.querySelector('select'), row.querySelector('button')];
   select.setAttribute('aria-label', `${t('to')}: ${name}`);
   button.textContent = t('assign');
@@ -105,6 +108,7 @@ function update(row, customer) {
   const owner = person(customer.owner);
   const ownership = owner ? t('belongs')(named(owner.name, owner.latin)) : t('inPool');
   row.querySelector('.about').textContent = `${ownership} · ${t('tail')(customer.phoneTail)}`;
+  lead(row.querySelector('.number'), customer.notification);
   row.customer = customer;
   row.classList.toggle('fresh', customer.fresh);
   if (customer.fresh) setTimeout(() => row.classList.remove('fresh'), 1200);

@@ -1,7 +1,7 @@
 // The middle column: every notification, how far it came, and what happens next.
 // Rows change in place and keep their height; new ones wait while a hand is on the list.
 
-import { underHand } from './app.js';
+import { lead, underHand } from './app.js';
 import { isOutage, language, named, sentence, span, t } from './words.js';
 
 const byId = (id) => document.getElementById(id);
@@ -9,7 +9,7 @@ const box = byId('rows-box');
 const list = byId('rows');
 const more = byId('rows-more');
 const elements = new Map();
-const SIGNS = { queued: '·', calling: '→', orphan: '!', retrying: '↻', held: 'Ⅱ', delivered: '✓', refused: '✕', superseded: '↷', missing: '?' };
+const SIGNS = { queued: '·', calling: '→', orphan: '!', retrying: '↻', awaiting: '…', held: 'Ⅱ', delivered: '✓', refused: '✕', superseded: '↷', missing: '?' };
 // Reasons that mean: no answer came.
 const SILENT = ['not_reached_dns_connect_tls', 'timed_out', 'connection_lost', 'token_unreachable', 'lease_lapsed'];
 
@@ -35,7 +35,7 @@ function drawLine({ waiting, counts }) {
     element.querySelector('b').textContent = number;
     element.classList.toggle('lit', number > 0);
   }
-  byId('aside').innerHTML = t('aside')(waiting.retrying, counts.refused, counts.superseded);
+  byId('aside').innerHTML = t('aside')(waiting.retrying, waiting.awaiting, counts.refused, counts.superseded);
 }
 
 /** The app's gate: closed while WeChat is away, so that rows do not pay for it. */
@@ -89,11 +89,13 @@ function insert(row, below) {
   const element = document.createElement('li');
   element.className = 'new';
   element.dataset.step = 0;
-  element.innerHTML = '<div class="who"></div><span class="age"></span><div class="track" aria-hidden="true"><i></i></div><div class="fate"><span class="chip"></span><span class="says"></span></div>';
+  element.innerHTML = '<div class="who"></div><a class="number"></a><span class="age"></span><div class="track" aria-hidden="true"><i></i></div><div class="fate"><span class="chip"></span><span class="says"></span></div>';
   const who = element.querySelector('.who');
   const to = Object.assign(document.createElement('span'), { className: 'to', textContent: '→' });
-  const number = Object.assign(document.createElement('small'), { textContent: `#${row.notification}` });
-  who.append(named(row.customer, row.customerLatin), to, named(row.staff, row.staffLatin), number);
+  who.append(named(row.customer, row.customerLatin), to, named(row.staff, row.staffLatin));
+  const number = element.querySelector('.number');
+  number.textContent = `#${row.notification}`;
+  lead(number, row.notification);
   elements.set(row.id, element);
   list.insertBefore(element, below);
   // Laid out once at its beginning, so that the way to where it is now is seen.
@@ -140,6 +142,8 @@ function fateOf(row, { daemon, app, switches }) {
       const next = row.nextMs > 0 ? says.retry(span(row.nextMs)) : says.retryNow;
       return { state: 'retrying', step: 2, says: join(next, why) };
     }
+    case 'awaiting_grant':
+      return { state: 'awaiting', step: 2, says: says.awaiting(named(row.staff, row.staffLatin)) };
     case 'delivered':
       return { state: 'delivered', step: 3, says: says.delivered(span(row.tookMs)) };
     case 'superseded':

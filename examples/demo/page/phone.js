@@ -1,8 +1,8 @@
 // The right column: a phone on which the subscribe messages land, newest on top.
 // A message is what the simulated WeChat put on a phone, not what the daemon says it sent.
 
-import { underHand } from './app.js';
-import { nameOf } from './crm.js';
+import { call, underHand } from './app.js';
+import { howMany, nameOf } from './crm.js';
 import { language, t } from './words.js';
 
 const KEPT = 400;
@@ -18,12 +18,15 @@ const messages = [];
 const times = new Map();
 let seen = 0;
 let waiting = [];
+let refusing = [];
 
 /** The number of the newest message this page has. */
 export const newest = () => seen;
 
-export function draw(arrived) {
+export function draw(arrived, whoRefuses = refusing) {
   tick();
+  refusing = whoRefuses;
+  drawSwitch();
   for (const message of arrived) {
     if (message.seq <= seen) continue;
     seen = message.seq;
@@ -45,6 +48,13 @@ export function redraw() {
   list.replaceChildren(...messages.filter(mine).slice(-SHOWN).reverse().map((m) => card(m, false)));
   list.scrollTop = 0;
   draw([]);
+}
+
+/** Everybody's is off when nobody allows anything. */
+function drawSwitch() {
+  const whose = byId('whose').value;
+  const allows = whose ? !refusing.includes(whose) : refusing.length < howMany();
+  byId('allows').setAttribute('aria-checked', String(allows));
 }
 
 const mine = (message) => !byId('whose').value || byId('whose').value === message.recipient;
@@ -95,6 +105,11 @@ function tick() {
 }
 
 byId('whose').addEventListener('change', redraw);
+byId('allows').addEventListener('click', async () => {
+  const allows = byId('allows').getAttribute('aria-checked') !== 'true';
+  refusing = await call('POST', '/api/demo/phone', { whose: byId('whose').value || null, allows });
+  drawSwitch();
+});
 more.addEventListener('click', () => {
   list.scrollTop = 0;
   more.blur();

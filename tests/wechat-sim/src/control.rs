@@ -6,6 +6,7 @@
 //! GET  /sim/summary              {"calls","messages","keys","twice","token_calls","max_concurrent",…}
 //! GET  /sim/switches             how the switches stand
 //! POST /sim/switch               any of them, and the acts below; answers how they stand then
+//! GET  /sim/grants               {recipient: n}, of those whose permissions have an end
 //! POST /sim/grants               {"recipient":…,"n":…}; n null = without end
 //! POST /sim/allow                {"recipient":…}; a tap on "allow": one more
 //! POST /sim/openid               {"recipient":…,"openid":…}; null = none
@@ -36,6 +37,7 @@ pub(crate) async fn answer(world: &Arc<World>, request: &Request) -> Reply {
         ("GET", "/sim/calls") => Ok(world.ledger.look(|ledger| calls(ledger, after.ok()))),
         ("GET", "/sim/summary") => Ok(world.ledger.look(summary)),
         ("GET", "/sim/switches") => Ok(json!(*world.switches.get())),
+        ("GET", "/sim/grants") => Ok(json!(held(&world.staff).grants())),
         ("POST", "/sim/switch") => switch(world, &request.body),
         ("POST", "/sim/grants") => grants(world, &request.body),
         ("POST", "/sim/allow") => allow(world, &request.body).await,

@@ -1,10 +1,30 @@
-//! The cloud function of this repository as a command for [`Settings::deployed`](crate::Settings::deployed):
-//! `cloudfunctions/quickstartFunctions`, deployed with an SDK by `tests/receiver/deployed.js` and run by Node.
+//! What answers as the cloud function, as a command for [`Settings::deployed`](crate::Settings::deployed): the one of
+//! this repository, `cloudfunctions/quickstartFunctions`, is deployed with an SDK by `tests/receiver/deployed.js` and run
+//! by Node.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
+use clap::ValueEnum;
+
+/// The choice of the demo and of the long run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Function {
+    /// The simulator's own, which needs no Node.
+    Sim,
+    /// The deployed one, on WeChat's own SDK; slower.
+    Node,
+}
+
+impl Function {
+    pub fn command(self) -> Result<Vec<String>> {
+        match self {
+            Function::Sim => Ok(Vec::new()),
+            Function::Node => command(None),
+        }
+    }
+}
 
 /// Runs the function on this version of the SDK, without one on the version that the function asks for.
 pub fn command(sdk: Option<&str>) -> Result<Vec<String>> {

@@ -8,13 +8,10 @@ use std::collections::HashMap;
 pub(crate) struct Grants(HashMap<(String, String), u32>);
 
 impl Grants {
-    /// The mini program has reported; without a number nobody ever counted.
-    pub(crate) fn report(&mut self, openid: &str, template_id: &str, left: Option<u32>) {
+    /// The mini program has reported.
+    pub(crate) fn report(&mut self, openid: &str, template_id: &str, left: u32) {
         let page = (openid.to_owned(), template_id.to_owned());
-        match left {
-            Some(left) => self.0.insert(page, left),
-            None => self.0.remove(&page),
-        };
+        self.0.insert(page, left);
     }
 
     /// One less, after a message was accepted. What is left then.
@@ -33,11 +30,12 @@ impl Grants {
         had: Option<u32>,
     ) -> Option<u32> {
         if self.left(openid, template_id) == had {
-            self.report(openid, template_id, Some(0));
+            self.report(openid, template_id, 0);
         }
         self.left(openid, template_id)
     }
 
+    /// Nothing where nobody ever counted.
     pub(crate) fn left(&self, openid: &str, template_id: &str) -> Option<u32> {
         let page = (openid.to_owned(), template_id.to_owned());
         self.0.get(&page).copied()

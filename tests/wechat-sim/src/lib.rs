@@ -232,12 +232,14 @@ impl WechatSim {
 }
 
 impl World {
-    /// How often this person may be messaged; `None` is without end. The played receiver hears of it as the real
-    /// one hears of a tap in the mini program.
+    /// How often this person may be messaged; `None` is without end. The played receiver hears of a number as the real
+    /// one hears of taps in the mini program, and of permissions without end as little as that one.
     fn set_grants(&self, recipient: &str, grants: Option<u32>) {
         held(&self.staff).set_grants(recipient, grants);
         let openid = held(&self.staff).openid_of(recipient);
-        if let (Some(openid), Some(template)) = (openid, self.settings.templates.first()) {
+        if let (Some(openid), Some(template), Some(grants)) =
+            (openid, self.settings.templates.first(), grants)
+        {
             held(&self.grants).report(&openid, &template.id, grants);
         }
     }
@@ -252,7 +254,7 @@ impl World {
         };
         if self.settings.deployed.is_empty() {
             let left = held(&self.grants).left(&openid, &template.id).unwrap_or(0);
-            held(&self.grants).report(&openid, &template.id, Some(left + 1));
+            held(&self.grants).report(&openid, &template.id, left + 1);
             return;
         }
         let report = serde_json::json!({"type": "subscribed", "accepted": [template.id]});

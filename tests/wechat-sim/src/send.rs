@@ -34,6 +34,11 @@ impl Staff {
         };
     }
 
+    /// What is left, of those whose permissions have an end.
+    pub(crate) fn grants(&self) -> &HashMap<String, u32> {
+        &self.grants
+    }
+
     /// One more permission; none where there are permissions without end.
     pub(crate) fn grant(&mut self, recipient: &str) {
         if let Some(left) = self.grants.get_mut(recipient) {

@@ -149,7 +149,9 @@ async fn furnished(table: &Table, case: &Case) -> WechatSim {
     let recipient = table.base["recipient"].as_str().unwrap();
     sim.set_openid(recipient, case.openid.as_deref());
     // The ledger alone: what WeChat itself counts is another number.
-    held(&sim.world.grants).report(OPENID, &table.template_id, case.grants);
+    if let Some(left) = case.grants {
+        held(&sim.world.grants).report(OPENID, &table.template_id, left);
+    }
     if let Some(receipt) = &case.receipt {
         let version = Version {
             epoch: receipt.epoch,

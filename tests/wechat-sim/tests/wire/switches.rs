@@ -91,6 +91,10 @@ async fn the_control_paths_show_the_ledger() {
         json!({"recipient": "li", "n": 1}),
     )
     .await;
+    assert_eq!(
+        get(&stage.sim, "/sim/grants").await.json(),
+        json!({"li": 1})
+    );
     for key in ["a", "b", "b"] {
         stage.notify(key, "zhang").await;
     }

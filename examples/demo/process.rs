@@ -1,8 +1,10 @@
-//! The daemon under demonstration: a process of its own, so that it can be killed for real.
+//! The program under demonstration, `outboxd run` or `outboxd serve`: a process of its own, so that it can be killed for
+//! real. `examples/chaos` shares this file.
 //!
 //! Only the process started here is ever signalled, by its own id, and while this object still holds it
 //! (an id is not given out again before its holder has waited for it).
 
+use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -12,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -19,7 +22,7 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The one asked for, or the one built beside this example: `target/<profile>/outboxd` for
-/// `target/<profile>/examples/demo`. `examples/chaos` shares this file.
+/// `target/<profile>/examples/demo`.
 pub(crate) fn program(asked_for: Option<&Path>) -> Result<PathBuf> {
     if let Some(program) = asked_for {
         return program
@@ -41,8 +44,21 @@ pub(crate) fn program(asked_for: Option<&Path>) -> Result<PathBuf> {
     Ok(program)
 }
 
-pub(crate) struct Daemon {
+/// Ctrl-C, or SIGTERM: the end that this example itself is told to come to.
+pub(crate) fn told_to_stop() -> Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+pub(crate) struct Process {
     program: PathBuf,
+    verb: &'static str,
     settings: Vec<(&'static str, String)>,
     log: PathBuf,
     slot: Mutex<Slot>,
@@ -56,7 +72,7 @@ struct Slot {
     how_it_ended: Option<&'static str>,
 }
 
-/// How the daemon is, for the page.
+/// How the process is, for the page.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Health {
@@ -67,21 +83,23 @@ pub(crate) struct Health {
     how_it_ended: Option<&'static str>,
 }
 
-impl Daemon {
+impl Process {
     pub(crate) fn new(
         program: PathBuf,
+        verb: &'static str,
         settings: Vec<(&'static str, String)>,
         log: PathBuf,
     ) -> Self {
-        Daemon {
+        Process {
             program,
+            verb,
             settings,
             log,
             slot: Mutex::default(),
         }
     }
 
-    /// Everything it says goes there.
+    /// Everything it says goes there, behind what is there already.
     pub(crate) fn log(&self) -> &Path {
         &self.log
     }
@@ -113,13 +131,13 @@ impl Daemon {
             .create(true)
             .append(true)
             .open(&self.log)
-            .context("open the daemon's log")?;
+            .context("open the log")?;
         let child = self
-            .command("run")
+            .command(self.verb)
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
-            .with_context(|| format!("start {} run", self.program.display()))?;
+            .with_context(|| format!("start {self}"))?;
         *slot = Slot {
             child: Some(child),
             starts: slot.starts + 1,
@@ -134,7 +152,7 @@ impl Daemon {
         let mut slot = self.slot.lock().await;
         notice_the_end(&mut slot);
         if let Some(mut child) = slot.child.take() {
-            child.kill().await.context("kill the daemon")?;
+            self.end(&mut child).await?;
             slot.close("killed");
         }
         Ok(())
@@ -152,13 +170,10 @@ impl Daemon {
             .and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
         if let Some(pid) = pid {
             rustix::process::kill_process(pid, rustix::process::Signal::TERM)
-                .context("ask the daemon to stop")?;
+                .with_context(|| format!("ask {self} to stop"))?;
         }
         if timeout(PATIENCE, child.wait()).await.is_err() {
-            child
-                .kill()
-                .await
-                .context("kill the daemon that would not stop")?;
+            self.end(&mut child).await?;
         }
         slot.close("stopped");
         Ok(())
@@ -178,6 +193,10 @@ impl Daemon {
             starts: slot.starts,
             how_it_ended: slot.how_it_ended,
         }
+    }
+
+    async fn end(&self, child: &mut Child) -> Result<()> {
+        child.kill().await.with_context(|| format!("kill {self}"))
     }
 
     fn command(&self, command: &str) -> Command {
@@ -200,6 +219,12 @@ impl Daemon {
             .process_group(0)
             .kill_on_drop(true);
         process
+    }
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`outboxd {}`", self.verb)
     }
 }
 
