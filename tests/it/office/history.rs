@@ -15,17 +15,22 @@ use crate::harness::{number, run};
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn no_list_reads_the_history(pool: PgPool) {
     const MOST: i64 = 4500;
-    settle(&pool, 1, 300_000, "delivered", "accepted").await;
-    settle(&pool, 400_001, 2000, "dead", "not_subscribed").await;
+    // In a session that has ended: what it read must not be counted late, as somebody else's.
+    let filling = PgPool::connect_with((*pool.connect_options()).clone())
+        .await
+        .unwrap();
+    settle(&filling, 1, 300_000, "delivered", "accepted").await;
+    settle(&filling, 400_001, 2000, "dead", "not_subscribed").await;
     run(
-        &pool,
+        &filling,
         "update outboxd.notification_delivery set reason = 'kills_worker' where id = 400007",
     )
     .await;
     sqlx::query("vacuum analyze outboxd.notification_delivery")
-        .execute(&pool)
+        .execute(&filling)
         .await
         .unwrap();
+    filling.close().await;
     let dead = || vec![Standing::Settled(Status::Dead)];
     let page = Filter {
         limit: 50,
