@@ -89,19 +89,23 @@ async fn ids(pool: &PgPool, text: &str, limit: i64) -> Vec<i64> {
 
 /// What reading everything finds.
 async fn read_all(pool: &PgPool, text: &str, limit: i64) -> Vec<i64> {
+    // Who bears the text comes before who has it in part.
     let rows = sqlx::query(
-        "select n::bigint from person
-          where strpos(lower(payload ->> 'customerName'), lower($1)) > 0 or strpos(lower(payload ->> 'recipientName'), lower($1)) > 0
-             or right(payload ->> 'phone', length($1)) = $1 and length($1) >= 4 or recipient = $1 or 'c' || customer = $1
-             or n::text = ltrim($1, '0') or md5('key' || n)::uuid::text = $1
-          order by n desc limit $2",
+        "select n::bigint from (
+            select n, recipient = $1 or 'c' || customer = $1 or n::text = ltrim($1, '0') or md5('key' || n)::uuid::text = $1 as bears,
+                   strpos(lower(payload ->> 'customerName'), lower($1)) > 0 or strpos(lower(payload ->> 'recipientName'), lower($1)) > 0
+                   or right(payload ->> 'phone', length($1)) = $1 and length($1) >= 4 as has
+              from person) it
+          where bears or has order by bears desc, n desc limit $2",
     )
     .bind(text)
     .bind(limit)
     .fetch_all(pool)
     .await
     .unwrap();
-    rows.iter().map(|row| row.get(0)).collect()
+    let mut ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+    ids.sort_unstable_by(|a, b| b.cmp(a));
+    ids
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
