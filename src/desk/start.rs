@@ -106,16 +106,19 @@ pub async fn open(
     })
 }
 
-/// Without anybody who says who somebody is, only this machine's own people get in.
+/// Without anybody who says who somebody is, only this machine's own people get in, by this machine's own names.
 fn closed_by_default(told: &DeskConfig) -> Result<()> {
-    if told.users.is_some() || !told.proxy.is_empty() || told.listen.ip().is_loopback() {
+    if told.users.is_some() || !told.proxy.is_empty() {
         return Ok(());
     }
     let listen = told.listen;
-    bail!(Misplaced(Words {
-        ..words!(
-            "the desk would stand open to everybody who reaches {listen}. Name a file of users in OUTBOXD_DESK_USERS (a line is made by: outboxd desk-password NAME), or the addresses of a proxy that has people log in, in OUTBOXD_DESK_PROXY; or listen on 127.0.0.1",
-            "客服台会向所有能访问 {listen} 的人敞开。请在 OUTBOXD_DESK_USERS 指定人员文件（用 outboxd desk-password 名字 生成一行），或在 OUTBOXD_DESK_PROXY 写负责登录的代理地址；也可以只监听 127.0.0.1",
-        )
-    }))
+    let open = match &told.url {
+        _ if !listen.ip().is_loopback() => listen.to_string(),
+        Some(url) if !who::leads_here(url) => url.to_string(),
+        Some(_) | None => return Ok(()),
+    };
+    bail!(Misplaced(words!(
+        "the desk would stand open to everybody who reaches {open}. Name a file of users in OUTBOXD_DESK_USERS (a line is made by: outboxd desk-password NAME), or a proxy that has people log in, in OUTBOXD_DESK_PROXY and OUTBOXD_DESK_USER_HEADER; or listen on 127.0.0.1, without a public OUTBOXD_DESK_URL",
+        "客服台会向所有能访问 {open} 的人敞开。请在 OUTBOXD_DESK_USERS 指定人员文件（用 outboxd desk-password 名字 生成一行），或用 OUTBOXD_DESK_PROXY 和 OUTBOXD_DESK_USER_HEADER 指定负责登录的代理；也可以只监听 127.0.0.1，并且不设置对外的 OUTBOXD_DESK_URL",
+    )))
 }

@@ -7,6 +7,7 @@ use anyhow::Result;
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HOST};
 use ipnet::IpNet;
+use url::Url;
 
 use super::session::Keys;
 use super::users::{Role, Users};
@@ -150,6 +151,12 @@ pub(super) fn host(headers: &HeaderMap) -> Option<&str> {
         }
         None => host.split(':').next(),
     }
+}
+
+/// Whether an address of pages is one of this machine's own.
+pub(super) fn leads_here(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    means_this_machine(host.trim_matches(['[', ']']))
 }
 
 /// Whether a name in a request can only mean this machine. Any other name may be a foreign site's that leads here.

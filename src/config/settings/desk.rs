@@ -13,8 +13,8 @@ pub static DESK_LISTEN: Setting<Address> = Setting {
     needs: Needs::Desk,
     absent: Absent::Default("127.0.0.1:9091"),
     doc: Words::new(
-        "Where `serve` shows the desk. Another address than this machine's own needs `OUTBOXD_DESK_USERS` or `OUTBOXD_DESK_PROXY`.",
-        "`serve` 在哪个地址提供客服台。若不是本机回环地址，必须设置 `OUTBOXD_DESK_USERS` 或 `OUTBOXD_DESK_PROXY`。",
+        "Where `serve` shows the desk. Another address than this machine's own needs `OUTBOXD_DESK_USERS`, or `OUTBOXD_DESK_PROXY` and `OUTBOXD_DESK_USER_HEADER`.",
+        "`serve` 在哪个地址提供客服台。若不是本机回环地址，必须设置 `OUTBOXD_DESK_USERS`，或同时设置 `OUTBOXD_DESK_PROXY` 和 `OUTBOXD_DESK_USER_HEADER`。",
     ),
     kind: Address,
 };
@@ -30,8 +30,8 @@ pub static DESK_URL: Setting<PublicUrl> = Setting {
         "用户输入的地址，没有路径",
     )),
     doc: Words::new(
-        "The desk's address as people type it, when a proxy stands before it. Its path is the prefix of every page; with `https://` cookies go over https only.",
-        "前面有反向代理时，用户实际输入的客服台地址。其中的路径是所有页面的前缀；写 `https://` 时 Cookie 只走 https。",
+        "The desk's address as people type it, when a proxy stands before it. Its path is the prefix of every page; with `https://` cookies go over https only. It needs the same as another address to listen on.",
+        "前面有反向代理时，用户实际输入的客服台地址。其中的路径是所有页面的前缀；写 `https://` 时 Cookie 只走 https。与监听本机以外的地址一样，必须设置谁可以进入。",
     ),
     kind: PublicUrl,
 };
