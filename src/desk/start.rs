@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use super::{Desk, badge, bulk, limit, lines::Lines, overview, pages, pulse, session, system, who};
 use crate::config::words::words;
 use crate::config::{Config, DeskConfig, Misplaced, Words};
+use crate::port;
 
 /// How long pages under way may take to end.
 const LAST_PAGES: Duration = Duration::from_secs(5);
@@ -68,7 +69,7 @@ pub async fn open(
         ))),
     };
     let address = listener.local_addr()?;
-    let routes = pages(&desk).into_make_service_with_connect_info::<SocketAddr>();
+    let routes = pages(&desk);
     let driver = {
         let (desk, stop) = (desk.clone(), stop.clone());
         async move {
@@ -79,17 +80,12 @@ pub async fn open(
     };
     let task = tokio::spawn(async move {
         let mut told = stop.clone();
-        let serving = axum::serve(listener, routes).with_graceful_shutdown(async move {
+        let serving = port::serve(listener, routes, async move {
             let _ = told.wait_for(|stop| *stop).await;
         });
         let late = async move {
             let _ = stop.wait_for(|stop| *stop).await;
             tokio::time::sleep(LAST_PAGES).await;
-        };
-        let serving = async {
-            if let Err(cause) = serving.await {
-                tracing::error!(error = %cause, "the desk is no longer served");
-            }
         };
         tokio::select! {
             _ = async { tokio::join!(serving, driver) } => {}

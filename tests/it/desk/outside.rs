@@ -1,7 +1,13 @@
 //! What comes to the desk from outside: through a proxy, over connections that keep silent, in characters nobody types.
 
+use std::time::Duration;
+
 use outboxd::config::Misplaced;
 use sqlx::PgPool;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::Desk;
 
@@ -29,4 +35,30 @@ async fn a_public_name_wants_people_who_log_in(pool: PgPool) {
         let desk = Desk::open(&pool, &[("OUTBOXD_DESK_URL", url)]).await;
         desk.get("/").await.is(200);
     }
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn who_keeps_silent_is_not_waited_for(pool: PgPool) {
+    let desk = Desk::staffed(&pool, &[]).await;
+    let address = desk.base.trim_start_matches("http://");
+    let mut open = JoinSet::new();
+    for (said, answer) in [
+        ("", ""),
+        ("GET / HTTP/1.1\r\nHost: 127.0.0.1", ""),
+        (
+            "POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99\r\n\r\nname=",
+            "HTTP/1.1 400",
+        ),
+    ] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(said.as_bytes()).await.unwrap();
+        open.spawn(async move {
+            let mut heard = Vec::new();
+            let ended = timeout(Duration::from_secs(30), stream.read_to_end(&mut heard));
+            assert!(ended.await.is_ok(), "still open after {said:?}");
+            let heard = String::from_utf8(heard).unwrap();
+            assert!(heard.starts_with(answer), "{said:?}: {heard}");
+        });
+    }
+    open.join_all().await;
 }
