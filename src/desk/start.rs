@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{Desk, badge, bulk, limit, lines::Lines, overview, pages, pulse, session, system, who};
+use super::{Desk, badge, bulk, limit, lines::Lines, overview, pages, session, system, who};
 use crate::config::words::words;
 use crate::config::{Config, DeskConfig, Misplaced, Words};
 use crate::port;
@@ -48,7 +48,6 @@ pub async fn open(
         door: who::Door::new(told)?,
         keys: session::Keys::new(told.secret.as_ref()),
         logins: limit::Logins::new(),
-        pulse: pulse::Pulse::default(),
         prefix: prefix.to_owned(),
         origin: url.map(url::Url::origin),
         secure: url.is_some_and(|url| url.scheme() == "https"),

@@ -82,6 +82,16 @@ impl Trouble {
         }
     }
 
+    /// Itself, where it passes without anybody's doing, and is worth trying again as it is.
+    pub(super) fn passing(&self) -> Option<Trouble> {
+        match self {
+            Trouble::Slow => Some(Trouble::Slow),
+            Trouble::Busy => Some(Trouble::Busy),
+            Trouble::Away => Some(Trouble::Away),
+            _ => None,
+        }
+    }
+
     /// The stable word in JSON.
     fn word(&self) -> &'static str {
         match self {
@@ -303,7 +313,7 @@ pub(super) fn told(response: Response, visit: &Visit) -> Response {
                 }
                 _ => None,
             },
-            again: matches!(*trouble, Trouble::Slow | Trouble::Busy | Trouble::Away),
+            again: trouble.passing().is_some(),
             happened,
             next,
         };

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use outboxd::config::Misplaced;
+use reqwest::Method;
 use sqlx::PgPool;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -61,4 +62,20 @@ async fn who_keeps_silent_is_not_waited_for(pool: PgPool) {
         });
     }
     open.join_all().await;
+}
+
+/// One that takes connections and says nothing.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn nobody_waits_in_turn_for_a_database_that_keeps_silent(pool: PgPool) {
+    let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("postgres://x@{}/x", mute.local_addr().unwrap());
+    let desk = Desk::open(&pool, &[("DATABASE_URL", &url)]).await;
+    let mut asked = JoinSet::new();
+    for path in ["/overview", "/pulse"].repeat(3) {
+        asked.spawn(desk.ask(Method::GET, path).send());
+    }
+    let told = timeout(Duration::from_secs(10), asked.join_all()).await;
+    for answer in told.expect("not one after the other") {
+        assert_eq!(answer.unwrap().status().as_u16(), 503);
+    }
 }
