@@ -103,8 +103,16 @@ pub async fn open(
 
 /// Without anybody who says who somebody is, only this machine's own people get in, by this machine's own names.
 fn closed_by_default(told: &DeskConfig) -> Result<()> {
-    if told.users.is_some() || !told.proxy.is_empty() {
+    if told.users.is_some() {
         return Ok(());
+    }
+    match (told.proxy.is_empty(), &told.user_header) {
+        (false, Some(_)) => return Ok(()),
+        (true, None) => {}
+        (false, None) | (true, Some(_)) => bail!(Misplaced(Words::new(
+            "nobody could come in: OUTBOXD_DESK_PROXY, the addresses of a proxy that has people log in, and OUTBOXD_DESK_USER_HEADER, the header in which it names them, go together. Set both, or name a file of users in OUTBOXD_DESK_USERS",
+            "没有人能进入客服台：OUTBOXD_DESK_PROXY（负责登录的代理的地址）和 OUTBOXD_DESK_USER_HEADER（代理声明用户名的请求头）必须一起设置。请两项都设置，或在 OUTBOXD_DESK_USERS 指定人员文件",
+        ))),
     }
     let listen = told.listen;
     let open = match &told.url {

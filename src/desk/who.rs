@@ -37,7 +37,8 @@ pub(super) enum Means {
 pub(super) struct Door {
     pub(super) users: Option<Users>,
     proxy: Vec<IpNet>,
-    user_header: String,
+    /// In which the proxy names people; without it, only where they come from.
+    user_header: Option<String>,
     operators: Vec<String>,
 }
 
@@ -102,7 +103,7 @@ impl Door {
 
     fn named_by_proxy(&self, headers: &HeaderMap) -> Option<Person> {
         // Two of them mean that somebody before the proxy has written one.
-        let mut given = headers.get_all(&self.user_header).iter();
+        let mut given = headers.get_all(self.user_header.as_ref()?).iter();
         let (name, None) = (given.next()?, given.next()) else {
             return None;
         };

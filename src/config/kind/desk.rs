@@ -101,8 +101,8 @@ pub struct Networks;
 impl Kind for Networks {
     fn takes(&self) -> Words {
         Words::new(
-            "addresses and networks, such as `127.0.0.1 10.0.0.0/8`",
-            "地址或网段，例如 `127.0.0.1 10.0.0.0/8`",
+            "addresses and networks, such as `127.0.0.1 10.0.0.0/24`",
+            "地址或网段，例如 `127.0.0.1 10.0.0.0/24`",
         )
     }
 

@@ -78,8 +78,8 @@ pub static DESK_PROXY: Setting<Networks> = Setting {
     needs: Needs::Desk,
     absent: Absent::Means(Words::new("no header is believed", "不相信任何请求头")),
     doc: Words::new(
-        "The addresses of a proxy that has people log in. Only requests from there are believed when they say who somebody is.",
-        "负责登录的代理的地址。只有来自这些地址的请求，才相信其中声明的用户名。",
+        "The addresses of the proxy before the desk. Only requests from there are believed when they say where a visitor comes from (`X-Forwarded-For`) and, with `OUTBOXD_DESK_USER_HEADER`, who it is.",
+        "客服台前面的代理的地址。只有来自这些地址的请求，才相信其中的来源地址（`X-Forwarded-For`）；设置了 `OUTBOXD_DESK_USER_HEADER` 时，也相信其中声明的用户名。",
     ),
     kind: Networks,
 };
@@ -90,10 +90,13 @@ pub static DESK_USER_HEADER: Setting<Name> = Setting {
     key: "desk.user_header",
     scope: Scope::Daemon,
     needs: Needs::Desk,
-    absent: Absent::Default("X-Forwarded-User"),
+    absent: Absent::Means(Words::new(
+        "a proxy names nobody: people log in at the desk",
+        "代理不声明用户名：用户在客服台登录",
+    )),
     doc: Words::new(
-        "The header in which that proxy says who somebody is.",
-        "该代理用哪个请求头声明用户名。",
+        "The header in which that proxy says who somebody is, such as `X-Forwarded-User`, when it has people log in. It must remove that header from what comes from outside.",
+        "代理负责登录时，用哪个请求头声明用户名，例如 `X-Forwarded-User`。代理必须去掉外部请求自带的这个请求头。",
     ),
     kind: Name {
         marks: "-",

@@ -266,7 +266,9 @@ async fn read_only_refuses_every_act_and_shows_no_button(pool: PgPool) {
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn a_proxy_is_believed_from_its_own_address_only(pool: PgPool) {
     run(&pool, ROWS).await;
+    let header = ("OUTBOXD_DESK_USER_HEADER", "X-Forwarded-User");
     let near = [
+        header,
         ("OUTBOXD_DESK_PROXY", "127.0.0.1"),
         ("OUTBOXD_DESK_OPERATORS", "wang"),
     ];
@@ -286,7 +288,7 @@ async fn a_proxy_is_believed_from_its_own_address_only(pool: PgPool) {
     assert_eq!(page.status, 401);
     page.has("OUTBOXD_DESK_PROXY").lacks("name=\"password\"");
 
-    let far = Desk::open(&pool, &[("OUTBOXD_DESK_PROXY", "10.0.0.0/8")]).await;
+    let far = Desk::open(&pool, &[header, ("OUTBOXD_DESK_PROXY", "10.0.0.0/24")]).await;
     let asked = far.ask(Method::GET, "/").header("x-forwarded-user", "wang");
     assert_eq!(asked.send().await.unwrap().status().as_u16(), 401);
 }

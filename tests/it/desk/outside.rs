@@ -10,7 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::Desk;
+use super::{Desk, ROWS};
+use crate::harness::run;
 
 /// What it says when it does not open.
 async fn refused(pool: &PgPool, settings: &[(&str, &str)]) -> String {
@@ -35,6 +36,46 @@ async fn a_public_name_wants_people_who_log_in(pool: PgPool) {
     ] {
         let desk = Desk::open(&pool, &[("OUTBOXD_DESK_URL", url)]).await;
         desk.get("/").await.is(200);
+    }
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_proxy_that_nobody_logs_in_at_tells_addresses_and_no_names(pool: PgPool) {
+    run(&pool, ROWS).await;
+    let near = ("OUTBOXD_DESK_PROXY", "127.0.0.1");
+    let desk = Desk::staffed(&pool, &[near, ("OUTBOXD_DESK_OPERATORS", "*")]).await;
+    let named = desk
+        .ask(Method::GET, "/messages/1002")
+        .header("x-forwarded-user", "wang");
+    assert_eq!(named.send().await.unwrap().status().as_u16(), 401);
+    // Whoever guesses is slowed down by his own address, and nobody else is.
+    let mut guesser = desk.visitor();
+    let token = guesser.form_token().await;
+    let mut seen = Vec::new();
+    for from in [["10.0.0.1"; 6].as_slice(), &["10.0.0.2"]].concat() {
+        let fields = [
+            ("name", "wang"),
+            ("password", "guess"),
+            ("form_token", &token),
+        ];
+        let headers = [("x-forwarded-for", from)];
+        seen.push(guesser.post_bare("/login", &fields, &headers).await.status);
+    }
+    assert_eq!(seen, [401, 401, 401, 401, 401, 429, 401]);
+
+    // With a header of its own it names people as well.
+    let header = ("OUTBOXD_DESK_USER_HEADER", "X-Staff");
+    let desk = Desk::staffed(&pool, &[near, header]).await;
+    for (name, status) in [("X-Staff", 200), ("X-Forwarded-User", 401)] {
+        let named = desk.ask(Method::GET, "/").header(name, "zhao");
+        let answer = named.send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{name}");
+    }
+    // Half of the two lets nobody in.
+    for half in [near, header] {
+        let said = refused(&pool, &[half]).await;
+        assert!(said.contains("OUTBOXD_DESK_USER_HEADER"), "{said}");
+        assert!(said.contains("OUTBOXD_DESK_PROXY"), "{said}");
     }
 }
 
