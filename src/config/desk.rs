@@ -8,7 +8,7 @@ use url::{Origin, Url};
 
 use super::load::Loader;
 use super::setting::DEFAULT_APP;
-use super::settings;
+use super::{relations, settings};
 use crate::outbox::slices::Paths;
 use crate::secret::Secret;
 
@@ -78,6 +78,10 @@ impl Loader<'_> {
         let phone = self.get(&settings::DESK_PHONE, DEFAULT_APP);
         let badge_secret = self.desk_setting(&settings::DESK_BADGE_SECRET);
         let badge_origins = self.desk_setting(&settings::DESK_BADGE_ORIGINS);
+        if let (Some(listen), Some(url)) = (&listen, &url) {
+            self.warnings
+                .extend(relations::desk_is_reached_by_https(listen, url.as_ref()));
+        }
         Some(DeskConfig {
             listen: listen?.value,
             url: url?,
