@@ -109,9 +109,14 @@ async fn a_session_is_opened_by_a_password_and_ends_with_its_line(pool: PgPool) 
         .set_modified(later)
         .unwrap();
     assert_eq!(wang.get("/").await.status, 401);
-    let mut li = desk.of("li").await;
+    let (mut li, mut elsewhere) = (desk.of("li").await, desk.of("li").await);
+    let mut copied = li.clone();
+    copied.get("/").await.is(200);
     assert_eq!(li.post("/logout", &[]).await.status, 303);
     assert_eq!(li.get("/").await.status, 401);
+    // Nor does a copy of its cookie open it any more; a session in another browser goes on.
+    assert_eq!(copied.get("/").await.status, 401);
+    elsewhere.get("/").await.is(200);
     // Whose session ran out over a form comes back to its page, which can be shown.
     let page = li
         .post_bare("/messages/1002/reveal", &[("reason", "r")], &[])
