@@ -233,6 +233,8 @@ impl From<sqlx::Error> for Trouble {
             _ => String::new(),
         };
         match state.as_str() {
+            // A character that no text of the database holds: nobody types it.
+            "22021" | "22P05" => Trouble::Unasked,
             "57014" => Trouble::Slow,
             "55P03" | "40P01" | "40001" => Trouble::Busy,
             "42P01" | "42883" | "3F000" | "42703" => Trouble::NoSchema,

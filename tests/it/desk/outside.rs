@@ -120,3 +120,38 @@ async fn nobody_waits_in_turn_for_a_database_that_keeps_silent(pool: PgPool) {
         assert_eq!(answer.unwrap().status().as_u16(), 503);
     }
 }
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn characters_nobody_types_break_nothing(pool: PgPool) {
+    run(&pool, ROWS).await;
+    let desk = Desk::staffed(&pool, &[]).await;
+    let mut wang = desk.of("wang").await;
+    wang.get("/search?q=%00").await.is(303);
+    wang.get("/api/search?q=%00").await.is(400);
+    wang.get("/search?q=%0010086%09")
+        .await
+        .is(200)
+        .has("李女士");
+    for path in [
+        "/api/messages/%00",
+        "/api/messages?recipient=%00",
+        "/api/messages?customer=%00",
+        "/api/audit?actor=%00",
+        "/api/calls?recipient=%00",
+        "/messages/%00/resend",
+    ] {
+        let page = wang.get(path).await;
+        assert!(page.status < 500, "{path}: {}", page.status);
+    }
+    let path = "/messages/1002/correct";
+    let form = wang.get(path).await;
+    for (field, value) in [
+        ("field:/aggregate_label", "王\0女士"),
+        ("new_value", "上\u{7}海"),
+    ] {
+        let typed = [("reason", "r"), (field, value), ("new_name", "city")];
+        let typed = &typed[..if field == "new_value" { 3 } else { 2 }];
+        let told = wang.submit(path, &form, typed).await;
+        told.is(422).has("控制字符");
+    }
+}
