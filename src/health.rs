@@ -24,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::outbox::backlog::backlog;
 use crate::outbox::line::{Line, answered};
 use crate::outbox::schema;
+use crate::port;
 use crate::target::AppTarget;
 
 /// A loop that has not turned for this long is stuck: longer than any statement and any back-off of ours.
@@ -62,11 +63,7 @@ pub async fn serve(listen: SocketAddr, health: Arc<Health>) -> Result<SocketAddr
         .route("/healthz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(health);
-    tokio::spawn(async move {
-        if let Err(cause) = axum::serve(listener, routes).await {
-            tracing::error!(error = %cause, "health and metrics are no longer served");
-        }
-    });
+    tokio::spawn(port::serve(listener, routes, std::future::pending()));
     Ok(address)
 }
 

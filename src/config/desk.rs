@@ -8,7 +8,7 @@ use url::{Origin, Url};
 
 use super::load::Loader;
 use super::setting::DEFAULT_APP;
-use super::settings;
+use super::{relations, settings};
 use crate::outbox::slices::Paths;
 use crate::secret::Secret;
 
@@ -21,9 +21,10 @@ pub struct DeskConfig {
     pub users: Option<PathBuf>,
     /// Signs the cookies; `None` is a new one at each start.
     pub secret: Option<Secret>,
-    /// Where a header that names somebody is believed.
+    /// Whose word is believed on where a visitor comes from, and who it is.
     pub proxy: Vec<IpNet>,
-    pub user_header: String,
+    /// In which it says who; `None` is in none.
+    pub user_header: Option<String>,
     /// Who of those the proxy names may act; `*` is everybody.
     pub operators: Vec<String>,
     pub read_only: bool,
@@ -69,7 +70,7 @@ impl Loader<'_> {
         let users = self.desk_setting(&settings::DESK_USERS);
         let secret = self.desk_setting(&settings::DESK_SECRET);
         let proxy = self.desk_setting(&settings::DESK_PROXY);
-        let user_header = self.get(&settings::DESK_USER_HEADER, DEFAULT_APP);
+        let user_header = self.desk_setting(&settings::DESK_USER_HEADER);
         let operators = self.desk_setting(&settings::DESK_OPERATORS);
         let read_only = self.get(&settings::DESK_READ_ONLY, DEFAULT_APP);
         let customer = self.get(&settings::DESK_CUSTOMER_LABEL, DEFAULT_APP);
@@ -77,13 +78,17 @@ impl Loader<'_> {
         let phone = self.get(&settings::DESK_PHONE, DEFAULT_APP);
         let badge_secret = self.desk_setting(&settings::DESK_BADGE_SECRET);
         let badge_origins = self.desk_setting(&settings::DESK_BADGE_ORIGINS);
+        if let (Some(listen), Some(url)) = (&listen, &url) {
+            self.warnings
+                .extend(relations::desk_is_reached_by_https(listen, url.as_ref()));
+        }
         Some(DeskConfig {
             listen: listen?.value,
             url: url?,
             users: users?.map(PathBuf::from),
             secret: secret?,
             proxy: proxy?.unwrap_or_default(),
-            user_header: user_header?.value,
+            user_header: user_header?,
             operators: operators?.unwrap_or_default(),
             read_only: read_only?.value,
             labels: Labels {

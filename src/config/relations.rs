@@ -3,7 +3,10 @@
 //! Refused rather than warned about: a lease shorter than its calls would let two daemons send the same
 //! message in the ordinary course of things. Both values stand in the message.
 
+use std::net::SocketAddr;
 use std::time::Duration;
+
+use url::Url;
 
 use super::kind::Wrong;
 use super::load::Given;
@@ -93,6 +96,27 @@ pub(super) fn call_outlasts_callee(call: &Given<Duration>) -> Option<Finding> {
         way_out: Words::new(
             "set it to 6s or more; 10s is usual",
             "请设为不少于 6s；通常用 10s",
+        ),
+    }))
+}
+
+/// Where other machines reach the desk, they come by a proxy with https.
+pub(super) fn desk_is_reached_by_https(
+    listen: &Given<SocketAddr>,
+    url: Option<&Url>,
+) -> Option<Finding> {
+    // What an http:// URL means is said of the URL.
+    if listen.value.ip().is_loopback() || url.is_some() {
+        return None;
+    }
+    Some(listen.finding(Wrong {
+        reason: Words::new(
+            "lets other machines in over http, with passwords and customers' data unencrypted",
+            "其他机器会用 http 访问，密码和客户数据明文传送",
+        ),
+        way_out: Words::new(
+            "put a proxy with https before it and set OUTBOXD_DESK_URL to its https:// address",
+            "请在前面放一个带 https 的代理，并把 OUTBOXD_DESK_URL 设为它的 https:// 地址",
         ),
     }))
 }

@@ -14,12 +14,14 @@ use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use cookie::Cookie;
+use tokio::time::timeout;
 
 use super::badge;
 use super::trouble::Trouble;
 use super::visit::{LANG, THEME, Theme, Visit, known_language, language};
 use super::who::{Means, host, means_this_machine};
 use super::{Desk, session};
+use crate::port::PATIENCE;
 
 /// The form's field, and the header, that carry the token.
 pub(super) const FORM_TOKEN: &str = "form_token";
@@ -140,12 +142,7 @@ fn at_our_name(visit: &Visit, headers: &HeaderMap) -> Result<(), Trouble> {
     if !visit.desk.door.stands_open() {
         return Ok(());
     }
-    let host = host(headers).unwrap_or_default();
-    let public = match &visit.desk.origin {
-        Some(url::Origin::Tuple(_, url::Host::Domain(domain), _)) => domain == host,
-        Some(_) | None => false,
-    };
-    if public || means_this_machine(host) {
+    if means_this_machine(host(headers).unwrap_or_default()) {
         return Ok(());
     }
     Err(Trouble::Elsewhere)
@@ -200,16 +197,21 @@ async fn from_our_page(visit: &Visit, request: Request) -> Result<Admitted, Trou
     if !is_ours(visit, headers) {
         return Err(Trouble::Forged);
     }
-    let by = visit.person.as_ref().map(|person| person.by);
-    if by == Some(Means::Token) {
-        return Ok(Admitted::Page(Box::new(request)));
-    }
     let given = headers.get(TOKEN_HEADER).and_then(|v| v.to_str().ok());
     let given = given.map(str::to_owned);
     let (parts, body) = request.into_parts();
-    let bytes = to_bytes(body, 64 * 1024)
-        .await
-        .map_err(|_| Trouble::Unasked)?;
+    let bytes = match timeout(PATIENCE, to_bytes(body, 64 * 1024)).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(_)) | Err(_) => return Err(Trouble::Unasked),
+    };
+    let whole = |parts, bytes| {
+        let request = Request::from_parts(parts, Body::from(bytes));
+        Ok(Admitted::Page(Box::new(request)))
+    };
+    let by = visit.person.as_ref().map(|person| person.by);
+    if by == Some(Means::Token) {
+        return whole(parts, bytes);
+    }
     let given = given.or_else(|| {
         url::form_urlencoded::parse(&bytes)
             .find(|(name, _)| name == FORM_TOKEN)
@@ -221,10 +223,7 @@ async fn from_our_page(visit: &Visit, request: Request) -> Result<Admitted, Trou
     if !right {
         return Err(Trouble::Forged);
     }
-    Ok(Admitted::Page(Box::new(Request::from_parts(
-        parts,
-        Body::from(bytes),
-    ))))
+    whole(parts, bytes)
 }
 
 /// Whether the browser says that one of our pages sent this. What says nothing at all is no browser of today, and has

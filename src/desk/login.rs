@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::Form as Body;
 use axum::extract::Query;
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
@@ -92,13 +93,11 @@ pub(super) async fn login(visit: Visit, Body(given): Body<Given>) -> Result<Resp
     Ok(response)
 }
 
-pub(super) async fn logout(visit: Visit) -> Response {
+pub(super) async fn logout(visit: Visit, headers: HeaderMap) -> Response {
+    let now = chrono::Utc::now().timestamp();
+    let ended = visit.desk.keys.end_session(&headers, now);
     let mut response = Redirect::to(&visit.at("/")).into_response();
-    set_cookie(
-        response.headers_mut(),
-        &visit.desk,
-        visit.desk.keys.end_session(),
-    );
+    set_cookie(response.headers_mut(), &visit.desk, ended);
     response
 }
 

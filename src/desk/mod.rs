@@ -73,7 +73,6 @@ struct Desk {
     door: who::Door,
     keys: session::Keys,
     logins: limit::Logins,
-    pulse: pulse::Pulse,
     /// Before every path; empty, or like `/outboxd`.
     prefix: String,
     /// Where people come from, when a proxy stands before us: `https://crm.example.com`.

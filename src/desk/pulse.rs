@@ -1,12 +1,9 @@
-//! The few numbers in the head of every page. Asked for once in five seconds, however many people look.
-
-use std::time::{Duration, Instant};
+//! The few numbers in the head of every page: what the overview knows of every app, in sum.
 
 use askama::Template;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use tokio::sync::Mutex;
 
 use super::page::Frame;
 use super::trouble::Trouble;
@@ -15,13 +12,6 @@ use crate::answer::json::{VERSION, stamps};
 use crate::outbox::inspect::Capped;
 use crate::words::{Voice, say};
 
-const FRESH: Duration = Duration::from_secs(5);
-
-/// The numbers of last time; none when the database did not tell them, which is not asked again at once either.
-#[derive(Default)]
-pub(super) struct Pulse(Mutex<Option<(Instant, Option<Numbers>)>>);
-
-#[derive(Clone)]
 struct Numbers {
     due: Capped,
     oldest_due_at: Option<DateTime<Utc>>,
@@ -43,25 +33,8 @@ struct PulsePage {
 }
 
 pub(super) async fn pulse(visit: Visit) -> Result<Response, Trouble> {
-    let numbers = {
-        let mut known = visit.desk.pulse.0.lock().await;
-        match &*known {
-            Some((at, numbers)) if at.elapsed() < FRESH => numbers.clone().ok_or(Trouble::Away)?,
-            Some(_) | None => {
-                let asked = numbers(&visit).await;
-                *known = match &asked {
-                    // Refused at once, and not for a while: asked anew, and told as what it is.
-                    Err(Trouble::NoRight | Trouble::NoSchema) => None,
-                    _ => Some((Instant::now(), asked.as_ref().ok().cloned())),
-                };
-                asked?
-            }
-        }
-    };
-    let voice = Voice {
-        lang: visit.lang,
-        ..numbers.voice
-    };
+    let numbers = numbers(&visit).await?;
+    let voice = numbers.voice;
     let page = PulsePage {
         frame: Frame::new(&visit, "", ""),
         due: numbers.due.to_string(),

@@ -62,7 +62,9 @@ pub(super) async fn home(visit: Visit) -> Result<Response, Trouble> {
 }
 
 pub(super) async fn search(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Trouble> {
-    let q: String = asked.q.trim().chars().take(LONGEST).collect();
+    // What came along with a copied text, and no name has.
+    let q = asked.q.replace(char::is_control, " ");
+    let q: String = q.trim().chars().take(LONGEST).collect();
     if q.is_empty() {
         if visit.json {
             return Err(Trouble::Unasked);

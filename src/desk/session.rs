@@ -1,5 +1,8 @@
-//! The desk's cookies: who has logged in, and the seed of each form's token. Signed, so that nobody makes one up;
-//! nothing about them is kept here, so any desk with the same secret takes them.
+//! The desk's cookies: who has logged in, and the seed of each form's token. Signed, so that nobody makes one up, and
+//! any desk with the same secret takes them. All that is kept here are the sessions that somebody ended.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
@@ -24,6 +27,8 @@ const SEED: &str = "outboxd_form";
 pub(super) struct Keys {
     cookies: Key,
     forms: [u8; 32],
+    /// The sessions that somebody logged out of, until they would have run out: a copied cookie opens nothing.
+    ended: Mutex<HashMap<String, i64>>,
 }
 
 /// What a session's cookie says.
@@ -34,6 +39,8 @@ pub(super) struct Session {
     pub(super) print: String,
     /// Unix seconds.
     pub(super) since: i64,
+    /// One of its own.
+    id: String,
 }
 
 impl Keys {
@@ -46,17 +53,18 @@ impl Keys {
         Keys {
             cookies: Key::derive_from(&master),
             forms: forms.finalize().into(),
+            ended: Mutex::default(),
         }
     }
 
-    /// The session of a request, if it carries one of ours that has not run out.
+    /// The session of a request, if it carries one of ours that has neither run out nor been ended.
     pub(super) fn session(&self, headers: &HeaderMap, now: i64) -> Option<Session> {
         let value = self.signed(headers, SESSION)?;
         let text = URL_SAFE_NO_PAD.decode(value).ok()?;
         let session: Session = serde_json::from_slice(&text).ok()?;
-        (0..SESSION_SECONDS)
-            .contains(&(now - session.since))
-            .then_some(session)
+        let lasts = (0..SESSION_SECONDS).contains(&(now - session.since));
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        (lasts && !ended.contains_key(&session.id)).then_some(session)
     }
 
     pub(super) fn open_session(&self, user: &User, now: i64) -> Cookie<'static> {
@@ -64,6 +72,7 @@ impl Keys {
             name: user.name.clone(),
             print: user.print(),
             since: now,
+            id: random(),
         };
         // JSON has characters that a cookie may not have.
         let value = serde_json::to_vec(&session).unwrap_or_default();
@@ -72,7 +81,13 @@ impl Keys {
         cookie
     }
 
-    pub(super) fn end_session(&self) -> Cookie<'static> {
+    /// From now on nobody has this request's session; its cookie is taken back.
+    pub(super) fn end_session(&self, headers: &HeaderMap, now: i64) -> Cookie<'static> {
+        if let Some(session) = self.session(headers, now) {
+            let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            ended.retain(|_, until| *until > now);
+            ended.insert(session.id, session.since + SESSION_SECONDS);
+        }
         let mut cookie = Cookie::new(SESSION, "");
         cookie.set_max_age(cookie::time::Duration::ZERO);
         cookie
@@ -84,7 +99,7 @@ impl Keys {
 
     /// A new seed, with its cookie.
     pub(super) fn new_seed(&self) -> (String, Cookie<'static>) {
-        let seed = URL_SAFE_NO_PAD.encode(rand::rng().random::<[u8; 16]>());
+        let seed = random();
         (seed.clone(), self.sign(SEED, seed))
     }
 
@@ -126,6 +141,11 @@ impl Keys {
             .cloned()
             .unwrap_or_else(|| Cookie::new(name, ""))
     }
+}
+
+/// What nobody guesses.
+fn random() -> String {
+    URL_SAFE_NO_PAD.encode(rand::rng().random::<[u8; 16]>())
 }
 
 /// A choice of the reader's that is no secret: language, theme.
@@ -171,7 +191,7 @@ mod tests {
         assert!(!keys.is_form_token(&keys.form_token(&seed, "wang"), &seed, "li"));
         assert!(!keys.is_form_token("", &seed, "wang"));
 
-        let session = r#"{"name":"wang","print":"p","since":1000}"#;
+        let session = r#"{"name":"wang","print":"p","since":1000,"id":"i"}"#;
         let cookie = keys.sign(SESSION, URL_SAFE_NO_PAD.encode(session));
         let headers = bearing(&cookie);
         assert!(keys.session(&headers, 1000 + SESSION_SECONDS - 1).is_some());

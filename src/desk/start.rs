@@ -9,9 +9,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{Desk, badge, bulk, limit, lines::Lines, overview, pages, pulse, session, system, who};
+use super::{Desk, badge, bulk, limit, lines::Lines, overview, pages, session, system, who};
 use crate::config::words::words;
 use crate::config::{Config, DeskConfig, Misplaced, Words};
+use crate::port;
 
 /// How long pages under way may take to end.
 const LAST_PAGES: Duration = Duration::from_secs(5);
@@ -47,7 +48,6 @@ pub async fn open(
         door: who::Door::new(told)?,
         keys: session::Keys::new(told.secret.as_ref()),
         logins: limit::Logins::new(),
-        pulse: pulse::Pulse::default(),
         prefix: prefix.to_owned(),
         origin: url.map(url::Url::origin),
         secure: url.is_some_and(|url| url.scheme() == "https"),
@@ -68,7 +68,7 @@ pub async fn open(
         ))),
     };
     let address = listener.local_addr()?;
-    let routes = pages(&desk).into_make_service_with_connect_info::<SocketAddr>();
+    let routes = pages(&desk);
     let driver = {
         let (desk, stop) = (desk.clone(), stop.clone());
         async move {
@@ -79,17 +79,12 @@ pub async fn open(
     };
     let task = tokio::spawn(async move {
         let mut told = stop.clone();
-        let serving = axum::serve(listener, routes).with_graceful_shutdown(async move {
+        let serving = port::serve(listener, routes, async move {
             let _ = told.wait_for(|stop| *stop).await;
         });
         let late = async move {
             let _ = stop.wait_for(|stop| *stop).await;
             tokio::time::sleep(LAST_PAGES).await;
-        };
-        let serving = async {
-            if let Err(cause) = serving.await {
-                tracing::error!(error = %cause, "the desk is no longer served");
-            }
         };
         tokio::select! {
             _ = async { tokio::join!(serving, driver) } => {}
@@ -106,16 +101,27 @@ pub async fn open(
     })
 }
 
-/// Without anybody who says who somebody is, only this machine's own people get in.
+/// Without anybody who says who somebody is, only this machine's own people get in, by this machine's own names.
 fn closed_by_default(told: &DeskConfig) -> Result<()> {
-    if told.users.is_some() || !told.proxy.is_empty() || told.listen.ip().is_loopback() {
+    if told.users.is_some() {
         return Ok(());
     }
+    match (told.proxy.is_empty(), &told.user_header) {
+        (false, Some(_)) => return Ok(()),
+        (true, None) => {}
+        (false, None) | (true, Some(_)) => bail!(Misplaced(Words::new(
+            "nobody could come in: OUTBOXD_DESK_PROXY, the addresses of a proxy that has people log in, and OUTBOXD_DESK_USER_HEADER, the header in which it names them, go together. Set both, or name a file of users in OUTBOXD_DESK_USERS",
+            "没有人能进入客服台：OUTBOXD_DESK_PROXY（负责登录的代理的地址）和 OUTBOXD_DESK_USER_HEADER（代理声明用户名的请求头）必须一起设置。请两项都设置，或在 OUTBOXD_DESK_USERS 指定人员文件",
+        ))),
+    }
     let listen = told.listen;
-    bail!(Misplaced(Words {
-        ..words!(
-            "the desk would stand open to everybody who reaches {listen}. Name a file of users in OUTBOXD_DESK_USERS (a line is made by: outboxd desk-password NAME), or the addresses of a proxy that has people log in, in OUTBOXD_DESK_PROXY; or listen on 127.0.0.1",
-            "客服台会向所有能访问 {listen} 的人敞开。请在 OUTBOXD_DESK_USERS 指定人员文件（用 outboxd desk-password 名字 生成一行），或在 OUTBOXD_DESK_PROXY 写负责登录的代理地址；也可以只监听 127.0.0.1",
-        )
-    }))
+    let open = match &told.url {
+        _ if !listen.ip().is_loopback() => listen.to_string(),
+        Some(url) if !who::leads_here(url) => url.to_string(),
+        Some(_) | None => return Ok(()),
+    };
+    bail!(Misplaced(words!(
+        "the desk would stand open to everybody who reaches {open}. Name a file of users in OUTBOXD_DESK_USERS (a line is made by: outboxd desk-password NAME), or a proxy that has people log in, in OUTBOXD_DESK_PROXY and OUTBOXD_DESK_USER_HEADER; or listen on 127.0.0.1, without a public OUTBOXD_DESK_URL",
+        "客服台会向所有能访问 {open} 的人敞开。请在 OUTBOXD_DESK_USERS 指定人员文件（用 outboxd desk-password 名字 生成一行），或用 OUTBOXD_DESK_PROXY 和 OUTBOXD_DESK_USER_HEADER 指定负责登录的代理；也可以只监听 127.0.0.1，并且不设置对外的 OUTBOXD_DESK_URL",
+    )))
 }

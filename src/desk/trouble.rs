@@ -82,6 +82,16 @@ impl Trouble {
         }
     }
 
+    /// Itself, where it passes without anybody's doing, and is worth trying again as it is.
+    pub(super) fn passing(&self) -> Option<Trouble> {
+        match self {
+            Trouble::Slow => Some(Trouble::Slow),
+            Trouble::Busy => Some(Trouble::Busy),
+            Trouble::Away => Some(Trouble::Away),
+            _ => None,
+        }
+    }
+
     /// The stable word in JSON.
     fn word(&self) -> &'static str {
         match self {
@@ -223,6 +233,8 @@ impl From<sqlx::Error> for Trouble {
             _ => String::new(),
         };
         match state.as_str() {
+            // A character that no text of the database holds: nobody types it.
+            "22021" | "22P05" => Trouble::Unasked,
             "57014" => Trouble::Slow,
             "55P03" | "40P01" | "40001" => Trouble::Busy,
             "42P01" | "42883" | "3F000" | "42703" => Trouble::NoSchema,
@@ -303,7 +315,7 @@ pub(super) fn told(response: Response, visit: &Visit) -> Response {
                 }
                 _ => None,
             },
-            again: matches!(*trouble, Trouble::Slow | Trouble::Busy | Trouble::Away),
+            again: trouble.passing().is_some(),
             happened,
             next,
         };

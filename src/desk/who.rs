@@ -7,6 +7,7 @@ use anyhow::Result;
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HOST};
 use ipnet::IpNet;
+use url::Url;
 
 use super::session::Keys;
 use super::users::{Role, Users};
@@ -36,7 +37,8 @@ pub(super) enum Means {
 pub(super) struct Door {
     pub(super) users: Option<Users>,
     proxy: Vec<IpNet>,
-    user_header: String,
+    /// In which the proxy names people; without it, only where they come from.
+    user_header: Option<String>,
     operators: Vec<String>,
 }
 
@@ -101,7 +103,7 @@ impl Door {
 
     fn named_by_proxy(&self, headers: &HeaderMap) -> Option<Person> {
         // Two of them mean that somebody before the proxy has written one.
-        let mut given = headers.get_all(&self.user_header).iter();
+        let mut given = headers.get_all(self.user_header.as_ref()?).iter();
         let (name, None) = (given.next()?, given.next()) else {
             return None;
         };
@@ -150,6 +152,12 @@ pub(super) fn host(headers: &HeaderMap) -> Option<&str> {
         }
         None => host.split(':').next(),
     }
+}
+
+/// Whether an address of pages is one of this machine's own.
+pub(super) fn leads_here(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    means_this_machine(host.trim_matches(['[', ']']))
 }
 
 /// Whether a name in a request can only mean this machine. Any other name may be a foreign site's that leads here.

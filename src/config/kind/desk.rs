@@ -101,13 +101,32 @@ pub struct Networks;
 impl Kind for Networks {
     fn takes(&self) -> Words {
         Words::new(
-            "addresses and networks, such as `127.0.0.1 10.0.0.0/8`",
-            "地址或网段，例如 `127.0.0.1 10.0.0.0/8`",
+            "addresses and networks, such as `127.0.0.1 10.0.0.0/24`",
+            "地址或网段，例如 `127.0.0.1 10.0.0.0/24`",
         )
     }
 
     fn list(&self) -> bool {
         true
+    }
+
+    fn doubt(&self, text: &str) -> Option<Wrong> {
+        let network = self.read(text).ok()?.into_iter().find(wide)?;
+        Some(Wrong {
+            reason: words!(
+                "believes everybody in {network}",
+                "会相信 {network} 里的所有机器"
+            ),
+            way_out: Words::new("name the proxy's own address", "请只写代理自己的地址"),
+        })
+    }
+}
+
+/// Larger than the network of one machine room: others than proxies are in it.
+fn wide(network: &IpNet) -> bool {
+    match network {
+        IpNet::V4(network) => network.prefix_len() < 24,
+        IpNet::V6(network) => network.prefix_len() < 64,
     }
 }
 
@@ -136,6 +155,10 @@ impl Read for Networks {
                     "name the proxy's address, or remove the line",
                     "请填写代理的地址，或删除这一行",
                 ),
+            ),
+            Ok(networks) if networks.iter().any(|network| network.prefix_len() == 0) => wrong(
+                Words::new("believes everybody", "等于相信所有人"),
+                Words::new("name the proxy's own address", "请只写代理自己的地址"),
             ),
             networks => networks,
         }
@@ -268,8 +291,16 @@ mod tests {
         assert!(PublicUrl.doubt("http://crm.example.com").is_some());
         assert!(PublicUrl.doubt("http://127.0.0.1:9091").is_none());
         assert_eq!(Networks.read("127.0.0.1，10.0.0.0/8 ::1").unwrap().len(), 3);
-        for wrong in ["", "proxy", "10.0.0.0/33"] {
+        for wrong in ["", "proxy", "10.0.0.0/33", "0.0.0.0/0", "127.0.0.1 ::/0"] {
             assert!(Networks.read(wrong).is_err(), "{wrong}");
+        }
+        for (text, wide) in [
+            ("127.0.0.1 ::1", false),
+            ("10.0.0.0/24 fd00::/64", false),
+            ("10.0.0.0/23", true),
+            ("fd00::/48", true),
+        ] {
+            assert_eq!(Networks.doubt(text).is_some(), wide, "{text}");
         }
         assert_eq!(Names.read("wang、li").unwrap(), ["wang", "li"]);
         assert_eq!(

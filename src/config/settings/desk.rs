@@ -13,8 +13,8 @@ pub static DESK_LISTEN: Setting<Address> = Setting {
     needs: Needs::Desk,
     absent: Absent::Default("127.0.0.1:9091"),
     doc: Words::new(
-        "Where `serve` shows the desk. Another address than this machine's own needs `OUTBOXD_DESK_USERS` or `OUTBOXD_DESK_PROXY`.",
-        "`serve` 在哪个地址提供客服台。若不是本机回环地址，必须设置 `OUTBOXD_DESK_USERS` 或 `OUTBOXD_DESK_PROXY`。",
+        "Where `serve` shows the desk. Another address than this machine's own needs `OUTBOXD_DESK_USERS`, or `OUTBOXD_DESK_PROXY` and `OUTBOXD_DESK_USER_HEADER`.",
+        "`serve` 在哪个地址提供客服台。若不是本机回环地址，必须设置 `OUTBOXD_DESK_USERS`，或同时设置 `OUTBOXD_DESK_PROXY` 和 `OUTBOXD_DESK_USER_HEADER`。",
     ),
     kind: Address,
 };
@@ -30,8 +30,8 @@ pub static DESK_URL: Setting<PublicUrl> = Setting {
         "用户输入的地址，没有路径",
     )),
     doc: Words::new(
-        "The desk's address as people type it, when a proxy stands before it. Its path is the prefix of every page; with `https://` cookies go over https only.",
-        "前面有反向代理时，用户实际输入的客服台地址。其中的路径是所有页面的前缀；写 `https://` 时 Cookie 只走 https。",
+        "The desk's address as people type it, when a proxy stands before it. Its path is the prefix of every page; with `https://` cookies go over https only. It needs the same as another address to listen on.",
+        "前面有反向代理时，用户实际输入的客服台地址。其中的路径是所有页面的前缀；写 `https://` 时 Cookie 只走 https。与监听本机以外的地址一样，必须设置谁可以进入。",
     ),
     kind: PublicUrl,
 };
@@ -78,8 +78,8 @@ pub static DESK_PROXY: Setting<Networks> = Setting {
     needs: Needs::Desk,
     absent: Absent::Means(Words::new("no header is believed", "不相信任何请求头")),
     doc: Words::new(
-        "The addresses of a proxy that has people log in. Only requests from there are believed when they say who somebody is.",
-        "负责登录的代理的地址。只有来自这些地址的请求，才相信其中声明的用户名。",
+        "The addresses of the proxy before the desk. Only requests from there are believed when they say where a visitor comes from (`X-Forwarded-For`) and, with `OUTBOXD_DESK_USER_HEADER`, who it is.",
+        "客服台前面的代理的地址。只有来自这些地址的请求，才相信其中的来源地址（`X-Forwarded-For`）；设置了 `OUTBOXD_DESK_USER_HEADER` 时，也相信其中声明的用户名。",
     ),
     kind: Networks,
 };
@@ -90,10 +90,13 @@ pub static DESK_USER_HEADER: Setting<Name> = Setting {
     key: "desk.user_header",
     scope: Scope::Daemon,
     needs: Needs::Desk,
-    absent: Absent::Default("X-Forwarded-User"),
+    absent: Absent::Means(Words::new(
+        "a proxy names nobody: people log in at the desk",
+        "代理不声明用户名：用户在客服台登录",
+    )),
     doc: Words::new(
-        "The header in which that proxy says who somebody is.",
-        "该代理用哪个请求头声明用户名。",
+        "The header in which that proxy says who somebody is, such as `X-Forwarded-User`, when it has people log in. It must remove that header from what comes from outside.",
+        "代理负责登录时，用哪个请求头声明用户名，例如 `X-Forwarded-User`。代理必须去掉外部请求自带的这个请求头。",
     ),
     kind: Name {
         marks: "-",

@@ -81,6 +81,7 @@ fn the_template_with_its_lines_uncommented_is_the_defaults() {
             .replace("\nurl = \"\"", "")
             .replace("users = \"\"", "")
             .replace("proxy = \"\"", "")
+            .replace("user_header = \"\"", "")
             .replace("operators = \"\"", "")
             .replace("\nsecret = \"\"", "")
             .replace("badge_secret = \"\"", "")
@@ -105,6 +106,7 @@ fn the_template_with_its_lines_uncommented_is_the_defaults() {
                 "OUTBOXD_DESK_USERS",
                 "OUTBOXD_DESK_SECRET",
                 "OUTBOXD_DESK_PROXY",
+                "OUTBOXD_DESK_USER_HEADER",
                 "OUTBOXD_DESK_OPERATORS",
                 "OUTBOXD_DESK_BADGE_SECRET",
                 "OUTBOXD_DESK_BADGE_ORIGINS",

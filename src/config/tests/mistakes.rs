@@ -392,6 +392,21 @@ fn values_that_look_like_mistakes_are_doubted() {
          → 其中没有个人信息；如果只在本机读取，请用 127.0.0.1",
     );
     doubt(
+        Machine::configured().env("OUTBOXD_DESK_PROXY", "127.0.0.1 10.0.0.0/8"),
+        "OUTBOXD_DESK_PROXY = \"127.0.0.1 10.0.0.0/8\" (environment variable OUTBOXD_DESK_PROXY) believes \
+         everybody in 10.0.0.0/8 → name the proxy's own address",
+        "OUTBOXD_DESK_PROXY =“127.0.0.1 10.0.0.0/8”（环境变量 OUTBOXD_DESK_PROXY）：会相信 10.0.0.0/8 里的所有机器 \
+         → 请只写代理自己的地址",
+    );
+    doubt(
+        Machine::configured().env("OUTBOXD_DESK_LISTEN", "0.0.0.0:9091"),
+        "OUTBOXD_DESK_LISTEN = \"0.0.0.0:9091\" (environment variable OUTBOXD_DESK_LISTEN) lets other \
+         machines in over http, with passwords and customers' data unencrypted → put a proxy with https \
+         before it and set OUTBOXD_DESK_URL to its https:// address",
+        "OUTBOXD_DESK_LISTEN =“0.0.0.0:9091”（环境变量 OUTBOXD_DESK_LISTEN）：其他机器会用 http 访问，密码和客户数据明文传送 \
+         → 请在前面放一个带 https 的代理，并把 OUTBOXD_DESK_URL 设为它的 https:// 地址",
+    );
+    doubt(
         Machine::configured().env("DATABASE_URL", &format!("{URL}?pgbouncer=true")),
         "DATABASE_URL = \"postgres://crm:***@db:5432/crm?pgbouncer=true\" (environment variable \
          DATABASE_URL) says pgbouncer=true, and OUTBOXD_POOLER does not say transaction → set \
@@ -400,6 +415,14 @@ fn values_that_look_like_mistakes_are_doubted() {
          DATABASE_URL）：写着 pgbouncer=true，而 OUTBOXD_POOLER 不是 transaction → 请设置 \
          OUTBOXD_POOLER=transaction，最好改用直连数据库的 URL",
     );
+}
+
+#[test]
+fn behind_https_the_desk_may_listen_to_the_proxy() {
+    let machine = Machine::configured()
+        .env("OUTBOXD_DESK_LISTEN", "0.0.0.0:9091")
+        .env("OUTBOXD_DESK_URL", "https://crm.example.com");
+    assert_eq!(machine.config().warnings, []);
 }
 
 #[test]

@@ -138,7 +138,7 @@ async fn asked(
                         corrected(&payload, place, typed.get("recipient_name"))
                     })
                     .map(|payload| Asked::Redirect(to.to_owned(), Some(payload)))
-                    .map_err(|_| say!(voice, "desk.act.no_such_field")),
+                    .map_err(|wrong| said(wrong, voice)),
             },
         },
         Verb::Correct => match payload(conn, before.it()).await? {
@@ -151,10 +151,7 @@ async fn asked(
 /// The payload with what was typed into its fields.
 fn correction(old: String, typed: &Typed, voice: &Voice) -> Result<String, String> {
     const MOST: usize = 65_536;
-    let wrong = |wrong| match wrong {
-        Wrong::Unknown => say!(voice, "desk.act.no_such_field"),
-        Wrong::Kind(name) => say!(voice, "desk.act.other_kind", field = shown(&name)),
-    };
+    let wrong = |wrong| said(wrong, voice);
     let mut new = old.clone();
     for (name, value) in &typed.0 {
         if let Some(pointer) = name.strip_prefix(FIELD)
@@ -175,6 +172,14 @@ fn correction(old: String, typed: &Typed, voice: &Voice) -> Result<String, Strin
         return Err(say!(voice, "desk.act.too_long"));
     }
     Ok(new)
+}
+
+fn said(wrong: Wrong, voice: &Voice) -> String {
+    match wrong {
+        Wrong::Unknown => say!(voice, "desk.act.no_such_field"),
+        Wrong::Kind(name) => say!(voice, "desk.act.other_kind", field = shown(&name)),
+        Wrong::Control => say!(voice, "desk.act.control"),
+    }
 }
 
 impl Asked {

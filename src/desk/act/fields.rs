@@ -30,6 +30,8 @@ pub(super) enum Wrong {
     Unknown,
     /// A number, a list or the like, and what was typed is not one.
     Kind(String),
+    /// A character that cannot be seen, and that no database or phone takes.
+    Control,
 }
 
 type Object = BTreeMap<String, Box<RawValue>>;
@@ -79,7 +81,7 @@ fn set(text: &str, path: &[String], typed: &str) -> Result<String, Wrong> {
     let old = object.get(name).ok_or(Wrong::Unknown)?;
     let new = set(old.get(), inner, typed).map_err(|wrong| match wrong {
         Wrong::Kind(_) => Wrong::Kind(name.clone()),
-        Wrong::Unknown => Wrong::Unknown,
+        other => other,
     })?;
     object.insert(name.clone(), raw(new)?);
     serde_json::to_string(&object).map_err(|_| Wrong::Unknown)
@@ -87,9 +89,20 @@ fn set(text: &str, path: &[String], typed: &str) -> Result<String, Wrong> {
 
 /// The payload with a text more.
 pub(super) fn added(payload: &str, name: &str, typed: &str) -> Result<String, Wrong> {
+    seen(name)?;
+    seen(typed)?;
     let mut object: Object = serde_json::from_str(payload).map_err(|_| Wrong::Unknown)?;
     object.insert(name.to_owned(), raw(Value::from(typed).to_string())?);
     serde_json::to_string(&object).map_err(|_| Wrong::Unknown)
+}
+
+/// Nothing but what people see, and the ends of lines.
+fn seen(typed: &str) -> Result<(), Wrong> {
+    let unseen = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    match typed.contains(unseen) {
+        true => Err(Wrong::Control),
+        false => Ok(()),
+    }
 }
 
 fn raw(text: String) -> Result<Box<RawValue>, Wrong> {
@@ -98,6 +111,7 @@ fn raw(text: String) -> Result<Box<RawValue>, Wrong> {
 
 /// What was typed as a value of the kind that stands there. In the place of nothing (`null`) comes a text.
 fn value(old: &str, typed: &str) -> Result<String, Wrong> {
+    seen(typed)?;
     let kind = |value: &Value| std::mem::discriminant(value);
     let old: Value = serde_json::from_str(old).map_err(|_| Wrong::Unknown)?;
     if matches!(old, Value::String(_) | Value::Null) {
@@ -162,6 +176,7 @@ mod tests {
             ("/n", "many", Wrong::Kind("n".to_owned())),
             ("/nothing", "x", Wrong::Unknown),
             ("/name/deeper", "x", Wrong::Unknown),
+            ("/name", "王\0女士", Wrong::Control),
         ] {
             assert_eq!(
                 corrected(PAYLOAD, pointer, typed),
@@ -170,5 +185,7 @@ mod tests {
             );
         }
         assert_eq!(corrected("[]", "/0", "x"), Err(Wrong::Unknown));
+        assert_eq!(added("{}", "city", "上\u{7}海"), Err(Wrong::Control));
+        assert!(added("{}", "note", "一\n二").is_ok());
     }
 }

@@ -64,19 +64,21 @@ impl Door {
         recipient: &str,
         signed: &Signed,
     ) -> Result<(), Refused> {
-        self.addresses.retain_recent();
-        if self.addresses.check_key(&from).is_err() || self.all.check().is_err() {
-            return Err(Refused::TooOften);
-        }
         let right = signature(&self.secret, customer, recipient, signed.expires);
         if !bool::from(right.as_bytes().ct_eq(signed.sig.as_bytes())) {
             return Err(Refused::Forged);
         }
         match signed.expires - chrono::Utc::now().timestamp() {
-            ..=0 => Err(Refused::Expired),
-            1..=LONGEST => Ok(()),
-            _ => Err(Refused::TooLong),
+            ..=0 => return Err(Refused::Expired),
+            1..=LONGEST => {}
+            _ => return Err(Refused::TooLong),
         }
+        // Counted behind the signature: whoever cannot sign takes no turn from those who can.
+        self.addresses.retain_recent();
+        if self.addresses.check_key(&from).is_err() || self.all.check().is_err() {
+            return Err(Refused::TooOften);
+        }
+        Ok(())
     }
 }
 
@@ -146,5 +148,24 @@ mod tests {
             signature(&secret, "a", "b,c", 1),
             signature(&secret, "a,b", "c", 1)
         );
+    }
+
+    #[test]
+    fn what_is_forged_takes_no_turn_from_what_is_signed() {
+        let secret = Secret::new("0123456789abcdef");
+        let expires = chrono::Utc::now().timestamp() + 60;
+        let door = Door::new(secret.clone());
+        let here = [127, 0, 0, 1].into();
+        let mut signed = Signed {
+            expires,
+            sig: "forged".to_owned(),
+            lang: None,
+        };
+        for _ in 0..1000 {
+            let forged = door.admit(here, "10086", "42", &signed);
+            assert!(matches!(forged, Err(Refused::Forged)));
+        }
+        signed.sig = signature(&secret, "10086", "42", expires);
+        assert!(door.admit(here, "10086", "42", &signed).is_ok());
     }
 }

@@ -109,9 +109,14 @@ async fn a_session_is_opened_by_a_password_and_ends_with_its_line(pool: PgPool) 
         .set_modified(later)
         .unwrap();
     assert_eq!(wang.get("/").await.status, 401);
-    let mut li = desk.of("li").await;
+    let (mut li, mut elsewhere) = (desk.of("li").await, desk.of("li").await);
+    let mut copied = li.clone();
+    copied.get("/").await.is(200);
     assert_eq!(li.post("/logout", &[]).await.status, 303);
     assert_eq!(li.get("/").await.status, 401);
+    // Nor does a copy of its cookie open it any more; a session in another browser goes on.
+    assert_eq!(copied.get("/").await.status, 401);
+    elsewhere.get("/").await.is(200);
     // Whose session ran out over a form comes back to its page, which can be shown.
     let page = li
         .post_bare("/messages/1002/reveal", &[("reason", "r")], &[])
@@ -266,7 +271,9 @@ async fn read_only_refuses_every_act_and_shows_no_button(pool: PgPool) {
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn a_proxy_is_believed_from_its_own_address_only(pool: PgPool) {
     run(&pool, ROWS).await;
+    let header = ("OUTBOXD_DESK_USER_HEADER", "X-Forwarded-User");
     let near = [
+        header,
         ("OUTBOXD_DESK_PROXY", "127.0.0.1"),
         ("OUTBOXD_DESK_OPERATORS", "wang"),
     ];
@@ -286,7 +293,7 @@ async fn a_proxy_is_believed_from_its_own_address_only(pool: PgPool) {
     assert_eq!(page.status, 401);
     page.has("OUTBOXD_DESK_PROXY").lacks("name=\"password\"");
 
-    let far = Desk::open(&pool, &[("OUTBOXD_DESK_PROXY", "10.0.0.0/8")]).await;
+    let far = Desk::open(&pool, &[header, ("OUTBOXD_DESK_PROXY", "10.0.0.0/24")]).await;
     let asked = far.ask(Method::GET, "/").header("x-forwarded-user", "wang");
     assert_eq!(asked.send().await.unwrap().status().as_u16(), 401);
 }

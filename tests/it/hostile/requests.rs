@@ -102,6 +102,7 @@ async fn a_request_changes_neither_page_nor_log(pool: PgPool) {
         fleet
             .set("OUTBOXD_DESK_LISTEN", "127.0.0.1:0")
             .set("OUTBOXD_DESK_PROXY", "127.0.0.1")
+            .set("OUTBOXD_DESK_USER_HEADER", "X-Forwarded-User")
             .set("OUTBOXD_DESK_OPERATORS", "*")
             .set("OUTBOXD_LOG", "trace")
             .set("OUTBOXD_LOG_FORMAT", format);

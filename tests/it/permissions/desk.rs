@@ -158,7 +158,14 @@ async fn each_route_answers_each_person_as_its_line_says(pool: PgPool) {
                     let seen = seen(visitors.get_mut("wang").unwrap(), row).await;
                     let mut fields = typed(row);
                     fields.extend([("form_token", &*tokens[name]), ("seen", &*seen)]);
-                    visitor.post_bare(&path, &fields, &[]).await
+                    let page = visitor.post_bare(&path, &fields, &[]).await;
+                    // The session has ended where it looks on for the next column.
+                    if (row, name, role) == ("/logout", "wang", "desk") {
+                        let mut wang = main.of(name).await;
+                        tokens.insert(name, wang.form_token().await);
+                        visitors.insert(name, wang);
+                    }
+                    page
                 };
                 cells.insert(cell(&page, &path));
             }
