@@ -5,6 +5,7 @@ mod acts;
 mod bulk;
 mod history;
 mod lists;
+mod meanwhile;
 mod rights;
 mod verbs;
 

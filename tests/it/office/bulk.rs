@@ -87,7 +87,7 @@ async fn pass(pool: &PgPool) {
 }
 
 /// A daemon takes what is due, in its order, and each ends so. Returns their ids.
-async fn work(pool: &PgPool, fails: impl Fn(i64) -> bool) -> Vec<i64> {
+pub(super) async fn work(pool: &PgPool, fails: impl Fn(i64) -> bool) -> Vec<i64> {
     let mut daemon = claimer(pool, "d");
     daemon.sweep_next();
     let claims = daemon.claim(Reach::Due(1000)).await.unwrap();
