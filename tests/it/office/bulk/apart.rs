@@ -1,4 +1,4 @@
-//! What a redrive keeps apart: what people have dealt with from what nobody has, and one beginning from the next.
+//! What a redrive keeps apart: what people have dealt with, and what came before a pause.
 
 use outboxd::outbox::act::{self, Change, HandOutcome, Handled, Replaced};
 
@@ -52,4 +52,36 @@ async fn what_people_have_dealt_with_is_left_alone_and_counted(pool: PgPool) {
     }
     sent.retain(|id| *id <= 10);
     assert_eq!(sent, BTreeSet::from([2, 5, 6, 8, 10]));
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn one_failure_of_five_is_one_of_five_after_a_pause_too(pool: PgPool) {
+    settle(&pool, 1, 20, "dead", "template_wrong").await;
+    let (id, _) = planned(&pool, &asked()).await;
+    order(&pool, id, Order::Start).await;
+    assert_eq!(step(&pool, id).await, Stepped::Sent(5));
+    let later = "update outboxd.notification_outbox set next_attempt_at = now() + interval '1 hour' where id in (1, 4, 5)";
+    run(&pool, later).await;
+    order(&pool, id, Order::Pause).await;
+    assert_eq!(work(&pool, |_| false).await.len(), 2);
+    assert_eq!(step(&pool, id).await, Stepped::Waits);
+    order(&pool, id, Order::Resume).await;
+    // One of the five fails. Two had ended before, and of two nothing is known.
+    let due = "update outboxd.notification_outbox set next_attempt_at = now() where id = 1";
+    run(&pool, due).await;
+    assert_eq!(work(&pool, |_| true).await, [1]);
+    pass(&pool).await;
+    assert_eq!(step(&pool, id).await, Stepped::Waits);
+    run(
+        &pool,
+        "update outboxd.notification_outbox set next_attempt_at = now()",
+    )
+    .await;
+    assert_eq!(work(&pool, |_| false).await.len(), 2);
+    assert_eq!(step(&pool, id).await, Stepped::Sent(5), "the canary");
+    let it = read(&pool, id).await;
+    assert_eq!((it.delivered, it.failed, it.redriven), (4, 1, 10));
+    // The canary judges as ever.
+    work(&pool, |n| n <= 7).await;
+    assert_eq!(step(&pool, id).await, Stepped::Stopped);
 }
