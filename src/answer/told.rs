@@ -121,6 +121,7 @@ pub(crate) fn replaced(it: &Notification, result: &Replaced, voice: &Voice) -> T
             true,
         ),
         Replaced::InFlight => ("in_flight", say!(voice, "retry.in_flight"), true),
+        Replaced::Superseded(newer) => ("superseded", say!(voice, "hand.newer", id = newer), true),
         Replaced::NoChange => ("no_change", say!(voice, "hand.no_change", id = it.id), true),
         Replaced::Moved(_) | Replaced::Missing => return moved(it, voice),
     };

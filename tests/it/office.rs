@@ -6,6 +6,7 @@ mod bulk;
 mod history;
 mod lists;
 mod meanwhile;
+mod newer;
 mod rights;
 mod verbs;
 

@@ -230,9 +230,11 @@ async fn replaced(
         told: told::replaced(before.it(), &result, voice),
         new: match result {
             Replaced::Done { new, .. } | Replaced::Already { new, .. } => Some(new),
-            Replaced::InFlight | Replaced::NoChange | Replaced::Moved(_) | Replaced::Missing => {
-                None
-            }
+            Replaced::InFlight
+            | Replaced::Superseded(_)
+            | Replaced::NoChange
+            | Replaced::Moved(_)
+            | Replaced::Missing => None,
         },
     })
 }

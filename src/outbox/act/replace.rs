@@ -11,7 +11,7 @@ use sqlx::types::JsonValue;
 use super::By;
 use super::seen::{Looked, Seen};
 use crate::notification::NotificationId;
-use crate::outbox::inspect::Notification;
+use crate::outbox::inspect::{self, Notification};
 
 /// What is to be different.
 #[derive(Clone, Debug)]
@@ -49,6 +49,9 @@ pub enum Replaced {
     },
     /// It is being called at this moment: wait for that answer.
     InFlight,
+    /// A newer one of its `collapse_key` took its place; in the place of this one another would be newer still, and
+    /// supersede that.
+    Superseded(NotificationId),
     /// It would be the same once more.
     NoChange,
     Moved(Box<Notification>),
@@ -116,6 +119,9 @@ pub async fn replace(
     .await?;
     if in_flight {
         return Ok(Replaced::InFlight);
+    }
+    if let Some(newer) = inspect::newer(&mut *conn, &it).await? {
+        return Ok(Replaced::Superseded(newer));
     }
     let Some(new) = write(&mut *conn, &it, change, by).await? else {
         return Ok(Replaced::NoChange);

@@ -143,7 +143,13 @@ async fn settled(
            select d.id, d.key, d.status, d.may_have_arrived, d.settled_at,
                   coalesce(d.expires_at <= statement_timestamp(), false) as "late!",
                   exists (select from outboxd.notification_outbox o
-                           where o.app = d.app and o.dedupe_key = d.dedupe_key) as "dedupe_taken!"
+                           where o.app = d.app and o.dedupe_key = d.dedupe_key) as "dedupe_taken!",
+                  -- As the claim sees it: it would supersede this one at once.
+                  exists (select from outboxd.notification_outbox n
+                           where n.app = d.app and n.collapse_key = d.collapse_key and n.id > d.id)
+                      or exists (select from outboxd.notification_delivery n
+                                  where n.app = d.app and n.collapse_key = d.collapse_key and n.id > d.id
+                                    and n.status <> 'cancelled') as "has_newer!"
              from outboxd.notification_delivery d
             where d.id = any($1) and d.key = any($2)
             order by d.id limit 1000"#,
@@ -159,6 +165,7 @@ async fn settled(
             let fate = match row.status.as_str() {
                 "delivered" => Retried::Delivered,
                 "superseded" => Retried::Superseded,
+                _ if row.has_newer => Retried::Superseded,
                 _ if row.dedupe_taken => Retried::DedupeTaken,
                 _ if row.may_have_arrived && doubt == Doubt::Refuse => Retried::MayHaveArrived,
                 _ if row.late => Retried::RevivedWithoutLimit,

@@ -222,6 +222,25 @@ async fn what_makes_no_sense_is_said_before_it_is_tried(pool: PgPool) {
         let page = wang.get(path).await;
         page.is(status).has(said).lacks("name=\"seen\"");
     }
+    // A newer one of its collapse_key would supersede it, or be superseded.
+    run(
+        &pool,
+        "update outboxd.notification_delivery set collapse_key = 'cc' where id in (1002, 1003)",
+    )
+    .await;
+    for (act, said) in [
+        ("resend", "请看较新的那一条"),
+        ("redirect", "已被更新的通知 1003 取代"),
+        ("correct", "已被更新的通知 1003 取代"),
+    ] {
+        let page = wang.get(&format!("/messages/1002/{act}")).await;
+        page.is(409).has(said).lacks("name=\"seen\"");
+    }
+    run(
+        &pool,
+        "update outboxd.notification_delivery set collapse_key = null",
+    )
+    .await;
     let path = "/messages/1002/redirect";
     let form = wang.get(path).await;
     for (to, said) in [
