@@ -270,6 +270,35 @@ async fn what_makes_no_sense_is_said_before_it_is_tried(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_time_limit_that_has_passed_is_lifted_openly(pool: PgPool) {
+    run(&pool, ROWS).await;
+    let desk = Desk::staffed(&pool, &[]).await;
+    let mut wang = desk.of("wang").await;
+    for (limit, is_lifted) in [
+        (
+            "update outboxd.notification_delivery set expires_at = now() + interval '1 hour'",
+            false,
+        ),
+        (
+            "update outboxd.notification_delivery set expires_at = now() - interval '1 hour'",
+            true,
+        ),
+    ] {
+        run(&pool, limit).await;
+        for act in ["resend", "redirect", "correct"] {
+            let form = wang.get(&format!("/messages/1002/{act}")).await;
+            assert_eq!(form.is(200).body.contains("不再限制"), is_lifted, "{act}");
+        }
+    }
+    let form = wang.get("/messages/1002/correct").await;
+    let typed = [("reason", "r"), ("field:/aggregate_label", "王女士")];
+    let done = wang.submit("/messages/1002/correct", &form, &typed).await;
+    done.is(200)
+        .has("已新建通知 3001")
+        .has("新通知不再限制时间");
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn programs_get_the_same_as_json(pool: PgPool) {
     run(&pool, ROWS).await;
     let desk = Desk::staffed(&pool, &[]).await;
