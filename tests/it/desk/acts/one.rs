@@ -243,6 +243,17 @@ async fn what_makes_no_sense_is_said_before_it_is_tried(pool: PgPool) {
     .await;
     let path = "/messages/1002/redirect";
     let form = wang.get(path).await;
+    // What was seen on the page of one is not done to another.
+    let (key,): (uuid::Uuid,) =
+        sqlx::query_as("select key from outboxd.notification_delivery where id = 1003")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    let stray = [("reason", "r"), ("twice", "accepted")];
+    for (other, status) in [("1003", 400), (&key.to_string(), 400), ("one", 404)] {
+        let other = format!("/messages/{other}/resend");
+        wang.submit(&other, &form, &stray).await.is(status);
+    }
     for (to, said) in [
         ("", "请填写新的接收人"),
         ("42", "与原来相同"),
