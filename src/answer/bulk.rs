@@ -99,6 +99,8 @@ pub(crate) fn preview(preview: &Preview, voice: &Voice) -> Value {
         "stale": preview.stale,
         "late": preview.late,
         "doubtful": preview.doubtful,
+        "replaced": preview.replaced,
+        "handled": preview.handled,
         "ordered": preview.ordered,
         "causes": causes,
     })

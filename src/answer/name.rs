@@ -6,6 +6,7 @@ use std::str::FromStr;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
+use crate::outbox::act::Seen;
 use crate::outbox::inspect::{self, Notification};
 
 /// How a notification is named: its id, or its key.
@@ -37,6 +38,14 @@ impl fmt::Display for Name {
 }
 
 impl Name {
+    /// Whether it is the name of what was seen.
+    pub(crate) fn is_of(self, seen: &Seen) -> bool {
+        match self {
+            Name::Id(id) => id == seen.id.0,
+            Name::Key(key) => key == seen.key.0,
+        }
+    }
+
     /// The notification of this name; two, when a failover handed out the id twice.
     pub(crate) async fn read(self, conn: &mut PgConnection) -> sqlx::Result<Vec<Notification>> {
         match self {

@@ -107,20 +107,23 @@ pub(crate) fn handled(it: &Notification, result: &Handled, voice: &Voice) -> Tol
 
 pub(crate) fn replaced(it: &Notification, result: &Replaced, voice: &Voice) -> Told {
     let told = match result {
-        Replaced::Done {
-            new,
-            superseded: true,
-        } => ("written", say!(voice, "hand.superseded", id = new), false),
-        Replaced::Done {
-            new,
-            superseded: false,
-        } => ("written", say!(voice, "hand.written", id = new), false),
+        Replaced::Done { new, superseded } => {
+            let mut sentence = match superseded {
+                true => say!(voice, "hand.superseded", id = new),
+                false => say!(voice, "hand.written", id = new),
+            };
+            if it.expires_at.is_some_and(|limit| limit <= voice.now) {
+                sentence.push_str(&say!(voice, "hand.without_limit"));
+            }
+            ("written", sentence, false)
+        }
         Replaced::Already { by, new } => (
             "already_written",
             say!(voice, "hand.replaced", by = safe(by), id = new),
             true,
         ),
         Replaced::InFlight => ("in_flight", say!(voice, "retry.in_flight"), true),
+        Replaced::Superseded(newer) => ("superseded", say!(voice, "hand.newer", id = newer), true),
         Replaced::NoChange => ("no_change", say!(voice, "hand.no_change", id = it.id), true),
         Replaced::Moved(_) | Replaced::Missing => return moved(it, voice),
     };

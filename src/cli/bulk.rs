@@ -205,7 +205,7 @@ async fn plan(desk: &Desk, conn: &mut PgConnection, args: &PlanArgs) -> Result<E
     Ok(Exit::Ok)
 }
 
-/// Says what the plan passed by, and how it could be taken along.
+/// Says what the plan passed by, and how it could be taken along, if it could.
 fn leave_out(desk: &Desk, asked: &Asked, preview: &Preview, voice: &Voice) {
     if preview.doubtful > 0 && !asked.with_doubtful {
         desk.out
@@ -213,6 +213,14 @@ fn leave_out(desk: &Desk, asked: &Asked, preview: &Preview, voice: &Voice) {
     }
     if preview.late > 0 && !asked.with_late {
         desk.out.note(&say!(voice, "bulk.late", n = preview.late));
+    }
+    if preview.replaced > 0 {
+        desk.out
+            .note(&say!(voice, "bulk.replaced", n = preview.replaced));
+    }
+    if preview.handled > 0 {
+        desk.out
+            .note(&say!(voice, "bulk.handled", n = preview.handled));
     }
 }
 

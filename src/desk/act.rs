@@ -94,7 +94,9 @@ impl Verb {
                     Some(say!(voice, "retry.delivered", status = status))
                 }
                 Standing::Settled(Status::Superseded) => Some(say!(voice, "retry.superseded")),
-                Standing::Settled(Status::Dead | Status::Expired | Status::Cancelled) => None,
+                Standing::Settled(Status::Dead | Status::Expired | Status::Cancelled) => {
+                    links.newer.map(|_| say!(voice, "retry.superseded"))
+                }
                 // On hold it has no time at all.
                 Standing::Queued
                 | Standing::Scheduled
@@ -117,12 +119,14 @@ impl Verb {
                 ("dead" | "expired", _) => None,
                 _ => Some(say!(voice, "hand.nothing", status = status)),
             },
-            Verb::Redirect | Verb::Correct => match &links.later {
-                Some(later) => {
+            Verb::Redirect | Verb::Correct => match (&links.later, links.newer) {
+                (Some(later), _) => {
                     let by = shown(&later.by);
                     Some(say!(voice, "hand.replaced", by = by, id = later.id))
                 }
-                None => in_flight.then(|| say!(voice, "retry.in_flight")),
+                (None, _) if in_flight => Some(say!(voice, "retry.in_flight")),
+                (None, Some(newer)) => Some(say!(voice, "hand.newer", id = newer)),
+                (None, None) => None,
             },
         }
     }

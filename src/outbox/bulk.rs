@@ -95,6 +95,12 @@ pub struct Preview {
     pub late: i64,
     /// May have arrived, so may arrive twice; in the set only if that was asked for.
     pub doubtful: i64,
+    /// Another was written in their place: left out.
+    #[serde(default)]
+    pub replaced: i64,
+    /// The person was told another way, or nobody has to know any more: left out.
+    #[serde(default)]
+    pub handled: i64,
     /// Keep their order among those of the same `order_key`.
     pub ordered: i64,
     /// Why those of the set ended, the most frequent first; at most fifty causes.

@@ -22,7 +22,7 @@ mod why_not_yet;
 pub use audit::{AuditFilter, AuditLine, audit};
 pub use find::{Found, Match, ReadThrough, find, matches, of_key};
 pub use hours::{Hour, hours};
-pub use links::{Link, Links, Mark, links};
+pub use links::{Link, Links, Mark, links, newer};
 pub use list::{Filter, Period, count, list};
 pub use search::{Hit, last_written, of_customer};
 pub use service::Signs;

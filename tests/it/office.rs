@@ -5,6 +5,8 @@ mod acts;
 mod bulk;
 mod history;
 mod lists;
+mod meanwhile;
+mod newer;
 mod rights;
 mod verbs;
 

@@ -12,6 +12,7 @@ use sqlx::postgres::PgConnection;
 use super::fields::{Wrong, added, corrected};
 use super::form::{FIELD, Typed, name_of_recipient, page, payload};
 use super::{Found, Verb, find, found};
+use crate::answer::Name;
 use crate::answer::json::VERSION;
 use crate::answer::life::life;
 use crate::answer::told::{self, Told};
@@ -62,6 +63,10 @@ pub(in crate::desk) async fn act(
     let reason: String = typed.get("reason").chars().take(REASON).collect();
     let by = visit.operator(&reason)?;
     let seen: Seen = typed.get("seen").parse().map_err(|_| Trouble::Unasked)?;
+    let named: Name = name.parse().map_err(|_| Trouble::NotFound(shown(&name)))?;
+    if !named.is_of(&seen) {
+        return Err(Trouble::Unasked);
+    }
     let mut tx = visit.desk.lines.act().await?;
     let voice = visit.voice(&mut tx).await?;
     let before = match seen.look(&mut tx).await? {
@@ -235,9 +240,11 @@ async fn replaced(
         told: told::replaced(before.it(), &result, voice),
         new: match result {
             Replaced::Done { new, .. } | Replaced::Already { new, .. } => Some(new),
-            Replaced::InFlight | Replaced::NoChange | Replaced::Moved(_) | Replaced::Missing => {
-                None
-            }
+            Replaced::InFlight
+            | Replaced::Superseded(_)
+            | Replaced::NoChange
+            | Replaced::Moved(_)
+            | Replaced::Missing => None,
         },
     })
 }

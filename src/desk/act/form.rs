@@ -233,13 +233,7 @@ fn changes(
     match verb {
         Verb::Resend if it.standing.is_settled() => {
             let mut changes = vec![to(voice.standing(Standing::Queued))];
-            if let Some(limit) = it.expires_at.filter(|limit| *limit <= voice.now) {
-                changes.push((
-                    say!(voice, "desk.act.limit"),
-                    voice.when(limit),
-                    say!(voice, "desk.act.no_limit"),
-                ));
-            }
+            changes.extend(lifted(it, voice));
             changes
         }
         Verb::Resend => vec![(
@@ -275,9 +269,20 @@ fn changes(
                     say!(voice, "desk.act.as_typed"),
                 ));
             }
+            changes.extend(lifted(it, voice));
             changes
         }
     }
+}
+
+/// A time limit that has passed would end it before it is sent.
+fn lifted(it: &Notification, voice: &Voice) -> Option<(String, String, String)> {
+    let limit = it.expires_at.filter(|limit| *limit <= voice.now)?;
+    Some((
+        say!(voice, "desk.act.limit"),
+        voice.when(limit),
+        say!(voice, "desk.act.no_limit"),
+    ))
 }
 
 fn warnings(

@@ -218,6 +218,8 @@ impl PreviewView {
                 false => say!(voice, "desk.bulk.late_out"),
             },
         );
+        note(preview.replaced, say!(voice, "desk.bulk.replaced"));
+        note(preview.handled, say!(voice, "desk.bulk.handled"));
         note(preview.ordered, say!(voice, "desk.bulk.ordered"));
         PreviewView {
             nothing: preview.count == 0,

@@ -11,7 +11,7 @@ use sqlx::types::JsonValue;
 use super::By;
 use super::seen::{Looked, Seen};
 use crate::notification::NotificationId;
-use crate::outbox::inspect::Notification;
+use crate::outbox::inspect::{self, Notification};
 
 /// What is to be different.
 #[derive(Clone, Debug)]
@@ -49,6 +49,9 @@ pub enum Replaced {
     },
     /// It is being called at this moment: wait for that answer.
     InFlight,
+    /// A newer one of its `collapse_key` took its place; in the place of this one another would be newer still, and
+    /// supersede that.
+    Superseded(NotificationId),
     /// It would be the same once more.
     NoChange,
     Moved(Box<Notification>),
@@ -84,6 +87,20 @@ pub async fn replace(
             new: NotificationId(earlier.new_id),
         });
     }
+    // `write` takes it again: whatever may have to be waited for comes before the look, so that what came meanwhile is seen.
+    sqlx::query!(
+        r#"-- outboxd replace: lock the order
+           select from (select o.app, o.order_key from outboxd.notification_outbox o where o.id = $1 and o.key = $2
+                        union all
+                        select d.app, d.order_key from outboxd.notification_delivery d where d.id = $1 and d.key = $2
+                        limit 1) old,
+                  pg_advisory_xact_lock(outboxd.key_lock('order', old.app, old.order_key))
+            where old.order_key is not null limit 1"#,
+        seen.id.0,
+        seen.key.0
+    )
+    .execute(&mut *conn)
+    .await?;
     let it = match seen.look(&mut *conn).await? {
         Looked::Same(it) => it,
         Looked::Moved(it) => return Ok(Replaced::Moved(it)),
@@ -102,6 +119,9 @@ pub async fn replace(
     .await?;
     if in_flight {
         return Ok(Replaced::InFlight);
+    }
+    if let Some(newer) = inspect::newer(&mut *conn, &it).await? {
+        return Ok(Replaced::Superseded(newer));
     }
     let Some(new) = write(&mut *conn, &it, change, by).await? else {
         return Ok(Replaced::NoChange);
@@ -155,7 +175,8 @@ async fn write(
     Ok(new.map(NotificationId))
 }
 
-/// Settles the old one if it waits, links the two, and notes it, in one statement. The log names the fields of the
+/// Settles the old one if it waits, links the two, and notes it, in one statement. One that was settled is left alone even
+/// if somebody sends it again at this moment: a daemon may have it. The log names the fields of the
 /// payload that changed and not what stands in them: support reads the log and no payload.
 async fn link(
     conn: &mut PgConnection,
@@ -168,7 +189,7 @@ async fn link(
     sqlx::query_scalar!(
         r#"-- outboxd replace
            with gone as (
-               delete from outboxd.notification_outbox o where o.id = $1 and o.key = $2 returning *
+               delete from outboxd.notification_outbox o where $10 and o.id = $1 and o.key = $2 returning *
            ),
            settled as (
                insert into outboxd.notification_delivery
@@ -192,7 +213,7 @@ async fn link(
                select o.id, o.key, o.recipient, o.payload from outboxd.notification_outbox o where o.id = $3
            ),
            old as (
-               select g.payload from gone g
+               select o.payload from outboxd.notification_outbox o where o.id = $1 and o.key = $2
                union all
                select d.payload from outboxd.notification_delivery d where d.id = $1 and d.key = $2
                limit 1
@@ -222,7 +243,8 @@ async fn link(
         by.reason,
         it.app,
         before,
-        it.recipient
+        it.recipient,
+        !it.standing.is_settled()
     )
     .fetch_one(conn)
     .await

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -67,7 +68,7 @@ pub(in crate::outbox) async fn retry_named(
 ) -> sqlx::Result<Vec<Retried>> {
     let (ids, keys) = names.iter().copied().unzip();
     let rows = Rows { ids, keys };
-    let mut found = settled(conn, &rows, doubt).await?;
+    let (mut found, endings) = settled(conn, &rows, doubt).await?;
     found.extend(unsettled(conn, &rows).await?);
 
     let chosen: Rows = Rows {
@@ -91,7 +92,7 @@ pub(in crate::outbox) async fn retry_named(
     let done: Vec<i64> = if chosen.ids.is_empty() {
         Vec::new()
     } else {
-        change(conn, &chosen, &waiting, by).await?
+        change(conn, &chosen, &endings, &waiting, by).await?
     };
     // What another retry moved while we looked is in the outbox now.
     let moved = if done.len() < chosen.ids.len() {
@@ -129,15 +130,26 @@ impl Retried {
 
 type Fates = HashMap<(i64, Uuid), Retried>;
 
-/// Looks at the settled ones. They never change where they are, only leave, and the delete waits for whoever
-/// is at it; so no lock is taken here (it would need the right to update history).
-async fn settled(conn: &mut PgConnection, rows: &Rows, doubt: Doubt) -> sqlx::Result<Fates> {
-    let locked = sqlx::query!(
+/// Looks at the settled ones, and when each ended. They never change where they are, only leave, and the delete waits for
+/// whoever is at it; so no lock is taken here (it would need the right to update history). One that left and came back
+/// meanwhile has another ending, which nobody looked at: it may have been delivered.
+async fn settled(
+    conn: &mut PgConnection,
+    rows: &Rows,
+    doubt: Doubt,
+) -> sqlx::Result<(Fates, Vec<DateTime<Utc>>)> {
+    let looked = sqlx::query!(
         r#"-- outboxd retry: look at settled
-           select d.id, d.key, d.status, d.may_have_arrived,
+           select d.id, d.key, d.status, d.may_have_arrived, d.settled_at,
                   coalesce(d.expires_at <= statement_timestamp(), false) as "late!",
                   exists (select from outboxd.notification_outbox o
-                           where o.app = d.app and o.dedupe_key = d.dedupe_key) as "dedupe_taken!"
+                           where o.app = d.app and o.dedupe_key = d.dedupe_key) as "dedupe_taken!",
+                  -- As the claim sees it: it would supersede this one at once.
+                  exists (select from outboxd.notification_outbox n
+                           where n.app = d.app and n.collapse_key = d.collapse_key and n.id > d.id)
+                      or exists (select from outboxd.notification_delivery n
+                                  where n.app = d.app and n.collapse_key = d.collapse_key and n.id > d.id
+                                    and n.status <> 'cancelled') as "has_newer!"
              from outboxd.notification_delivery d
             where d.id = any($1) and d.key = any($2)
             order by d.id limit 1000"#,
@@ -146,12 +158,14 @@ async fn settled(conn: &mut PgConnection, rows: &Rows, doubt: Doubt) -> sqlx::Re
     )
     .fetch_all(conn)
     .await?;
-    Ok(locked
+    let endings = looked.iter().map(|row| row.settled_at).collect();
+    let fates = looked
         .into_iter()
         .map(|row| {
             let fate = match row.status.as_str() {
                 "delivered" => Retried::Delivered,
                 "superseded" => Retried::Superseded,
+                _ if row.has_newer => Retried::Superseded,
                 _ if row.dedupe_taken => Retried::DedupeTaken,
                 _ if row.may_have_arrived && doubt == Doubt::Refuse => Retried::MayHaveArrived,
                 _ if row.late => Retried::RevivedWithoutLimit,
@@ -159,7 +173,8 @@ async fn settled(conn: &mut PgConnection, rows: &Rows, doubt: Doubt) -> sqlx::Re
             };
             ((row.id, row.key), fate)
         })
-        .collect())
+        .collect();
+    Ok((fates, endings))
 }
 
 /// Locks the unsettled ones.
@@ -190,10 +205,12 @@ async fn unsettled(conn: &mut PgConnection, rows: &Rows) -> sqlx::Result<Fates> 
         .collect())
 }
 
-/// The one statement that changes, with its audit line. The rows are locked.
+/// The one statement that changes, with its audit line. What waits is locked; what is settled must have ended as it was
+/// looked at.
 async fn change(
     conn: &mut PgConnection,
     chosen: &Rows,
+    endings: &[DateTime<Utc>],
     waiting: &[i64],
     by: &By,
 ) -> sqlx::Result<Vec<i64>> {
@@ -201,7 +218,7 @@ async fn change(
         r#"-- outboxd retry
            with moved as (
                delete from outboxd.notification_delivery d
-                where d.id = any($1) and d.key = any($2)
+                where d.id = any($1) and d.key = any($2) and d.settled_at = any($6)
                returning *
            ),
            back as (
@@ -243,7 +260,8 @@ async fn change(
         &chosen.keys,
         by.actor,
         by.reason,
-        waiting
+        waiting,
+        endings
     )
     .fetch_all(conn)
     .await

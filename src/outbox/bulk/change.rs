@@ -83,7 +83,10 @@ pub async fn change(
                   set state = $4, version = b.version + 1, changed_at = clock_timestamp(), changed_by = $5,
                       stopped_because = null, next_rung_at = clock_timestamp(),
                       -- Whoever begins, or begins again, begins with a canary.
-                      rung = case when $4 = 'running' then 0 else b.rung end, rung_delivered = 0, rung_failed = 0
+                      rung = case when $4 = 'running' then 0 else b.rung end,
+                      -- What has come of the last rung counts on after a pause, and no more after a stop.
+                      rung_delivered = case when before.state = 'stopped' then 0 else b.rung_delivered end,
+                      rung_failed = case when before.state = 'stopped' then 0 else b.rung_failed end
                  from before
                 where b.id = before.id and b.version = $2 and b.state = any($3)
                returning b.id, b.app, before.state as earlier

@@ -1,4 +1,6 @@
-//! The next ones of a redrive's set, in the order of settling, and of one `order_key` in the order of writing.
+//! The next ones of a redrive's set, in the order of settling, and of one `order_key` in the order of writing. What people
+//! have dealt with is left alone, also when they did so after the plan: another was written in its place, the person was
+//! told another way, or nobody has to know any more.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -18,8 +20,10 @@ pub(super) async fn pick(conn: &mut PgConnection, bulk: i64, size: usize) -> sql
     let limit = i64::try_from(size).unwrap_or(i64::MAX);
     // The planner cannot know where the walk stands, takes the rest of the set for four rows and sorts all of it for every
     // rung. With the other ways shut it walks the index of trouble from there.
-    const WALK: &str = "set local enable_sort = off; set local enable_seqscan = off; set local enable_bitmapscan = off";
-    const AS_EVER: &str = "set local enable_sort to default; set local enable_seqscan to default; set local enable_bitmapscan to default";
+    const WALK: &str = "set local enable_sort = off; set local enable_seqscan = off; set local enable_bitmapscan = off;
+        set local enable_hashjoin = off";
+    const AS_EVER: &str = "set local enable_sort to default; set local enable_seqscan to default; set local enable_bitmapscan to default;
+        set local enable_hashjoin to default";
     sqlx::raw_sql(WALK).execute(&mut *conn).await?;
     let picked = sqlx::query!(
         r#"-- outboxd bulk pick
@@ -35,6 +39,11 @@ pub(super) async fn pick(conn: &mut PgConnection, bulk: i64, size: usize) -> sql
                      and (d.settled_at, d.id) > (b.walked_at, b.walked_id)
                      and (b.with_doubtful or not d.may_have_arrived)
                      and (b.with_late or d.expires_at is null or d.expires_at > b.settled_until)
+                     and not exists (select from outboxd.notification_successor n
+                                      where n.old_id = d.id and n.old_key = d.key)
+                     and not exists (select from outboxd.notification_handled h
+                                      where h.notification_id = d.id and h.key = d.key and h.settled_at = d.settled_at
+                                        and h.outcome <> 'not_reached')
                    order by d.settled_at, d.id limit $2) d
             where b.id = $1
             order by d.settled_at, d.id limit $2"#,
@@ -110,6 +119,11 @@ async fn chains(
                      and d.settled_at >= coalesce(b.settled_since, '-infinity') and d.settled_at <= b.settled_until
                      and (b.with_doubtful or not d.may_have_arrived)
                      and (b.with_late or d.expires_at is null or d.expires_at > b.settled_until)
+                     and not exists (select from outboxd.notification_successor n
+                                      where n.old_id = d.id and n.old_key = d.key)
+                     and not exists (select from outboxd.notification_handled h
+                                      where h.notification_id = d.id and h.key = d.key and h.settled_at = d.settled_at
+                                        and h.outcome <> 'not_reached')
                    order by d.id limit $3) d
             where b.id = $1
             order by 1, 2 limit 100000"#,

@@ -142,23 +142,35 @@ async fn look(
     .await?;
     let counted = sqlx::query!(
         r#"-- outboxd bulk plan: preview
-           with t as materialized (
-               select d.created_at, d.may_have_arrived, d.order_key, d.reason, l.late,
-                      ($8 or not d.may_have_arrived) and ($9 or not l.late) as fits
+           with all_of as materialized (
+               select d.created_at, d.may_have_arrived, d.order_key, d.reason,
+                      coalesce(d.expires_at <= $7, false) as late,
+                      exists (select from outboxd.notification_successor n
+                               where n.old_id = d.id and n.old_key = d.key) as replaced,
+                      exists (select from outboxd.notification_handled h
+                               where h.notification_id = d.id and h.key = d.key and h.settled_at = d.settled_at
+                                 and h.outcome <> 'not_reached') as handled
                  from outboxd.notification_delivery d
-                cross join lateral (select coalesce(d.expires_at <= $7, false) as late) l
                 where d.status <> 'delivered' and d.status = any($1)
                   and ($2::text is null or d.app = $2) and ($3::text is null or d.reason = $3)
                   and ($4::text is null or d.event_type = $4) and ($5::text is null or d.recipient = $5)
                   and d.settled_at >= coalesce($6::timestamptz, '-infinity') and d.settled_at <= $7
                 order by d.settled_at, d.id limit $10
            ),
+           t as (
+               select a.*, o.open, o.open and ($8 or not a.may_have_arrived) and ($9 or not a.late) as fits
+                 from all_of a
+                cross join lateral (select not a.replaced and not a.handled as open) o
+           ),
            causes as (
                select t.reason, count(*) as n from t where t.fits group by 1 order by 2 desc, 1 limit 50
            )
            select count(*) filter (where fits) as "count!", min(t.created_at) filter (where fits) as oldest,
                   count(*) filter (where fits and t.created_at < $7::timestamptz - interval '1 day') as "stale!",
-                  count(*) filter (where t.late) as "late!", count(*) filter (where t.may_have_arrived) as "doubtful!",
+                  count(*) filter (where t.open and t.late) as "late!",
+                  count(*) filter (where t.open and t.may_have_arrived) as "doubtful!",
+                  count(*) filter (where t.replaced) as "replaced!",
+                  count(*) filter (where t.handled and not t.replaced) as "handled!",
                   count(*) filter (where fits and t.order_key is not null) as "ordered!", count(*) as "all!",
                   (select coalesce(jsonb_agg(jsonb_build_object('reason', c.reason, 'count', c.n)
                                              order by c.n desc, c.reason), '[]') from causes c)::text as "causes!"
@@ -183,6 +195,8 @@ async fn look(
         stale: counted.stale,
         late: counted.late,
         doubtful: counted.doubtful,
+        replaced: counted.replaced,
+        handled: counted.handled,
         ordered: counted.ordered,
         causes: serde_json::from_str(&counted.causes)
             .map_err(|why| sqlx::Error::Decode(why.into()))?,

@@ -78,11 +78,12 @@ async fn step_in(conn: &mut PgConnection, id: BulkId) -> sqlx::Result<Stepped> {
     }
     let (failed, known) = (rung.failed, rung.delivered + rung.failed);
     let is_known = i64::from(held.rung) >= rung.open * 10;
-    // Certain before all is known, if what failed is too much even of the whole rung.
+    // Certain before all is known, if what failed is too much even of the whole rung. After a pause its size is forgotten:
+    // it is what is known of it and what is not.
     let of = if is_known {
         known
     } else {
-        known.max(held.rung.into())
+        (known + rung.open).max(held.rung.into())
     };
     if failed * 100 > i64::from(held.stop_above) * of {
         stop(conn, &held, &format!("{failed}/{known}")).await?;

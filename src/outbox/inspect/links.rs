@@ -1,4 +1,5 @@
-//! What people have put beside a notification: the one it came from, the one in its place, and what was done by hand.
+//! What stands beside a notification: the one it came from, the one in its place, a newer one of its `collapse_key`, and
+//! what was done by hand.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -14,6 +15,8 @@ pub struct Links {
     pub earlier: Option<Link>,
     /// Which was written in its place.
     pub later: Option<Link>,
+    /// The newest of its `collapse_key`, if that was written after it.
+    pub newer: Option<NotificationId>,
     /// What somebody noted of this very ending.
     pub handled: Option<Mark>,
 }
@@ -65,6 +68,7 @@ pub async fn links(conn: &mut PgConnection, it: &Notification) -> sqlx::Result<L
             links.earlier = Some(link);
         }
     }
+    links.newer = newer(&mut *conn, it).await?;
     if let Some(settled_at) = it.settled_at {
         links.handled = sqlx::query_as!(
             Mark,
@@ -79,4 +83,28 @@ pub async fn links(conn: &mut PgConnection, it: &Notification) -> sqlx::Result<L
         .await?;
     }
     Ok(links)
+}
+
+/// The newest of its `collapse_key`, if that was written after it: for that one's sake a claim passes this one by.
+pub async fn newer(
+    conn: &mut PgConnection,
+    it: &Notification,
+) -> sqlx::Result<Option<NotificationId>> {
+    let newer = sqlx::query_scalar!(
+        r#"-- outboxd newer
+           select greatest((select max(n.id) from outboxd.notification_outbox n
+                             where n.app = it.app and n.collapse_key = it.collapse_key and n.id > $1),
+                           (select max(d.id) from outboxd.notification_delivery d
+                             where d.app = it.app and d.collapse_key = it.collapse_key and d.id > $1
+                               and d.status <> 'cancelled')) as newer
+             from (select o.app, o.collapse_key from outboxd.notification_outbox o where o.id = $1 and o.key = $2
+                   union all
+                   select d.app, d.collapse_key from outboxd.notification_delivery d where d.id = $1 and d.key = $2) it
+            where it.collapse_key is not null limit 1"#,
+        it.id.0,
+        it.key.0
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(newer.flatten().map(NotificationId))
 }

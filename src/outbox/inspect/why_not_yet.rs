@@ -6,6 +6,8 @@
 //! the user's permission or for its time, then for its predecessor, then to be taken over or for its turn. And whatever a daemon should have moved on by now,
 //! but none has touched, waits for a daemon.
 
+mod queued;
+
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,8 +15,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Capped;
-use super::service::{self, Nobody, PACE_SECONDS, Signs};
+use super::service::{self, Nobody, Signs};
 use crate::notification::{Key, NotificationId};
+use queued::queued;
 
 /// The one reason.
 #[derive(Clone, Debug, PartialEq)]
@@ -175,9 +178,6 @@ struct Facts {
 
 /// The newest format that a claim takes.
 const KNOWN_FORMAT: i16 = 1;
-
-/// How far ahead is counted.
-const COUNTED: i64 = 1000;
 
 /// The one reason why this notification has not been delivered, or `None` when it is settled or unknown.
 pub async fn why_not_yet(
@@ -375,43 +375,6 @@ fn decide(facts: &Facts) -> Option<WhyNotYet> {
             attempt: facts.attempts,
             since: Some(until).filter(|until| *until <= facts.now),
         })
-}
-
-/// How many due rows of its app stand before it, in the claim's own order.
-async fn queued(
-    conn: &mut PgConnection,
-    facts: &Facts,
-    signs: &mut Signs,
-) -> sqlx::Result<Option<WhyNotYet>> {
-    let row = sqlx::query!(
-        r#"-- outboxd queued
-           select (select count(*) from (
-                       select 1 from outboxd.notification_outbox p
-                        where p.app = o.app and p.next_attempt_at <= statement_timestamp()
-                          and (p.priority, p.next_attempt_at, p.id) < (o.priority, o.next_attempt_at, o.id)
-                          and p.format_version <= 1
-                          and (p.lease_until is null or p.lease_until not between statement_timestamp()
-                                                        and statement_timestamp() + interval '20 minutes')
-                        limit $2) counted) as "ahead!"
-             from outboxd.notification_outbox o where o.id = $1 limit 1"#,
-        facts.id,
-        COUNTED + 1
-    )
-    .fetch_optional(&mut *conn)
-    .await?;
-    let pace = match &row {
-        Some(row) if (1..=COUNTED).contains(&row.ahead) => signs.pace(conn, &facts.app).await?,
-        Some(_) | None => 0,
-    };
-    Ok(row.map(|row| WhyNotYet::Queued {
-        since: facts
-            .next_attempt_at
-            .map_or(facts.created_at, |due| due.max(facts.created_at)),
-        ahead: Capped::of(row.ahead, COUNTED),
-        eta: (pace > 0).then(|| {
-            facts.now + TimeDelta::milliseconds((row.ahead + 1) * PACE_SECONDS * 1000 / pace)
-        }),
-    }))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Redrives of many: exactly the set of the preview, a canary first, in order, stopped by itself, by any driver.
 
+mod apart;
+
 use std::collections::BTreeSet;
 
 use outboxd::catalogue::local;
@@ -87,7 +89,7 @@ async fn pass(pool: &PgPool) {
 }
 
 /// A daemon takes what is due, in its order, and each ends so. Returns their ids.
-async fn work(pool: &PgPool, fails: impl Fn(i64) -> bool) -> Vec<i64> {
+pub(super) async fn work(pool: &PgPool, fails: impl Fn(i64) -> bool) -> Vec<i64> {
     let mut daemon = claimer(pool, "d");
     daemon.sweep_next();
     let claims = daemon.claim(Reach::Due(1000)).await.unwrap();

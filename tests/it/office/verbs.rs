@@ -132,6 +132,16 @@ async fn whom_no_machine_reached_a_person_does(pool: PgPool) {
         "written"
     );
     assert!(listed().await.is_empty());
+    // Nothing is left for a machine.
+    let plan = ["bulk", "plan", "--status", "dead", "--reason", "r"];
+    let plan = fleet.ask(&[&plan[..], &["--lang", "zh"]].concat()).await;
+    assert_eq!(plan.code, Some(3), "{}", plan.out);
+    for left_out in [
+        "另有 2 条已改发或更正，未列入",
+        "另有 1 条已人工处理，未列入",
+    ] {
+        assert!(plan.err.contains(left_out), "{}", plan.err);
+    }
     let wrong = fleet
         .ask(&["correct", "1", "--payload", "[]", "--reason", "r"])
         .await;

@@ -192,6 +192,10 @@ async fn a_time_is_promised_only_at_a_pace_that_was_seen(pool: PgPool) {
         "six settled just now, nine are ahead"
     );
     assert!(eta("c1").await.is_null(), "nothing is ahead of it");
+    // Of an order_key one is ahead, and the others wait for it.
+    run(&pool, "update outboxd.notification_outbox set order_key = 'line' where aggregate_id not in ('c1', 'c10')").await;
+    let said = ask(&fleet, &["why", "c10", "--json"]).await.json();
+    assert_eq!(said["notifications"][0]["why_not_yet"]["ahead"], 2);
     run(
         &pool,
         "update outboxd.notification_delivery set settled_at = now() - interval '11 seconds'",

@@ -222,8 +222,38 @@ async fn what_makes_no_sense_is_said_before_it_is_tried(pool: PgPool) {
         let page = wang.get(path).await;
         page.is(status).has(said).lacks("name=\"seen\"");
     }
+    // A newer one of its collapse_key would supersede it, or be superseded.
+    run(
+        &pool,
+        "update outboxd.notification_delivery set collapse_key = 'cc' where id in (1002, 1003)",
+    )
+    .await;
+    for (act, said) in [
+        ("resend", "请看较新的那一条"),
+        ("redirect", "已被更新的通知 1003 取代"),
+        ("correct", "已被更新的通知 1003 取代"),
+    ] {
+        let page = wang.get(&format!("/messages/1002/{act}")).await;
+        page.is(409).has(said).lacks("name=\"seen\"");
+    }
+    run(
+        &pool,
+        "update outboxd.notification_delivery set collapse_key = null",
+    )
+    .await;
     let path = "/messages/1002/redirect";
     let form = wang.get(path).await;
+    // What was seen on the page of one is not done to another.
+    let (key,): (uuid::Uuid,) =
+        sqlx::query_as("select key from outboxd.notification_delivery where id = 1003")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    let stray = [("reason", "r"), ("twice", "accepted")];
+    for (other, status) in [("1003", 400), (&key.to_string(), 400), ("one", 404)] {
+        let other = format!("/messages/{other}/resend");
+        wang.submit(&other, &form, &stray).await.is(status);
+    }
     for (to, said) in [
         ("", "请填写新的接收人"),
         ("42", "与原来相同"),
@@ -248,6 +278,35 @@ async fn what_makes_no_sense_is_said_before_it_is_tried(pool: PgPool) {
         .await;
     told.is(400).has("看不懂这个请求");
     assert_eq!(acts(&pool).await, 0);
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_time_limit_that_has_passed_is_lifted_openly(pool: PgPool) {
+    run(&pool, ROWS).await;
+    let desk = Desk::staffed(&pool, &[]).await;
+    let mut wang = desk.of("wang").await;
+    for (limit, is_lifted) in [
+        (
+            "update outboxd.notification_delivery set expires_at = now() + interval '1 hour'",
+            false,
+        ),
+        (
+            "update outboxd.notification_delivery set expires_at = now() - interval '1 hour'",
+            true,
+        ),
+    ] {
+        run(&pool, limit).await;
+        for act in ["resend", "redirect", "correct"] {
+            let form = wang.get(&format!("/messages/1002/{act}")).await;
+            assert_eq!(form.is(200).body.contains("不再限制"), is_lifted, "{act}");
+        }
+    }
+    let form = wang.get("/messages/1002/correct").await;
+    let typed = [("reason", "r"), ("field:/aggregate_label", "王女士")];
+    let done = wang.submit("/messages/1002/correct", &form, &typed).await;
+    done.is(200)
+        .has("已新建通知 3001")
+        .has("新通知不再限制时间");
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]

@@ -115,11 +115,15 @@ async fn a_form_that_is_sent_twice_plans_once(pool: PgPool) {
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn what_was_previewed_is_sent_again_and_reported(pool: PgPool) {
     let fleet = Fleet::new(&pool).await;
-    given_up(&pool, 18).await;
+    given_up(&pool, 20).await;
     run(
         &pool,
         "update outboxd.notification_delivery set may_have_arrived = true where id = 18;
-        update outboxd.notification_delivery set reason = 'not_subscribed' where id = 17",
+        update outboxd.notification_delivery set reason = 'not_subscribed' where id = 17;
+        insert into outboxd.notification_successor (old_id, old_key, new_id, new_key, kind, by)
+        select id, key, 77, gen_random_uuid(), 'redirect', 'wang' from outboxd.notification_delivery where id = 19;
+        insert into outboxd.notification_handled (notification_id, key, settled_at, outcome, handled_by)
+        select id, key, settled_at, 'told', 'wang' from outboxd.notification_delivery where id = 20",
     )
     .await;
     let desk = Desk::staffed(&pool, &[]).await;
@@ -128,6 +132,8 @@ async fn what_was_previewed_is_sent_again_and_reported(pool: PgPool) {
         .await
         .has("<strong>16</strong> 条通知")
         .has("条可能已收到，未列入")
+        .has("条已改发或更正，未列入")
+        .has("条已人工处理，未列入")
         .has("模板");
     let before = number(&pool, "select count(*) from outboxd.bulk_redrive").await;
     assert_eq!(before, 0, "looking plans nothing");
@@ -184,7 +190,7 @@ async fn what_was_previewed_is_sent_again_and_reported(pool: PgPool) {
             "select count(*) from outboxd.notification_delivery where status = 'dead'"
         )
         .await,
-        2
+        4
     );
 }
 
