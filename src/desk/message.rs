@@ -19,7 +19,7 @@ use crate::answer::life::{Event, Life, life};
 use crate::answer::{Name, cards};
 use crate::outbox::act;
 use crate::outbox::inspect::{self, Link, Links, Notification};
-use crate::words::mask::{mask, safe};
+use crate::words::mask::{mask_payload, safe};
 use crate::words::{Voice, say};
 
 /// Longer than any reason anybody reads.
@@ -203,7 +203,9 @@ async fn views(
                     EventView::of(event, it, other, voice)
                 })
                 .collect(),
-            payload: laid_out(&mut *conn, it).await?.map(|text| mask(&text)),
+            payload: laid_out(&mut *conn, it)
+                .await?
+                .map(|text| mask_payload(&text, &visit.desk.labels.phone)),
             revealed: false,
         });
     }

@@ -5,6 +5,7 @@ mod calls;
 mod door;
 mod harness;
 mod lists;
+mod masked;
 mod pages;
 mod sessions;
 mod views;
