@@ -19,7 +19,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sqlx::postgres::PgConnection;
 
-pub(crate) use name::Name;
+pub(crate) use name::{Name, meant};
 
 use crate::catalogue::Who;
 use crate::notification::Status;
@@ -143,16 +143,35 @@ impl NoMessage {
     }
 }
 
+/// What was looked for and is not there.
+pub(crate) enum Sought<'a> {
+    /// A customer, by the CRM's id.
+    Customer(&'a str),
+    /// Whatever stood in the search box.
+    Text(&'a str),
+}
+
 /// It was not assigned, or the CRM did not enqueue. When the CRM last enqueued anything tells the one from the other: who
 /// asks can look an assignment up, but only a developer sees why the CRM is silent.
-pub(crate) fn nothing(voice: &Voice, customer: &str, last: Option<DateTime<Utc>>) -> NoMessage {
-    let what = say!(voice, "none.customer", customer = safe(customer));
+pub(crate) fn nothing(
+    voice: &Voice,
+    sought: &Sought<'_>,
+    last: Option<DateTime<Utc>>,
+) -> NoMessage {
+    let what = match sought {
+        Sought::Customer(customer) => say!(voice, "none.customer", customer = safe(customer)),
+        Sought::Text(text) => say!(voice, "none.text", text = safe(text)),
+    };
     let (meaning, who) = match last {
         None => (say!(voice, "none.ever"), Who::Developer),
-        Some(at) if voice.now - at < DOOR_WORKS => (
-            say!(voice, "none.others", at = voice.when(at)),
-            Who::Support,
-        ),
+        Some(at) if voice.now - at < DOOR_WORKS => {
+            let at = voice.when(at);
+            let others = match sought {
+                Sought::Customer(_) => say!(voice, "none.others", at = at),
+                Sought::Text(_) => say!(voice, "none.text_others", at = at),
+            };
+            (others, Who::Support)
+        }
         Some(at) => {
             let span = voice.span(voice.now - at);
             let silent = say!(voice, "none.silent", span = span, at = voice.exact(at));

@@ -29,7 +29,7 @@ use super::page::When;
 use super::trouble::Trouble;
 use super::visit::{Visit, as_json, known_language};
 use crate::answer::json::{VERSION, stamp};
-use crate::answer::{Card, cards, nothing};
+use crate::answer::{Card, Sought, cards, nothing};
 use crate::config::BadgeConfig;
 use crate::lang::Lang;
 use crate::outbox::inspect;
@@ -257,7 +257,7 @@ async fn newest(
         Some(card) => Standing::of(card, &voice),
         None => {
             let last = inspect::last_written(&mut tx).await?;
-            let who = nothing(&voice, customer, last).who;
+            let who = nothing(&voice, &Sought::Customer(customer), last).who;
             Standing {
                 word: "no_message",
                 mark: "∅",

@@ -39,7 +39,12 @@ pub fn mask_phone(text: &str) -> String {
     let digits: Vec<usize> = (0..shown.len())
         .filter(|at| shown[*at].is_numeric())
         .collect();
-    let country = country(&digits.iter().map(|at| folded(shown[*at])).collect::<String>());
+    let country = country(
+        &digits
+            .iter()
+            .map(|at| folded(shown[*at]))
+            .collect::<String>(),
+    );
     hide(&mut shown, &digits[country..]);
     shown.into_iter().collect()
 }
@@ -255,7 +260,10 @@ pub fn folded(c: char) -> char {
 
 fn is_between(c: char) -> bool {
     // The last four are the hyphen that does not break, the two dashes and the minus.
-    matches!(folded(c), ' ' | '-' | '\u{a0}' | '\u{2010}' | '\u{2011}' | '\u{2013}' | '\u{2014}' | '\u{2212}')
+    matches!(
+        folded(c),
+        ' ' | '-' | '\u{a0}' | '\u{2010}' | '\u{2011}' | '\u{2013}' | '\u{2014}' | '\u{2212}'
+    )
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod lists;
 mod masked;
 mod pages;
 mod sessions;
+mod verdicts;
 mod views;
 
 pub(crate) use harness::{Desk, Page, Visitor, signed};
