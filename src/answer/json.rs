@@ -5,7 +5,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use crate::delivery::acts_unseen;
-use crate::outbox::inspect::{Match, Notification, WhyNotYet};
+use crate::outbox::inspect::{Link, Mark, Match, Notification, WhyNotYet};
 use crate::words::Voice;
 use crate::words::cause::role;
 use crate::words::mask::mask;
@@ -90,6 +90,21 @@ pub(crate) fn verdict(verdict: &Verdict, voice: &Voice) -> Value {
         "who": role(verdict.who),
         "next": mask(&verdict.next),
         "eta": stamps(verdict.eta, voice),
+    })
+}
+
+/// What somebody noted of its ending.
+pub(crate) fn mark(mark: Option<&Mark>, voice: &Voice) -> Value {
+    mark.map_or(
+        Value::Null,
+        |mark| json!({"outcome": mark.outcome, "at": stamp(mark.at, voice), "by": mask(&mark.by)}),
+    )
+}
+
+/// The notification in its place.
+pub(crate) fn link(link: Option<&Link>, voice: &Voice) -> Value {
+    link.map_or(Value::Null, |link| {
+        json!({"id": link.id.0, "key": link.key.0, "at": stamp(link.at, voice), "by": mask(&link.by)})
     })
 }
 

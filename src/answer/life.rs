@@ -94,13 +94,23 @@ impl Life {
         events.extend(acts.iter().map(|act| Event {
             at: act.at,
             word: act.action.clone(),
-            text: say!(
-                voice,
-                "event.act",
-                actor = safe(&act.actor),
-                action = voice.action(&act.action),
-                reason = safe(&voice.given(act.reason.as_deref()))
-            ),
+            text: match &act.answer {
+                Some(late) => say!(
+                    voice,
+                    "event.late_answer",
+                    actor = safe(&act.actor),
+                    n = late.attempt,
+                    outcome = voice.outcome(&late.outcome, &late.sentence),
+                    cause = voice.cause(Some(&late.sentence), late.errcode)
+                ),
+                None => say!(
+                    voice,
+                    "event.act",
+                    actor = safe(&act.actor),
+                    action = voice.action(&act.action),
+                    reason = safe(&voice.given(act.reason.as_deref()))
+                ),
+            },
             tried: None,
         }));
         if let Some(WhyNotYet::InFlight {
@@ -188,8 +198,14 @@ impl Life {
         object["acts"] = acts
             .iter()
             .map(|act| {
+                let answer = act.answer.as_ref().map(|late| {
+                    json!({
+                        "attempt": late.attempt, "outcome": late.outcome, "errcode": late.errcode, "reason": late.sentence,
+                        "sentence": voice.cause(Some(&late.sentence), late.errcode),
+                    })
+                });
                 json!({"at": stamp(act.at, voice), "actor": act.actor, "action": act.action,
-                   "reason": act.reason.as_deref().map(mask), "affected": act.affected})
+                   "reason": act.reason.as_deref().map(mask), "affected": act.affected, "answer": answer})
             })
             .collect();
         if let Some(created) = created {

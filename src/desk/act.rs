@@ -24,7 +24,7 @@ use super::visit::{Visit, shown};
 use crate::answer::{Card, Name, cards};
 use crate::notification::Status;
 use crate::outbox::act::Seen;
-use crate::outbox::inspect::{self, Links, Notification, Standing};
+use crate::outbox::inspect::{Links, Notification, Standing};
 use crate::words::{Voice, say};
 
 /// What can be done to one.
@@ -109,6 +109,7 @@ impl Verb {
                 .standing
                 .is_settled()
                 .then(|| say!(voice, "cancel.settled", status = status)),
+            Verb::Handled if links.later.is_some() => Verb::Redirect.refused(it, links, voice),
             Verb::Handled => match (it.standing.word(), &links.handled) {
                 ("dead" | "expired", Some(mark)) if mark.outcome != "not_reached" => {
                     let at = voice.when(mark.at);
@@ -154,7 +155,6 @@ pub(super) fn ways(visit: &Visit, it: &Notification, links: &Links, voice: &Voic
 /// A message as an act finds it.
 struct Found {
     card: Card,
-    links: Links,
 }
 
 impl Found {
@@ -164,7 +164,7 @@ impl Found {
 
     /// What was seen may be done, or why not.
     fn refused(&self, verb: Verb, voice: &Voice) -> Option<String> {
-        verb.refused(self.it(), &self.links, voice)
+        verb.refused(self.it(), &self.card.links, voice)
     }
 
     fn seen(&self) -> String {
@@ -200,8 +200,7 @@ async fn find(conn: &mut PgConnection, voice: &Voice, name: &str) -> Result<Foun
 }
 
 async fn found(conn: &mut PgConnection, voice: &Voice, it: Notification) -> Result<Found, Trouble> {
-    let links = inspect::links(&mut *conn, &it).await?;
     let mut cards = cards(conn, voice, vec![it]).await?;
     let card = cards.pop().ok_or(Trouble::Unasked)?;
-    Ok(Found { card, links })
+    Ok(Found { card })
 }

@@ -29,7 +29,7 @@ use super::page::When;
 use super::trouble::Trouble;
 use super::visit::{Visit, as_json, known_language};
 use crate::answer::json::{VERSION, stamp};
-use crate::answer::{Card, Sought, cards, nothing};
+use crate::answer::{Card, Sought, Tone, cards, nothing};
 use crate::config::BadgeConfig;
 use crate::lang::Lang;
 use crate::outbox::inspect;
@@ -278,10 +278,14 @@ impl Standing {
     fn of(card: &Card, voice: &Voice) -> Standing {
         let (it, verdict) = (&card.it, &card.verdict);
         let (mark, tone) = card.mark();
-        let mut means = voice.standing_means(it.standing);
-        if tone == crate::answer::Tone::Bad {
-            means = voice.cause(it.reason.as_deref(), it.errcode);
-        }
+        let marked = card.links.handled.as_ref().map(|mark| &*mark.outcome);
+        let mut means = match (&card.links.later, marked) {
+            (Some(_), _) => say!(voice, "desk.badge.replaced"),
+            (None, Some("told")) => say!(voice, "desk.badge.told"),
+            (None, Some("not_needed")) => say!(voice, "desk.badge.not_needed"),
+            _ if tone == Tone::Bad => voice.cause(it.reason.as_deref(), it.errcode),
+            _ => voice.standing_means(it.standing),
+        };
         if it.may_have_arrived {
             means = say!(voice, "desk.badge.doubt", means = means);
         }

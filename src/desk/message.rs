@@ -173,7 +173,7 @@ async fn views(
     let mut views = Vec::new();
     for life in lives {
         let it = &life.card.it;
-        let links = inspect::links(&mut *conn, it).await?;
+        let links = &life.card.links;
         let mut facts = life.facts(voice);
         facts.extend(links.handled.as_ref().map(|mark| {
             let outcome = hand_outcome(&mark.outcome, voice);
@@ -190,7 +190,7 @@ async fn views(
         views.push(MessageView {
             card: CardView::of(&life.card, labels.get(&it.key.0), visit, voice),
             key: it.key.to_string(),
-            ways: ways(visit, it, &links, voice),
+            ways: ways(visit, it, links, voice),
             facts: facts
                 .into_iter()
                 .map(|(name, value)| (name, shown(&value)))
@@ -199,7 +199,7 @@ async fn views(
                 .events(voice)
                 .into_iter()
                 .map(|event| {
-                    let other = other(&event, &links, visit, voice);
+                    let other = other(&event, links, visit, voice);
                     EventView::of(event, it, other, voice)
                 })
                 .collect(),

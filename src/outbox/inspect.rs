@@ -28,7 +28,9 @@ pub use search::{Hit, last_written, of_customer};
 pub use service::Signs;
 pub use stats::{AppStats, Capped, Share, Trouble, stats};
 pub use system::{DaemonSeen, GateFacts, Receipts, System, WakeUp, system};
-pub use timeline::{Act, Attempt, Created, acts, attempts, created, payload, payloads};
+pub use timeline::{
+    Act, Attempt, Created, LateAnswer, accepted_late, acts, attempts, created, payload, payloads,
+};
 pub use trouble::{Call, Cause, Ending, ToPhone, Turn, causes, to_phone};
 pub use why_not_yet::{WhyNotYet, why_each_not_yet, why_not_yet};
 

@@ -321,7 +321,7 @@ fn warnings(
         }
         Verb::Cancel | Verb::Handled | Verb::Redirect | Verb::Correct => None,
     };
-    let replaced = match (verb, &found.links.later) {
+    let replaced = match (verb, &found.card.links.later) {
         (Verb::Resend, Some(later)) => Some(say!(voice, "desk.act.resend_replaced", id = later.id)),
         _ => None,
     };

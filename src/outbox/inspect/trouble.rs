@@ -24,6 +24,8 @@ pub struct Cause {
     pub count: Capped,
     /// How many of them may have arrived all the same.
     pub in_doubt: i64,
+    /// How many of them are nobody's turn any more: told or not needed, or another was written in their place.
+    pub dealt_with: i64,
     pub oldest: DateTime<Utc>,
     pub newest: DateTime<Utc>,
     /// The newest five.
@@ -46,14 +48,18 @@ pub async fn causes(
     let rows = sqlx::query!(
         r#"-- outboxd causes
            select t.app, t.status, t.reason, count(*) as "count!", count(*) filter (where t.may_have_arrived) as "in_doubt!",
+                  count(*) filter (where n.old_id is not null or h.key is not null) as "dealt_with!",
                   min(t.settled_at) as "oldest!", max(t.settled_at) as "newest!",
                   (array_agg(t.id order by t.settled_at desc, t.id desc))[1:5] as "samples!",
                   sum(count(*)) over ()::bigint as "all!"
-             from (select d.app, d.status, d.reason, d.may_have_arrived, d.settled_at, d.id
+             from (select d.app, d.status, d.reason, d.may_have_arrived, d.settled_at, d.id, d.key
                      from outboxd.notification_delivery d
                     where d.status in ('dead', 'expired')
                       and ($1::text is null or d.app = $1) and d.settled_at >= $2
                     order by d.settled_at desc, d.id desc limit $3) t
+             left join outboxd.notification_successor n on n.old_id = t.id and n.old_key = t.key
+             left join outboxd.notification_handled h
+               on h.notification_id = t.id and h.key = t.key and h.settled_at = t.settled_at and h.outcome <> 'not_reached'
             group by 1, 2, 3 order by 4 desc, 1, 2, 3 limit 1000"#,
         app,
         since,
@@ -68,6 +74,7 @@ pub async fn causes(
         status: row.status,
         reason: row.reason,
         in_doubt: row.in_doubt,
+        dealt_with: row.dealt_with,
         oldest: row.oldest,
         newest: row.newest,
         samples: row.samples,

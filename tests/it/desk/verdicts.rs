@@ -1,9 +1,117 @@
 //! What a verdict has to know: what somebody has done about a message counts, and so does an answer that came too late.
 
+use serde_json::json;
 use sqlx::PgPool;
 
 use super::{Desk, ROWS};
 use crate::harness::run;
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn who_was_told_by_phone_is_nobodys_turn_any_more(pool: PgPool) {
+    run(&pool, ROWS).await;
+    let desk = Desk::staffed(&pool, &[("OUTBOXD_DESK_BADGE_SECRET", SECRET)]).await;
+    let mut wang = desk.of("wang").await;
+    let path = "/messages/1002/handled";
+    let tried = [("reason", "电话"), ("outcome", "not_reached")];
+    let form = wang.get(path).await;
+    wang.submit(path, &form, &tried).await.is(200);
+    wang.get("/messages/1002").await.has("打过电话，未联系上。");
+    let found = wang.get("/api/messages/1002").await.json();
+    assert_eq!(found["notifications"][0]["verdict"]["who"], "recipient");
+    wang.get("/dead").await.lacks("已处理");
+
+    let told = [("reason", "电话"), ("outcome", "told")];
+    let form = wang.get(path).await;
+    wang.submit(path, &form, &told).await.is(200);
+    for page in ["/messages/1002", "/messages/1002/sheet", "/search?q=10086"] {
+        wang.get(page)
+            .await
+            .has("已由 wang 于")
+            .has("电话告知")
+            .lacks("点“允许”");
+    }
+    let found = wang.get("/api/messages/1002").await.json();
+    let it = &found["notifications"][0];
+    assert_eq!(it["verdict"]["who"], "nobody");
+    assert_eq!(
+        (&it["handled"]["outcome"], &it["handled"]["by"]),
+        (&json!("told"), &json!("wang"))
+    );
+    wang.get("/dead").await.has("全部已处理");
+    let causes = wang.get("/api/dead").await.json();
+    assert_eq!(causes["causes"][0]["dealt_with"], 1);
+    assert_eq!(causes["causes"][0]["who"], "nobody");
+    let signed = super::signed(SECRET, "10086", "42", 600);
+    let badge = wang.get(&format!("/api/badge/10086/42?{signed}")).await;
+    assert_eq!(badge.json()["means"], "已电话告知。");
+
+    // It speaks of that ending, and of no later one.
+    run(
+        &pool,
+        "update outboxd.notification_delivery set settled_at = settled_at + interval '1 second' where id = 1002",
+    )
+    .await;
+    let found = wang.get("/api/messages/1002").await.json();
+    assert_eq!(found["notifications"][0]["verdict"]["who"], "recipient");
+    assert!(found["notifications"][0]["handled"].is_null());
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn what_has_another_in_its_place_leads_there(pool: PgPool) {
+    run(&pool, ROWS).await;
+    let desk = Desk::staffed(&pool, &[]).await;
+    let mut wang = desk.of("wang").await;
+    let path = "/messages/1002/redirect";
+    let form = wang.get(path).await;
+    let typed = [
+        ("reason", "换人"),
+        ("recipient", "43"),
+        ("recipient_name", "陈静"),
+    ];
+    wang.submit(path, &form, &typed).await.is(200);
+    wang.get("/messages/1002")
+        .await
+        .has("wang 于")
+        .has("新建了通知 2 代替它")
+        .lacks("点“允许”")
+        .lacks("/1002/handled\"");
+    wang.get("/messages/1002/handled")
+        .await
+        .is(409)
+        .has("wang 已新建通知 2");
+    let found = wang.get("/api/messages/1002").await.json();
+    let it = &found["notifications"][0];
+    assert_eq!(it["verdict"]["who"], "nobody");
+    assert_eq!(it["successor"]["id"], 2);
+    let causes = wang.get("/api/dead").await.json();
+    assert_eq!(causes["causes"][0]["dealt_with"], 1);
+}
+
+/// A daemon that had lost its lease heard that it was accepted.
+const LATE: &str = r#"
+    update outboxd.notification_delivery set may_have_arrived = true where id = 1002;
+    insert into outboxd.audit_log (actor, action, app, notification_ids, affected, detail)
+    values ('daemon-b', 'late_answer', 'default', array[1002], 0,
+            '{"attempt": 2, "outcome": "delivered", "sentence": "accepted", "errcode": 0, "msgid": null}')"#;
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn an_answer_that_came_too_late_is_told(pool: PgPool) {
+    run(&pool, ROWS).await;
+    run(&pool, LATE).await;
+    let desk = Desk::open(&pool, &[]).await;
+    desk.get("/messages/1002")
+        .await
+        .has("第 2 次的答复迟到，微信已接收")
+        .has("收到一条迟到的答复：微信已接收")
+        .lacks("未写原因");
+    let found = desk.get("/api/messages/1002").await.json();
+    assert_eq!(
+        found["notifications"][0]["acts"][0]["answer"]["outcome"],
+        "delivered"
+    );
+}
+
+const SECRET: &str = "0123456789abcdef";
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn what_a_chinese_input_method_types_is_found(pool: PgPool) {
