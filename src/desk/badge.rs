@@ -39,8 +39,6 @@ use crate::words::{Voice, say};
 
 /// How long a browser, and this desk, keep an answer.
 const FRESH: Duration = Duration::from_secs(10);
-/// The newest notifications of a customer among which the recipient's is looked for.
-const NEWEST: i64 = 100;
 
 pub(super) struct Badges {
     /// None without a secret: there are no badges then.
@@ -248,9 +246,8 @@ async fn newest(
         lang,
         ..visit.voice(&mut tx).await?
     };
-    let hits = inspect::of_customer(&mut tx, customer, NEWEST).await?;
+    let hits = inspect::newest_between(&mut tx, customer, recipient).await?;
     let mut read = inspect::read(&mut tx, &hits).await?;
-    read.retain(|it| it.recipient == recipient);
     read.truncate(1);
     let found = cards(&mut tx, &voice, read).await?;
     let standing = match found.first() {
@@ -284,7 +281,7 @@ impl Standing {
             (None, Some("told")) => say!(voice, "desk.badge.told"),
             (None, Some("not_needed")) => say!(voice, "desk.badge.not_needed"),
             _ if tone == Tone::Bad => voice.cause(it.reason.as_deref(), it.errcode),
-            _ => voice.standing_means(it.standing),
+            _ => voice.means_of(it),
         };
         if it.may_have_arrived {
             means = say!(voice, "desk.badge.doubt", means = means);
@@ -293,7 +290,7 @@ impl Standing {
             word: it.standing.word(),
             mark,
             tone: tone.word(),
-            name: voice.standing(it.standing),
+            name: voice.standing_of(it),
             means,
             since: Some((When::of(verdict.since, voice), stamp(verdict.since, voice))),
             who: role(verdict.who),

@@ -24,7 +24,7 @@ pub use find::{Found, Match, ReadThrough, find, matches, of_key};
 pub use hours::{Hour, hours};
 pub use links::{Link, Links, Mark, links};
 pub use list::{Filter, Period, count, list};
-pub use search::{Hit, last_written, of_customer};
+pub use search::{Hit, last_written, newest_between, of_customer};
 pub use service::Signs;
 pub use stats::{AppStats, Capped, Share, Trouble, stats};
 pub use system::{DaemonSeen, GateFacts, Receipts, System, WakeUp, system};

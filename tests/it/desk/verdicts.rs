@@ -113,6 +113,40 @@ async fn an_answer_that_came_too_late_is_told(pool: PgPool) {
 
 const SECRET: &str = "0123456789abcdef";
 
+/// Given up, then written about a hundred times to others.
+const CROWD: &str = "
+    insert into outboxd.notification_outbox (event_type, aggregate_id, recipient)
+    select 'customer_assigned', '10086', 'staff-' || n from generate_series(1, 150) n;
+    insert into outboxd.notification_delivery
+        (id, key, app, event_type, aggregate_type, aggregate_id, recipient, payload, priority, attempts, lease_epoch,
+         format_version, created_at, created_by, status, reason, may_have_arrived, settled_at, settled_by)
+    values (9000, gen_random_uuid(), 'hooks', 'e', 'customer', '10087', '42', '{}', 2, 1, 0, 1, now(), 'crm', 'delivered', 'taken',
+            false, now(), 'd')";
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_badge_knows_the_one_among_many_and_who_took_it(pool: PgPool) {
+    run(&pool, ROWS).await;
+    run(&pool, CROWD).await;
+    let desk = Desk::open(&pool, &[("OUTBOXD_DESK_BADGE_SECRET", SECRET)]).await;
+    for (customer, status, name) in [
+        ("10086", "dead", "已停止"),
+        ("10087", "delivered", "接收方已接收"),
+    ] {
+        let signed = super::signed(SECRET, customer, "42", 600);
+        let badge = desk
+            .get(&format!("/api/badge/{customer}/42?{signed}"))
+            .await;
+        if customer == "10087" {
+            badge.lacks("微信");
+        }
+        let badge = badge.json();
+        assert_eq!(
+            (&badge["status"], &badge["name"]),
+            (&json!(status), &json!(name))
+        );
+    }
+}
+
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn what_a_chinese_input_method_types_is_found(pool: PgPool) {
     run(&pool, ROWS).await;
