@@ -120,7 +120,8 @@ pub(crate) fn why_not_yet(why: Option<&WhyNotYet>, voice: &Voice) -> Value {
         } => json!({"daemon": daemon, "attempt": attempt, "since": stamp(*since, voice),
                     "until": stamp(*until, voice), "cancel_requested_by": cancel_requested_by}),
         WhyNotYet::NewerFormat { version } => json!({"format_version": version}),
-        WhyNotYet::Expired { at } | WhyNotYet::Scheduled { at } => json!({"at": stamp(*at, voice)}),
+        WhyNotYet::Expired { at, held } => json!({"at": stamp(*at, voice), "held": held}),
+        WhyNotYet::Scheduled { at } => json!({"at": stamp(*at, voice)}),
         WhyNotYet::Paused { by, since, reason } => {
             json!({"by": by, "since": stamp(*since, voice), "reason": masked(reason.as_deref())})
         }

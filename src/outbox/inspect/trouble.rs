@@ -188,3 +188,37 @@ macro_rules! page {
 
 page!(older, "<", "desc");
 page!(newer, ">", "asc");
+
+/// How many of an app's waiting rows are looked at.
+const LOOKED_AT: i64 = 10_000;
+
+/// Those whose time is over, but which no claim settles as expired while their app is paused or in trouble: nobody hears of
+/// them otherwise until it goes on. Of an app with very many only the first are looked at.
+pub async fn expired_held(
+    conn: &mut PgConnection,
+    app: Option<&str>,
+    recipient: Option<&str>,
+    limit: i64,
+) -> sqlx::Result<Vec<Hit>> {
+    sqlx::query_as!(
+        Hit,
+        r#"-- outboxd expired held
+           select w.id as "id!", w.key as "key!"
+             from outboxd.app_state s
+            cross join lateral (
+                  select o.id, o.key, o.recipient, o.expires_at, o.lease_until, o.format_version
+                    from outboxd.notification_outbox o where o.app = s.app
+                   order by o.priority, o.next_attempt_at, o.id limit $3) w
+            where (s.paused_at is not null or s.breaker in ('open', 'half_open'))
+              and ($1::text is null or s.app = $1) and ($2::text is null or w.recipient = $2)
+              and w.expires_at <= statement_timestamp() and w.format_version <= 1
+              and (w.lease_until between statement_timestamp() and statement_timestamp() + interval '20 minutes') is not true
+            order by w.id desc limit $4"#,
+        app,
+        recipient,
+        LOOKED_AT,
+        limit
+    )
+    .fetch_all(conn)
+    .await
+}

@@ -147,6 +147,45 @@ async fn a_badge_knows_the_one_among_many_and_who_took_it(pool: PgPool) {
     }
 }
 
+const PAUSED: &str = "
+    insert into outboxd.app_state (app, paused_at, paused_by) values ('lab', now(), 'wang');
+    insert into outboxd.notification_outbox (app, event_type, aggregate_id, recipient, expires_at)
+    values ('lab', 'e', '10089', '42', now() - interval '1 minute'), ('lab', 'e', '10090', '43', now() + interval '1 day')";
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn who_waits_behind_a_pause_in_vain_is_somebodys_turn(pool: PgPool) {
+    run(&pool, PAUSED).await;
+    let desk = Desk::open(&pool, &[]).await;
+    let found = desk.get("/api/search?q=10089").await.json();
+    let it = &found["notifications"][0];
+    assert_eq!(it["why_not_yet"]["held"], true);
+    assert_eq!(it["verdict"]["who"], "support");
+    desk.get("/search?q=10089")
+        .await
+        .has("请电话告知")
+        .lacks("无需处理");
+    let asked = async |path: &str| desk.get(path).await.json()["expired_held"].clone();
+    let calls = asked("/api/calls").await;
+    assert_eq!(calls.as_array().unwrap().len(), 1);
+    assert_eq!(calls[0]["aggregate_id"], "10089");
+    assert_eq!(asked("/api/calls?recipient=43").await, json!([]));
+    desk.get("/calls")
+        .await
+        .has("尚未记为过期")
+        .has("10089")
+        .lacks("没有需要打电话的人");
+    // The next claim settles it.
+    run(
+        &pool,
+        "update outboxd.app_state set paused_at = null, paused_by = null",
+    )
+    .await;
+    assert_eq!(asked("/api/calls").await, json!([]));
+    let found = desk.get("/api/search?q=10089").await.json();
+    assert_eq!(found["notifications"][0]["why_not_yet"]["held"], false);
+    assert_eq!(found["notifications"][0]["verdict"]["who"], "nobody");
+}
+
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn what_a_chinese_input_method_types_is_found(pool: PgPool) {
     run(&pool, ROWS).await;
