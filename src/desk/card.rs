@@ -175,7 +175,9 @@ impl CardView {
             recipient = recipient.full(visit.lang),
             happened = happened
         );
-        for more in [verdict.doubt.as_ref(), Some(&next)].into_iter().flatten() {
+        // What colleagues have to do is nothing for whoever asked.
+        let for_them = matches!(verdict.who, Who::Nobody | Who::Recipient).then_some(&next);
+        for more in [verdict.doubt.as_ref(), for_them].into_iter().flatten() {
             if visit.lang == Lang::En {
                 copy.push(' ');
             }

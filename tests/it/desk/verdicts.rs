@@ -209,3 +209,26 @@ async fn what_a_chinese_input_method_types_is_found(pool: PgPool) {
         .has("没有找到与“欧阳”有关的通知")
         .lacks("没有找到客户");
 }
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn the_answer_to_copy_tells_no_colleague_what_to_do(pool: PgPool) {
+    run(&pool, ROWS).await;
+    let desk = Desk::open(&pool, &[]).await;
+    let copied = async || {
+        let page = desk.get("/messages/1002").await;
+        let (_, rest) = page.body.split_once("id=\"copy1002\">").unwrap();
+        rest.split("</").next().unwrap().to_owned()
+    };
+    let asked = copied().await;
+    assert!(asked.contains("请对方在小程序里"), "{asked}");
+    run(
+        &pool,
+        "update outboxd.notification_delivery set reason = 'secret_wrong', errcode = 40125 where id = 1002",
+    )
+    .await;
+    let asked = copied().await;
+    assert!(
+        asked.contains("[40125]") && !asked.contains("核对"),
+        "{asked}"
+    );
+}
