@@ -37,6 +37,8 @@ grant update (next_attempt_at, attempts, spared, lapses, may_have_arrived, lease
 grant select, insert on outboxd.notification_attempt, outboxd.notification_delivery, outboxd.audit_log to outboxd_daemon;
 grant select, insert, update on outboxd.app_state to outboxd_daemon;
 grant select on outboxd.notification_delivery_status to outboxd_daemon;
+-- `run --desk` says who was told and what was replaced, and leaves acting to a desk's own login.
+grant select on outboxd.notification_handled, outboxd.notification_successor to outboxd_daemon;
 grant execute on function outboxd.ensure_partitions, outboxd.newest_settled to outboxd_daemon;
 -- It writes the search's index by this function only; the pieces of names in there are read by an admin.
 grant execute on function outboxd.write_search to outboxd_daemon;

@@ -5,7 +5,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use crate::delivery::acts_unseen;
-use crate::outbox::inspect::{Match, Notification, WhyNotYet};
+use crate::outbox::inspect::{Link, Mark, Match, Notification, WhyNotYet};
 use crate::words::Voice;
 use crate::words::cause::role;
 use crate::words::mask::mask;
@@ -93,6 +93,21 @@ pub(crate) fn verdict(verdict: &Verdict, voice: &Voice) -> Value {
     })
 }
 
+/// What somebody noted of its ending.
+pub(crate) fn mark(mark: Option<&Mark>, voice: &Voice) -> Value {
+    mark.map_or(
+        Value::Null,
+        |mark| json!({"outcome": mark.outcome, "at": stamp(mark.at, voice), "by": mask(&mark.by)}),
+    )
+}
+
+/// The notification in its place.
+pub(crate) fn link(link: Option<&Link>, voice: &Voice) -> Value {
+    link.map_or(Value::Null, |link| {
+        json!({"id": link.id.0, "key": link.key.0, "at": stamp(link.at, voice), "by": mask(&link.by)})
+    })
+}
+
 pub(crate) fn why_not_yet(why: Option<&WhyNotYet>, voice: &Voice) -> Value {
     let Some(why) = why else { return Value::Null };
     let mut object = match why {
@@ -105,7 +120,8 @@ pub(crate) fn why_not_yet(why: Option<&WhyNotYet>, voice: &Voice) -> Value {
         } => json!({"daemon": daemon, "attempt": attempt, "since": stamp(*since, voice),
                     "until": stamp(*until, voice), "cancel_requested_by": cancel_requested_by}),
         WhyNotYet::NewerFormat { version } => json!({"format_version": version}),
-        WhyNotYet::Expired { at } | WhyNotYet::Scheduled { at } => json!({"at": stamp(*at, voice)}),
+        WhyNotYet::Expired { at, held } => json!({"at": stamp(*at, voice), "held": held}),
+        WhyNotYet::Scheduled { at } => json!({"at": stamp(*at, voice)}),
         WhyNotYet::Paused { by, since, reason } => {
             json!({"by": by, "since": stamp(*since, voice), "reason": masked(reason.as_deref())})
         }

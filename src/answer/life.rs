@@ -38,7 +38,8 @@ pub(crate) struct Tried {
 }
 
 /// Reads what the card does not hold yet.
-pub(crate) async fn life(conn: &mut PgConnection, card: Card) -> Result<Life> {
+pub(crate) async fn life(conn: &mut PgConnection, mut card: Card) -> Result<Life> {
+    card.links.newer = inspect::newer(&mut *conn, &card.it).await?;
     Ok(Life {
         attempts: inspect::attempts(&mut *conn, card.it.id, ATTEMPTS).await?,
         acts: inspect::acts(&mut *conn, card.it.id, ACTS).await?,
@@ -94,13 +95,23 @@ impl Life {
         events.extend(acts.iter().map(|act| Event {
             at: act.at,
             word: act.action.clone(),
-            text: say!(
-                voice,
-                "event.act",
-                actor = safe(&act.actor),
-                action = voice.action(&act.action),
-                reason = safe(&voice.given(act.reason.as_deref()))
-            ),
+            text: match &act.answer {
+                Some(late) => say!(
+                    voice,
+                    "event.late_answer",
+                    actor = safe(&act.actor),
+                    n = late.attempt,
+                    outcome = voice.outcome(&late.outcome, &late.sentence),
+                    cause = voice.cause(Some(&late.sentence), late.errcode)
+                ),
+                None => say!(
+                    voice,
+                    "event.act",
+                    actor = safe(&act.actor),
+                    action = voice.action(&act.action),
+                    reason = safe(&voice.given(act.reason.as_deref()))
+                ),
+            },
             tried: None,
         }));
         if let Some(WhyNotYet::InFlight {
@@ -188,8 +199,14 @@ impl Life {
         object["acts"] = acts
             .iter()
             .map(|act| {
+                let answer = act.answer.as_ref().map(|late| {
+                    json!({
+                        "attempt": late.attempt, "outcome": late.outcome, "errcode": late.errcode, "reason": late.sentence,
+                        "sentence": voice.cause(Some(&late.sentence), late.errcode),
+                    })
+                });
                 json!({"at": stamp(act.at, voice), "actor": act.actor, "action": act.action,
-                   "reason": act.reason.as_deref().map(mask), "affected": act.affected})
+                   "reason": act.reason.as_deref().map(mask), "affected": act.affected, "answer": answer})
             })
             .collect();
         if let Some(created) = created {

@@ -19,14 +19,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sqlx::postgres::PgConnection;
 
-pub(crate) use name::Name;
+pub(crate) use name::{Name, meant};
 
 use crate::catalogue::Who;
 use crate::notification::Status;
-use crate::outbox::inspect::{self, Act, Match, Notification, Signs, Standing, WhyNotYet};
+use crate::outbox::inspect::{self, Act, Links, Match, Notification, Signs, Standing, WhyNotYet};
 use crate::words::cause::role;
 use crate::words::mask::{glimpse, safe};
-use crate::words::verdict::Verdict;
+use crate::words::verdict::{Beside, Verdict};
 use crate::words::{Voice, say};
 
 /// A notification, why it is not there yet, and what is said about both.
@@ -34,6 +34,8 @@ pub(crate) struct Card {
     pub(crate) it: Notification,
     pub(crate) why: Option<WhyNotYet>,
     pub(crate) verdict: Verdict,
+    /// What people put beside it.
+    pub(crate) links: Links,
     /// Where a search found its text, and a glimpse of it.
     pub(crate) found: Option<(Match, String)>,
 }
@@ -54,21 +56,43 @@ pub(crate) async fn cards(
         [] => HashMap::new(),
         _ => inspect::why_each_not_yet(conn, &asked, &mut Signs::default()).await?,
     };
+    let mut links = inspect::links(conn, &found).await?;
+    let mut late = accepted_late(conn, &found).await?;
     for it in found {
         let why = reasons.remove(&it.key.0);
-        let cancelled = match it.standing {
-            Standing::Settled(Status::Cancelled) => cancelled(conn, &it).await?,
-            _ => None,
+        let beside = Beside {
+            links: links.remove(&it.key.0).unwrap_or_default(),
+            cancelled: match it.standing {
+                Standing::Settled(Status::Cancelled) => cancelled(conn, &it).await?,
+                _ => None,
+            },
+            // After a failover to a lagging standby another notification may have had the id.
+            accepted_late: late.remove(&it.id.0).filter(|(at, _)| *at >= it.created_at),
         };
-        let verdict = voice.verdict(&it, why.as_ref(), cancelled.as_ref());
+        let verdict = voice.verdict(&it, why.as_ref(), &beside);
         cards.push(Card {
             it,
             why,
             verdict,
+            links: beside.links,
             found: None,
         });
     }
     Ok(cards)
+}
+
+/// Of those that were settled otherwise, when an answer came that said they were accepted.
+async fn accepted_late(
+    conn: &mut PgConnection,
+    found: &[Notification],
+) -> sqlx::Result<HashMap<i64, (DateTime<Utc>, String)>> {
+    let delivered = Standing::Settled(Status::Delivered);
+    let otherwise = |it: &&Notification| it.standing.is_settled() && it.standing != delivered;
+    let ids: Vec<i64> = found.iter().filter(otherwise).map(|it| it.id.0).collect();
+    match ids[..] {
+        [] => Ok(HashMap::new()),
+        _ => inspect::accepted_late(conn, &ids).await,
+    }
 }
 
 async fn cancelled(conn: &mut PgConnection, it: &Notification) -> Result<Option<Act>> {
@@ -120,6 +144,8 @@ impl Card {
         let mut object = json::notification(&self.it, voice);
         object["verdict"] = json::verdict(&self.verdict, voice);
         object["why_not_yet"] = json::why_not_yet(self.why.as_ref(), voice);
+        object["handled"] = json::mark(self.links.handled.as_ref(), voice);
+        object["successor"] = json::link(self.links.later.as_ref(), voice);
         if let Some((found, glimpse)) = &self.found {
             object["matched"] = json::matched(found, glimpse);
         }
@@ -143,16 +169,35 @@ impl NoMessage {
     }
 }
 
+/// What was looked for and is not there.
+pub(crate) enum Sought<'a> {
+    /// A customer, by the CRM's id.
+    Customer(&'a str),
+    /// Whatever stood in the search box.
+    Text(&'a str),
+}
+
 /// It was not assigned, or the CRM did not enqueue. When the CRM last enqueued anything tells the one from the other: who
 /// asks can look an assignment up, but only a developer sees why the CRM is silent.
-pub(crate) fn nothing(voice: &Voice, customer: &str, last: Option<DateTime<Utc>>) -> NoMessage {
-    let what = say!(voice, "none.customer", customer = safe(customer));
+pub(crate) fn nothing(
+    voice: &Voice,
+    sought: &Sought<'_>,
+    last: Option<DateTime<Utc>>,
+) -> NoMessage {
+    let what = match sought {
+        Sought::Customer(customer) => say!(voice, "none.customer", customer = safe(customer)),
+        Sought::Text(text) => say!(voice, "none.text", text = safe(text)),
+    };
     let (meaning, who) = match last {
         None => (say!(voice, "none.ever"), Who::Developer),
-        Some(at) if voice.now - at < DOOR_WORKS => (
-            say!(voice, "none.others", at = voice.when(at)),
-            Who::Support,
-        ),
+        Some(at) if voice.now - at < DOOR_WORKS => {
+            let at = voice.when(at);
+            let others = match sought {
+                Sought::Customer(_) => say!(voice, "none.others", at = at),
+                Sought::Text(_) => say!(voice, "none.text_others", at = at),
+            };
+            (others, Who::Support)
+        }
         Some(at) => {
             let span = voice.span(voice.now - at);
             let silent = say!(voice, "none.silent", span = span, at = voice.exact(at));

@@ -126,6 +126,9 @@ pub(super) async fn phone(desk: &Desk, args: &PhoneArgs) -> Result<Exit> {
     let calls = inspect::to_phone(&mut tx, &asked).await?;
     let hits: Vec<_> = calls.iter().map(|call| call.hit).collect();
     let read = inspect::read(&mut tx, &hits).await?;
+    let (app, recipient) = (args.app.as_deref(), args.recipient.as_deref());
+    let held = inspect::expired_held(&mut tx, app, recipient, args.limit).await?;
+    let held = inspect::read(&mut tx, &held).await?;
     tx.commit().await?;
     // In the order of the list: by when it ended.
     let found: Vec<(&Notification, String)> = calls
@@ -148,8 +151,16 @@ pub(super) async fn phone(desk: &Desk, args: &PhoneArgs) -> Result<Exit> {
             })
             .collect();
         desk.out
-            .json(&json!({"version": VERSION, "notifications": rows}))?;
+            .json(&json!({
+                "version": VERSION, "notifications": rows,
+                "expired_held": held.iter().map(|it| objects::notification(it, &voice)).collect::<Vec<_>>(),
+            }))?;
         return Ok(Exit::Ok);
+    }
+    if !held.is_empty() {
+        let ids: Vec<String> = held.iter().map(|it| it.id.to_string()).collect();
+        desk.out
+            .note(&say!(voice, "hand.held", ids = ids.join(" ")));
     }
     if found.is_empty() {
         desk.out.note(&say!(voice, "none.listed"));

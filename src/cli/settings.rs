@@ -63,6 +63,8 @@ pub(super) struct Settings {
     pub(super) database_url: Secret,
     pub(super) zone: Tz,
     pub(super) paths: Paths,
+    /// Where in a payload telephone numbers stand.
+    pub(super) phones: Vec<Vec<String>>,
 }
 
 impl From<Config> for Settings {
@@ -71,6 +73,7 @@ impl From<Config> for Settings {
             database_url: config.database.url,
             zone: config.time_zone,
             paths: config.desk.labels.paths(),
+            phones: config.desk.labels.phone,
         }
     }
 }

@@ -2,17 +2,16 @@
 
 use anyhow::Result;
 use serde_json::json;
-use sqlx::postgres::PgConnection;
 
 use super::out::{Form, safe};
 use super::{Desk, Exit};
 use crate::answer::json::{VERSION, stamp};
 use crate::answer::life::{Life, life};
-use crate::answer::{Card, Name, cards};
+use crate::answer::{Name, cards};
 use crate::outbox::inspect;
 use crate::outbox::session;
 use crate::words::label::cells;
-use crate::words::mask::mask;
+use crate::words::mask::mask_payload;
 use crate::words::{Voice, say};
 
 #[derive(Debug, clap::Args)]
@@ -51,7 +50,12 @@ pub(super) async fn show(desk: &Desk, args: &ShowArgs) -> Result<Exit> {
     }
     let mut objects = Vec::new();
     for card in cards {
-        let payload = payload(&mut tx, &card, args.payload).await?;
+        let payload = if args.payload {
+            inspect::payload(&mut tx, card.it.id, card.it.key).await?
+        } else {
+            None
+        };
+        let payload = payload.map(|text| mask_payload(&text, &desk.settings.phones));
         let life = life(&mut tx, card).await?;
         match desk.out.form {
             Form::Json => objects.push(life.object(payload, &voice)),
@@ -64,14 +68,6 @@ pub(super) async fn show(desk: &Desk, args: &ShowArgs) -> Result<Exit> {
             .json(&json!({"version": VERSION, "found": true, "notifications": objects}))?;
     }
     Ok(Exit::Ok)
-}
-
-async fn payload(conn: &mut PgConnection, card: &Card, wanted: bool) -> Result<Option<String>> {
-    if !wanted {
-        return Ok(None);
-    }
-    let payload = inspect::payload(conn, card.it.id, card.it.key).await?;
-    Ok(payload.map(|text| mask(&text)))
 }
 
 fn print(desk: &Desk, life: &Life, payload: Option<&str>, voice: &Voice) -> Result<()> {

@@ -7,7 +7,7 @@ use super::card::print_all;
 use super::out::{Form, safe};
 use super::{Desk, Exit};
 use crate::answer::json::VERSION;
-use crate::answer::{cards, glimpsed, nothing};
+use crate::answer::{Sought, cards, glimpsed, meant, nothing};
 use crate::outbox::{inspect, session};
 use crate::words::{Lang, Voice, say};
 
@@ -48,12 +48,12 @@ pub(super) struct FindArgs {
 
 /// What was pasted often has spaces around it, and nothing at all would match everything.
 fn trimmed(typed: &str) -> Result<String, String> {
-    let text = typed.trim();
+    let text = meant(typed);
     if text.is_empty() {
         let lang = Lang::pick(None, |name| std::env::var(name).ok());
         return Err(say!(lang, "error.empty"));
     }
-    Ok(text.to_owned())
+    Ok(text)
 }
 
 /// One verdict per notification about the customer, or what it means that there is none.
@@ -66,7 +66,7 @@ pub(super) async fn why(desk: &Desk, args: &WhyArgs) -> Result<Exit> {
     let cards = cards(&mut tx, &voice, read).await?;
     if cards.is_empty() {
         let last = inspect::last_written(&mut tx).await?;
-        let nothing = nothing(&voice, &args.customer, last);
+        let nothing = nothing(&voice, &Sought::Customer(&args.customer), last);
         if desk.out.form == Form::Json {
             desk.out.json(&json!({
                 "version": VERSION,

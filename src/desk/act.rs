@@ -111,6 +111,7 @@ impl Verb {
                 .standing
                 .is_settled()
                 .then(|| say!(voice, "cancel.settled", status = status)),
+            Verb::Handled if links.later.is_some() => Verb::Redirect.refused(it, links, voice),
             Verb::Handled => match (it.standing.word(), &links.handled) {
                 ("dead" | "expired", Some(mark)) if mark.outcome != "not_reached" => {
                     let at = voice.when(mark.at);
@@ -158,7 +159,6 @@ pub(super) fn ways(visit: &Visit, it: &Notification, links: &Links, voice: &Voic
 /// A message as an act finds it.
 struct Found {
     card: Card,
-    links: Links,
 }
 
 impl Found {
@@ -168,7 +168,7 @@ impl Found {
 
     /// What was seen may be done, or why not.
     fn refused(&self, verb: Verb, voice: &Voice) -> Option<String> {
-        verb.refused(self.it(), &self.links, voice)
+        verb.refused(self.it(), &self.card.links, voice)
     }
 
     fn seen(&self) -> String {
@@ -204,8 +204,8 @@ async fn find(conn: &mut PgConnection, voice: &Voice, name: &str) -> Result<Foun
 }
 
 async fn found(conn: &mut PgConnection, voice: &Voice, it: Notification) -> Result<Found, Trouble> {
-    let links = inspect::links(&mut *conn, &it).await?;
-    let mut cards = cards(conn, voice, vec![it]).await?;
-    let card = cards.pop().ok_or(Trouble::Unasked)?;
-    Ok(Found { card, links })
+    let mut cards = cards(&mut *conn, voice, vec![it]).await?;
+    let mut card = cards.pop().ok_or(Trouble::Unasked)?;
+    card.links.newer = inspect::newer(conn, &card.it).await?;
+    Ok(Found { card })
 }

@@ -29,7 +29,7 @@ use super::page::When;
 use super::trouble::Trouble;
 use super::visit::{Visit, as_json, known_language};
 use crate::answer::json::{VERSION, stamp};
-use crate::answer::{Card, cards, nothing};
+use crate::answer::{Card, Sought, Tone, cards, nothing};
 use crate::config::BadgeConfig;
 use crate::lang::Lang;
 use crate::outbox::inspect;
@@ -39,8 +39,6 @@ use crate::words::{Voice, say};
 
 /// How long a browser, and this desk, keep an answer.
 const FRESH: Duration = Duration::from_secs(10);
-/// The newest notifications of a customer among which the recipient's is looked for.
-const NEWEST: i64 = 100;
 
 pub(super) struct Badges {
     /// None without a secret: there are no badges then.
@@ -248,16 +246,15 @@ async fn newest(
         lang,
         ..visit.voice(&mut tx).await?
     };
-    let hits = inspect::of_customer(&mut tx, customer, NEWEST).await?;
+    let hits = inspect::newest_between(&mut tx, customer, recipient).await?;
     let mut read = inspect::read(&mut tx, &hits).await?;
-    read.retain(|it| it.recipient == recipient);
     read.truncate(1);
     let found = cards(&mut tx, &voice, read).await?;
     let standing = match found.first() {
         Some(card) => Standing::of(card, &voice),
         None => {
             let last = inspect::last_written(&mut tx).await?;
-            let who = nothing(&voice, customer, last).who;
+            let who = nothing(&voice, &Sought::Customer(customer), last).who;
             Standing {
                 word: "no_message",
                 mark: "∅",
@@ -278,10 +275,14 @@ impl Standing {
     fn of(card: &Card, voice: &Voice) -> Standing {
         let (it, verdict) = (&card.it, &card.verdict);
         let (mark, tone) = card.mark();
-        let mut means = voice.standing_means(it.standing);
-        if tone == crate::answer::Tone::Bad {
-            means = voice.cause(it.reason.as_deref(), it.errcode);
-        }
+        let marked = card.links.handled.as_ref().map(|mark| &*mark.outcome);
+        let mut means = match (&card.links.later, marked) {
+            (Some(_), _) => say!(voice, "desk.badge.replaced"),
+            (None, Some("told")) => say!(voice, "desk.badge.told"),
+            (None, Some("not_needed")) => say!(voice, "desk.badge.not_needed"),
+            _ if tone == Tone::Bad => voice.cause(it.reason.as_deref(), it.errcode),
+            _ => voice.means_of(it),
+        };
         if it.may_have_arrived {
             means = say!(voice, "desk.badge.doubt", means = means);
         }
@@ -289,7 +290,7 @@ impl Standing {
             word: it.standing.word(),
             mark,
             tone: tone.word(),
-            name: voice.standing(it.standing),
+            name: voice.standing_of(it),
             means,
             since: Some((When::of(verdict.since, voice), stamp(verdict.since, voice))),
             who: role(verdict.who),

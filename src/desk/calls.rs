@@ -22,7 +22,7 @@ use super::trouble::Trouble;
 use super::visit::{Visit, shown};
 use crate::answer::json::{self as objects, VERSION};
 use crate::outbox::act::{HandOutcome, Seen};
-use crate::outbox::inspect::{self, Call, Ending, Notification, ToPhone};
+use crate::outbox::inspect::{self, Call, Ending, Hit, Notification, ToPhone};
 use crate::words::mask::safe;
 use crate::words::{Voice, say};
 use mark::{SeenCall, Told};
@@ -40,6 +40,8 @@ struct CallsPage {
     chips: Vec<Chip>,
     told: Option<Told>,
     calls: Vec<CallView>,
+    /// Out of date in an app that is paused or in trouble; on the first page.
+    held: Vec<Row>,
     turns: Turns,
     /// The query of this very page, for its forms.
     here: String,
@@ -109,6 +111,12 @@ impl Asking {
         };
         inspect::to_phone(conn, &asked).await
     }
+
+    async fn held(&self, conn: &mut PgConnection) -> sqlx::Result<Vec<Hit>> {
+        let (app, recipient) = (self.app.as_deref(), self.recipient.as_deref());
+        let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
+        inspect::expired_held(conn, app, recipient, limit).await
+    }
 }
 
 /// A place in the list, as it goes through an address and back: microseconds and id.
@@ -158,13 +166,22 @@ async fn listed(
         calls = asking.read(&mut *conn, turn).await?;
     }
     let (calls, newer, older) = turned(calls, PAGE, turn, |call| call.ending);
+    let held = match turn {
+        Turn::Newest => asking.held(&mut *conn).await?,
+        Turn::Before(_) | Turn::After(_) => Vec::new(),
+    };
     let hits: Vec<_> = calls.iter().map(|call| call.hit).collect();
-    let read = inspect::read(&mut *conn, &hits).await?;
+    let mut read = inspect::read(&mut *conn, &hits).await?;
+    read.extend(inspect::read(&mut *conn, &held).await?);
     let labels = labels(&mut *conn, visit, &read).await?;
     // In the order of the list: by when it ended.
     let found: Vec<(&Call, &Notification)> = calls
         .iter()
         .filter_map(|call| Some((call, read.iter().find(|it| it.key.0 == call.hit.key)?)))
+        .collect();
+    let held: Vec<&Notification> = held
+        .iter()
+        .filter_map(|hit| read.iter().find(|it| it.key.0 == hit.key))
         .collect();
     let plain = asking.asked.without(&[BEFORE, AFTER]);
     let at = |name, ending: Option<Ending>| {
@@ -201,6 +218,10 @@ async fn listed(
         chips,
         told,
         calls: found.iter().map(view).collect(),
+        held: held
+            .iter()
+            .map(|it| Row::of(it, labels.get(&it.key.0), visit, voice))
+            .collect(),
         turns: Turns {
             newest: newer.map(|_| plain.href(visit, "/calls")),
             newer: at(AFTER, newer),
@@ -222,7 +243,14 @@ async fn listed(
                 row
             })
             .collect();
-        json!({"version": VERSION, "notifications": rows, "next_before": older.map(place), "next_after": newer.map(place)})
+        let held: Vec<Value> = held
+            .iter()
+            .map(|it| objects::notification(it, voice))
+            .collect();
+        json!({
+            "version": VERSION, "notifications": rows, "expired_held": held,
+            "next_before": older.map(place), "next_after": newer.map(place),
+        })
     })
 }
 

@@ -16,7 +16,7 @@ use crate::answer::{Card, Tone};
 use crate::catalogue::Who;
 use crate::delivery::clean;
 use crate::outbox::inspect::{self, Match, Notification};
-use crate::words::mask::safe;
+use crate::words::mask::{mask_phone, safe};
 use crate::words::{Lang, Voice, say};
 
 /// Longer than any number with what people write beside it.
@@ -44,7 +44,7 @@ pub(super) async fn labels(
         Labels {
             customer: field(&payload, &paths.customer),
             recipient: field(&payload, &paths.recipient),
-            phone: field(&payload, &paths.phone),
+            phone: phone(&payload, &paths.phone),
         }
     };
     Ok(payloads
@@ -56,6 +56,12 @@ pub(super) async fn labels(
 fn field(payload: &Value, fields: &[Vec<String>]) -> Option<String> {
     let text = text_of(payload, fields)?;
     Some(shown(text.trim())).filter(|text| !text.is_empty())
+}
+
+/// Masked as what it is, for no pattern knows every way to write a number.
+fn phone(payload: &Value, fields: &[Vec<String>]) -> Option<String> {
+    let text = text_of(payload, fields)?;
+    Some(shown(&mask_phone(text.trim()))).filter(|text| !text.is_empty())
 }
 
 fn text_of(payload: &Value, fields: &[Vec<String>]) -> Option<String> {
@@ -169,7 +175,9 @@ impl CardView {
             recipient = recipient.full(visit.lang),
             happened = happened
         );
-        for more in [verdict.doubt.as_ref(), Some(&next)].into_iter().flatten() {
+        // What colleagues have to do is nothing for whoever asked.
+        let for_them = matches!(verdict.who, Who::Nobody | Who::Recipient).then_some(&next);
+        for more in [verdict.doubt.as_ref(), for_them].into_iter().flatten() {
             if visit.lang == Lang::En {
                 copy.push(' ');
             }

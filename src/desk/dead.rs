@@ -32,6 +32,7 @@ struct CauseView {
     app: String,
     count: String,
     doubt: Option<String>,
+    dealt_with: Option<String>,
     who: Option<&'static str>,
     next: String,
     oldest: When,
@@ -74,7 +75,7 @@ pub(super) async fn dead(visit: Visit) -> Result<Response, Trouble> {
 
 impl CauseView {
     fn of(it: &Cause, span: Span, visit: &Visit, voice: &Voice) -> CauseView {
-        let (who, next) = voice.settled_remedy(&it.status, Some(&it.reason));
+        let (who, next) = remedy(it, voice);
         // Exactly these, on the other pages.
         let these = Asked::default()
             .with(STATUS, &it.status)
@@ -87,6 +88,9 @@ impl CauseView {
             app: shown(&it.app),
             count: it.count.to_string(),
             doubt: (it.in_doubt > 0).then(|| say!(voice, "desk.dead.doubt", n = it.in_doubt)),
+            dealt_with: (1..it.count.n)
+                .contains(&it.dealt_with)
+                .then(|| say!(voice, "desk.dead.dealt_with", n = it.dealt_with)),
             who: match who {
                 Who::Nobody => None,
                 who => Some(voice.who(who)),
@@ -105,12 +109,21 @@ impl CauseView {
     }
 }
 
+/// Whose turn it is, as long as one of them is left.
+fn remedy(it: &Cause, voice: &Voice) -> (Who, String) {
+    if !it.count.more && it.dealt_with == it.count.n {
+        return (Who::Nobody, say!(voice, "desk.dead.all_dealt_with"));
+    }
+    voice.settled_remedy(&it.status, Some(&it.reason))
+}
+
 fn object(it: &Cause, voice: &Voice) -> Value {
-    let (who, next) = voice.settled_remedy(&it.status, Some(&it.reason));
+    let (who, next) = remedy(it, voice);
     json!({
         "app": it.app, "status": it.status, "reason": it.reason,
         "sentence": safe(&voice.cause(Some(&it.reason), None)),
         "count": it.count.n, "count_is_more": it.count.more, "may_have_arrived": it.in_doubt,
+        "dealt_with": it.dealt_with,
         "oldest_settled_at": stamp(it.oldest, voice), "newest_settled_at": stamp(it.newest, voice),
         "samples": it.samples, "who": role(who), "next": safe(&next),
     })

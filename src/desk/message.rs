@@ -19,7 +19,7 @@ use crate::answer::life::{Event, Life, life};
 use crate::answer::{Name, cards};
 use crate::outbox::act;
 use crate::outbox::inspect::{self, Link, Links, Notification};
-use crate::words::mask::{mask, safe};
+use crate::words::mask::{mask_payload, safe};
 use crate::words::{Voice, say};
 
 /// Longer than any reason anybody reads.
@@ -173,7 +173,7 @@ async fn views(
     let mut views = Vec::new();
     for life in lives {
         let it = &life.card.it;
-        let links = inspect::links(&mut *conn, it).await?;
+        let links = &life.card.links;
         let mut facts = life.facts(voice);
         facts.extend(links.handled.as_ref().map(|mark| {
             let outcome = hand_outcome(&mark.outcome, voice);
@@ -190,7 +190,7 @@ async fn views(
         views.push(MessageView {
             card: CardView::of(&life.card, labels.get(&it.key.0), visit, voice),
             key: it.key.to_string(),
-            ways: ways(visit, it, &links, voice),
+            ways: ways(visit, it, links, voice),
             facts: facts
                 .into_iter()
                 .map(|(name, value)| (name, shown(&value)))
@@ -199,11 +199,13 @@ async fn views(
                 .events(voice)
                 .into_iter()
                 .map(|event| {
-                    let other = other(&event, &links, visit, voice);
+                    let other = other(&event, links, visit, voice);
                     EventView::of(event, it, other, voice)
                 })
                 .collect(),
-            payload: laid_out(&mut *conn, it).await?.map(|text| mask(&text)),
+            payload: laid_out(&mut *conn, it)
+                .await?
+                .map(|text| mask_payload(&text, &visit.desk.labels.phone)),
             revealed: false,
         });
     }

@@ -11,7 +11,7 @@ use super::page::Frame;
 use super::trouble::Trouble;
 use super::visit::Visit;
 use crate::answer::json::VERSION;
-use crate::answer::{Card, cards, glimpsed, nothing};
+use crate::answer::{Card, Sought, cards, glimpsed, meant, nothing};
 use crate::outbox::inspect;
 use crate::words::say;
 
@@ -62,9 +62,9 @@ pub(super) async fn home(visit: Visit) -> Result<Response, Trouble> {
 }
 
 pub(super) async fn search(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Trouble> {
-    // What came along with a copied text, and no name has.
-    let q = asked.q.replace(char::is_control, " ");
-    let q: String = q.trim().chars().take(LONGEST).collect();
+    // A control character came along with a copied text, and no name has any.
+    let q = meant(&asked.q.replace(char::is_control, " "));
+    let q: String = q.chars().take(LONGEST).collect();
     if q.is_empty() {
         if visit.json {
             return Err(Trouble::Unasked);
@@ -96,7 +96,7 @@ pub(super) async fn search(visit: Visit, Query(asked): Query<Asked>) -> Result<R
     let mut no_message = None;
     if cards.is_empty() {
         let last = inspect::last_written(&mut tx).await?;
-        let nothing = nothing(&voice, &q, last);
+        let nothing = nothing(&voice, &Sought::Text(&q), last);
         answer.nothing = Some(NoMessageView {
             happened: nothing.happened.clone(),
             who: voice.who(nothing.who),

@@ -24,12 +24,14 @@ pub use find::{Found, Match, ReadThrough, find, matches, of_key};
 pub use hours::{Hour, hours};
 pub use links::{Link, Links, Mark, links, newer};
 pub use list::{Filter, Period, count, list};
-pub use search::{Hit, last_written, of_customer};
+pub use search::{Hit, last_written, newest_between, of_customer};
 pub use service::Signs;
 pub use stats::{AppStats, Capped, Share, Trouble, stats};
 pub use system::{DaemonSeen, GateFacts, Receipts, System, WakeUp, system};
-pub use timeline::{Act, Attempt, Created, acts, attempts, created, payload, payloads};
-pub use trouble::{Call, Cause, Ending, ToPhone, Turn, causes, to_phone};
+pub use timeline::{
+    Act, Attempt, Created, LateAnswer, accepted_late, acts, attempts, created, payload, payloads,
+};
+pub use trouble::{Call, Cause, Ending, ToPhone, Turn, causes, expired_held, to_phone};
 pub use why_not_yet::{WhyNotYet, why_each_not_yet, why_not_yet};
 
 use std::fmt;

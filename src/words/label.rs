@@ -72,6 +72,14 @@ impl Voice {
         self.standing(it.standing)
     }
 
+    /// What [`Voice::standing_of`] means.
+    pub fn means_of(&self, it: &Notification) -> String {
+        if is_taken(it.reason.as_deref()) {
+            return say!(self, "desk.means.taken");
+        }
+        self.standing_means(it.standing)
+    }
+
     /// The same for a stored status.
     pub fn status(&self, word: &str) -> String {
         word.parse()

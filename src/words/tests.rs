@@ -3,10 +3,11 @@
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use uuid::Uuid;
 
+use super::verdict::Beside;
 use super::{Lang, Place, Voice};
 use crate::catalogue::Who;
 use crate::notification::{Key, NotificationId, Status};
-use crate::outbox::inspect::{Act, Capped, Notification, Standing, WhyNotYet};
+use crate::outbox::inspect::{Act, Capped, Link, Links, Mark, Notification, Standing, WhyNotYet};
 
 fn voice(lang: Lang) -> Voice {
     Voice {
@@ -65,12 +66,12 @@ fn accepted_is_never_called_received() {
         last_latency_ms: Some(412),
         ..notification(Standing::Settled(Status::Delivered))
     };
-    let zh = voice(Lang::Zh).verdict(&it, None, None);
+    let zh = voice(Lang::Zh).verdict(&it, None, &Beside::default());
     assert_eq!(
         zh.happened,
         "微信已接收：10:02:31（2 分钟前），第 1 次，用时 0.4 秒。是否弹出由用户的微信设置决定。"
     );
-    let en = voice(Lang::En).verdict(&it, None, None);
+    let en = voice(Lang::En).verdict(&it, None, &Beside::default());
     assert_eq!(
         en.happened,
         "Accepted by WeChat at 10:02:31 (2 min ago), attempt 1, in 0.4 s. \
@@ -81,7 +82,11 @@ fn accepted_is_never_called_received() {
 
 #[test]
 fn a_refusal_names_its_cause_its_code_and_whose_turn_it_is() {
-    let said = voice(Lang::En).verdict(&dead("not_subscribed", Some(43101)), None, None);
+    let said = voice(Lang::En).verdict(
+        &dead("not_subscribed", Some(43101)),
+        None,
+        &Beside::default(),
+    );
     assert!(said.happened.contains("[43101]"), "{}", said.happened);
     assert_eq!(said.who, Who::Recipient);
     assert!(said.next.ends_with("`outboxd retry 7`."), "{}", said.next);
@@ -93,7 +98,7 @@ fn spent_attempts_tell_the_cause_of_the_last_one() {
         last_reason: Some("http_5xx".to_owned()),
         ..dead("attempts_spent", None)
     };
-    let said = voice(Lang::En).verdict(&it, None, None);
+    let said = voice(Lang::En).verdict(&it, None, &Beside::default());
     assert!(
         said.happened
             .contains("the last time: WeChat's server failed"),
@@ -121,7 +126,7 @@ fn a_doubt_is_its_own_sentence_and_not_sent_is_not_said() {
                 expires_at: limit,
                 ..notification(Standing::Settled(status))
             };
-            let said = voice(lang).verdict(&it, None, None);
+            let said = voice(lang).verdict(&it, None, &Beside::default());
             let doubt = said.doubt.unwrap();
             assert!(
                 doubt.contains("may have arrived") || doubt.contains("可能已收到"),
@@ -141,9 +146,14 @@ fn a_cancelled_one_names_who_and_why_without_obeying_them() {
         action: "cancel".to_owned(),
         reason: Some("分配错误".to_owned()),
         affected: 1,
+        answer: None,
     };
     let it = notification(Standing::Settled(Status::Cancelled));
-    let said = voice(Lang::Zh).verdict(&it, None, Some(&act));
+    let beside = Beside {
+        cancelled: Some(act),
+        ..Beside::default()
+    };
+    let said = voice(Lang::Zh).verdict(&it, None, &beside);
     assert_eq!(
         said.happened,
         "由 王某[2J 于 10:02:31（2 分钟前）取消，原因：分配错误。"
@@ -152,7 +162,7 @@ fn a_cancelled_one_names_who_and_why_without_obeying_them() {
 
 #[test]
 fn a_cause_of_a_newer_version_is_printed_and_goes_to_support() {
-    let said = voice(Lang::En).verdict(&dead("brand_new", None), None, None);
+    let said = voice(Lang::En).verdict(&dead("brand_new", None), None, &Beside::default());
     assert!(said.happened.contains("“brand_new”"), "{}", said.happened);
     assert_eq!(said.who, Who::Support);
 }
@@ -235,7 +245,7 @@ fn what_waits_says_why_whose_turn_and_until_when() {
         ),
     ] {
         let it = notification(Standing::Queued);
-        let said = voice(Lang::En).verdict(&it, Some(&why), None);
+        let said = voice(Lang::En).verdict(&it, Some(&why), &Beside::default());
         assert_eq!(said.happened, sentence);
         assert_eq!((said.who, said.eta), (who, eta), "{sentence}");
     }
@@ -248,15 +258,15 @@ fn an_app_nobody_serves_is_looked_for_in_its_name_when_others_are_served() {
         since: ago(130),
         others: others.iter().map(|&app| app.to_owned()).collect(),
     };
-    let alone = voice(Lang::En).verdict(&it, Some(&why(&[])), None);
+    let alone = voice(Lang::En).verdict(&it, Some(&why(&[])), &Beside::default());
     assert!(alone.next.contains("`outboxd run`"), "{}", alone.next);
-    let beside = voice(Lang::En).verdict(&it, Some(&why(&["sales", "shop"])), None);
+    let beside = voice(Lang::En).verdict(&it, Some(&why(&["sales", "shop"])), &Beside::default());
     assert!(
         beside.next.contains("sales, shop") && beside.next.contains("is the name default right?"),
         "{}",
         beside.next
     );
-    let zh = voice(Lang::Zh).verdict(&it, Some(&why(&["sales", "shop"])), None);
+    let zh = voice(Lang::Zh).verdict(&it, Some(&why(&["sales", "shop"])), &Beside::default());
     assert!(zh.next.contains("sales、shop"), "{}", zh.next);
     assert!(
         zh.happened.starts_with("没有守护进程在处理应用 default"),
@@ -291,7 +301,7 @@ fn what_came_too_late_is_supports_turn_everywhere() {
         reason: Some("expired".to_owned()),
         ..notification(Standing::Settled(Status::Expired))
     };
-    let said = voice(Lang::En).verdict(&it, None, None);
+    let said = voice(Lang::En).verdict(&it, None, &Beside::default());
     let (who, next) = voice(Lang::En).settled_remedy("expired", Some("expired"));
     assert_eq!((said.who, who), (Who::Support, Who::Support));
     assert!(next.starts_with("Where it still matters"), "{next}");
@@ -300,4 +310,58 @@ fn what_came_too_late_is_supports_turn_everywhere() {
         "{}",
         said.next
     );
+}
+
+/// What somebody has done about it comes before what could be done.
+#[test]
+fn what_was_done_by_hand_is_said_and_whose_turn_it_is_then() {
+    let it = dead("not_subscribed", Some(43101));
+    let mark = |outcome: &str| Beside {
+        links: Links {
+            handled: Some(Mark {
+                outcome: outcome.to_owned(),
+                at: ago(60),
+                by: "wang".to_owned(),
+            }),
+            ..Links::default()
+        },
+        ..Beside::default()
+    };
+    let replaced = Beside {
+        links: Links {
+            later: Some(Link {
+                id: NotificationId(8),
+                key: Key(Uuid::nil()),
+                at: ago(60),
+                by: "wang".to_owned(),
+            }),
+            ..mark("told").links
+        },
+        ..Beside::default()
+    };
+    for (beside, who, next) in [
+        (mark("told"), Who::Nobody, "wang told the person by phone"),
+        (mark("not_needed"), Who::Nobody, "nobody has to know"),
+        (
+            mark("not_reached"),
+            Who::Recipient,
+            "reached nobody. The person taps",
+        ),
+        (
+            mark("of a newer version"),
+            Who::Recipient,
+            "The person taps",
+        ),
+        (
+            replaced,
+            Who::Nobody,
+            "wang wrote notification 8 in its place",
+        ),
+    ] {
+        let said = voice(Lang::En).verdict(&it, None, &beside);
+        assert_eq!(said.who, who, "{}", said.next);
+        assert!(said.next.contains(next), "{}", said.next);
+        let offered = said.next.contains("outboxd retry");
+        assert_eq!(offered, who != Who::Nobody, "{}", said.next);
+    }
 }

@@ -10,7 +10,7 @@ use super::{Voice, say};
 use crate::catalogue::{Who, local};
 use crate::delivery::clean;
 use crate::notification::Status;
-use crate::outbox::inspect::{Act, Notification, Standing, WhyNotYet};
+use crate::outbox::inspect::{Act, Links, Notification, Standing, WhyNotYet};
 
 /// A sentence, who must act, and what they should do.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,17 +32,25 @@ pub struct Verdict {
     pub eta: Option<DateTime<Utc>>,
 }
 
+/// What is known beside the row itself.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// What people put beside it.
+    pub links: Links,
+    /// The act that cancelled it.
+    pub cancelled: Option<Act>,
+    /// When an answer came too late that said it was accepted, and its key in the catalogue.
+    pub accepted_late: Option<(DateTime<Utc>, String)>,
+}
+
 impl Voice {
-    /// The verdict on a notification. `why` is its [`WhyNotYet`] while it is unsettled; `cancelled` the act
-    /// that cancelled it.
-    pub fn verdict(
-        &self,
-        it: &Notification,
-        why: Option<&WhyNotYet>,
-        cancelled: Option<&Act>,
-    ) -> Verdict {
+    /// The verdict on a notification. `why` is its [`WhyNotYet`] while it is unsettled.
+    pub fn verdict(&self, it: &Notification, why: Option<&WhyNotYet>, beside: &Beside) -> Verdict {
         let said = match (it.standing, why) {
-            (Standing::Settled(status), _) => self.settled(it, status, cancelled),
+            (Standing::Settled(status), _) => {
+                let said = self.settled(it, status, beside.cancelled.as_ref());
+                self.dealt_with(said, status, &beside.links)
+            }
             (_, Some(why)) => self.waiting(why, it),
             // It was settled between two reads.
             (_, None) => Said {
@@ -51,15 +59,25 @@ impl Voice {
                 next: say!(self, "next.look_again"),
             },
         };
-        let doubt = it.may_have_arrived.then(|| match it.standing {
-            Standing::Settled(_) => say!(self, "doubt.settled"),
-            Standing::Queued
-            | Standing::Scheduled
-            | Standing::Retrying
-            | Standing::InFlight
-            | Standing::Held
-            | Standing::AwaitingGrant => say!(self, "doubt.open"),
-        });
+        let doubt = match (it.standing, &beside.accepted_late) {
+            (Standing::Settled(_), Some((at, cause))) => Some(say!(
+                self,
+                "doubt.accepted_late",
+                at = self.when(*at),
+                outcome = self.outcome("delivered", cause)
+            )),
+            _ if !it.may_have_arrived => None,
+            (Standing::Settled(_), None) => Some(say!(self, "doubt.settled")),
+            (
+                Standing::Queued
+                | Standing::Scheduled
+                | Standing::Retrying
+                | Standing::InFlight
+                | Standing::Held
+                | Standing::AwaitingGrant,
+                _,
+            ) => Some(say!(self, "doubt.open")),
+        };
         Verdict {
             happened: said.happened,
             doubt,
@@ -71,6 +89,33 @@ impl Voice {
             next: said.next,
             eta: why.and_then(WhyNotYet::eta),
         }
+    }
+
+    /// What somebody has done about it comes before what could be done, and is nobody's turn any more.
+    fn dealt_with(&self, said: Said, status: Status, links: &Links) -> Said {
+        if let Some(later) = &links.later {
+            let (by, at) = (clean(&later.by), self.when(later.at));
+            return Said {
+                who: Who::Nobody,
+                next: say!(self, "next.replaced", by = by, at = at, id = later.id),
+                ..said
+            };
+        }
+        let (Status::Dead | Status::Expired, Some(mark)) = (status, &links.handled) else {
+            return said;
+        };
+        let (by, at) = (clean(&mark.by), self.when(mark.at));
+        let (who, next) = match mark.outcome.as_str() {
+            "told" => (Who::Nobody, say!(self, "next.told", by = by, at = at)),
+            "not_needed" => (Who::Nobody, say!(self, "next.not_needed", by = by, at = at)),
+            "not_reached" => {
+                let next = say!(self, "next.not_reached", by = by, at = at, next = said.next);
+                (said.who, next)
+            }
+            // A newer version's.
+            _ => (said.who, said.next),
+        };
+        Said { who, next, ..said }
     }
 
     fn settled(&self, it: &Notification, status: Status, cancelled: Option<&Act>) -> Said {

@@ -52,11 +52,22 @@ impl Voice {
                 who: Who::Operator,
                 next: say!(self, "next.newer_format"),
             },
-            WhyNotYet::Expired { at } => Said {
-                happened: say!(self, "waiting.expired", at = self.when(*at)),
-                who: Who::Nobody,
-                next: say!(self, "next.expiring"),
-            },
+            WhyNotYet::Expired { at, held } => {
+                let happened = say!(self, "waiting.expired", at = self.when(*at));
+                if *held {
+                    // Whoever is to hear of it need not wait until the app goes on.
+                    return Said {
+                        happened,
+                        who: Who::Support,
+                        next: say!(self, "next.expired_held", app = clean(&it.app)),
+                    };
+                }
+                Said {
+                    happened,
+                    who: Who::Nobody,
+                    next: say!(self, "next.expiring"),
+                }
+            }
             WhyNotYet::Paused { by, since, reason } => Said {
                 happened: say!(
                     self,

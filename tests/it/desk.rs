@@ -5,9 +5,11 @@ mod calls;
 mod door;
 mod harness;
 mod lists;
+mod masked;
 mod outside;
 mod pages;
 mod sessions;
+mod verdicts;
 mod views;
 
 pub(crate) use harness::{Desk, Page, Visitor, signed};

@@ -17,6 +17,7 @@ use crate::desk::visit::{Visit, shown};
 use crate::notification::Status;
 use crate::outbox::act::HandOutcome;
 use crate::outbox::inspect::{self, Notification, Standing};
+use crate::words::mask::mask_phone;
 use crate::words::{Voice, say};
 
 /// What stands in front of the names of a payload's inputs.
@@ -119,7 +120,7 @@ pub(super) async fn page(
     }
     if verb == Verb::Correct && refused.is_none() {
         match payload(&mut *conn, it).await? {
-            Some(payload) => views = field_views(&payload, &typed),
+            Some(payload) => views = field_views(&payload, &typed, visit),
             None => refused = Some(say!(voice, "desk.message.no_payload")),
         }
     }
@@ -188,7 +189,7 @@ pub(super) async fn name_of_recipient(
     Ok((!named.is_empty()).then_some((payload, named)))
 }
 
-fn field_views(payload: &str, typed: &Typed) -> Vec<FieldView> {
+fn field_views(payload: &str, typed: &Typed, visit: &Visit) -> Vec<FieldView> {
     fields(payload)
         .into_iter()
         .map(|field| {
@@ -196,7 +197,11 @@ fn field_views(payload: &str, typed: &Typed) -> Vec<FieldView> {
             FieldView {
                 typed: typed.get(&input).to_owned(),
                 name: shown(&field.path.join(" › ")),
-                now: shown(&field.value),
+                now: if visit.desk.labels.phone.contains(&field.path) {
+                    shown(&mask_phone(&field.value))
+                } else {
+                    shown(&field.value)
+                },
                 input,
             }
         })
@@ -321,7 +326,7 @@ fn warnings(
         }
         Verb::Cancel | Verb::Handled | Verb::Redirect | Verb::Correct => None,
     };
-    let replaced = match (verb, &found.links.later) {
+    let replaced = match (verb, &found.card.links.later) {
         (Verb::Resend, Some(later)) => Some(say!(voice, "desk.act.resend_replaced", id = later.id)),
         _ => None,
     };

@@ -1,6 +1,8 @@
 //! What stands beside a notification: the one it came from, the one in its place, a newer one of its `collapse_key`, and
 //! what was done by hand.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -15,7 +17,7 @@ pub struct Links {
     pub earlier: Option<Link>,
     /// Which was written in its place.
     pub later: Option<Link>,
-    /// The newest of its `collapse_key`, if that was written after it.
+    /// The newest of its `collapse_key`, if that was written after it; looked up by [`newer`], for one message alone.
     pub newer: Option<NotificationId>,
     /// What somebody noted of this very ending.
     pub handled: Option<Mark>,
@@ -39,23 +41,28 @@ pub struct Mark {
     pub by: String,
 }
 
-/// What stands beside this one.
-pub async fn links(conn: &mut PgConnection, it: &Notification) -> sqlx::Result<Links> {
+/// What stands beside these, by their keys; none where nothing does.
+pub async fn links(
+    conn: &mut PgConnection,
+    found: &[Notification],
+) -> sqlx::Result<HashMap<Uuid, Links>> {
+    let ids: Vec<i64> = found.iter().map(|it| it.id.0).collect();
     let rows = sqlx::query!(
         r#"-- outboxd links
-           select n.new_id as "id!", n.new_key as "key!: Uuid", n.at as "at!", n.by as "by!", true as "is_later!"
-             from outboxd.notification_successor n where n.old_id = $1 and n.old_key = $2
+           select n.old_key as "of!: Uuid", n.new_id as "id!", n.new_key as "key!: Uuid", n.at as "at!", n.by as "by!",
+                  true as "is_later!"
+             from outboxd.notification_successor n where n.old_id = any($1)
            union all
-           select n.old_id, n.old_key, n.at, n.by, false
-             from outboxd.notification_successor n where n.new_id = $1 and n.new_key = $2
-           limit 2"#,
-        it.id.0,
-        it.key.0
+           select n.new_key, n.old_id, n.old_key, n.at, n.by, false
+             from outboxd.notification_successor n where n.new_id = any($1)
+           limit 1000"#,
+        &ids
     )
     .fetch_all(&mut *conn)
     .await?;
-    let mut links = Links::default();
+    let mut all: HashMap<Uuid, Links> = HashMap::new();
     for row in rows {
+        let links = all.entry(row.of).or_default();
         let link = Link {
             id: NotificationId(row.id),
             key: Key(row.key),
@@ -68,21 +75,28 @@ pub async fn links(conn: &mut PgConnection, it: &Notification) -> sqlx::Result<L
             links.earlier = Some(link);
         }
     }
-    links.newer = newer(&mut *conn, it).await?;
-    if let Some(settled_at) = it.settled_at {
-        links.handled = sqlx::query_as!(
-            Mark,
-            r#"-- outboxd handled
-               select h.outcome, h.handled_at as at, h.handled_by as by from outboxd.notification_handled h
-                where h.notification_id = $1 and h.key = $2 and h.settled_at = $3 limit 1"#,
-            it.id.0,
-            it.key.0,
-            settled_at
-        )
-        .fetch_optional(conn)
-        .await?;
+    let marks = sqlx::query!(
+        r#"-- outboxd handled
+           select h.key as "key: Uuid", h.settled_at, h.outcome, h.handled_at, h.handled_by
+             from outboxd.notification_handled h where h.notification_id = any($1)
+            order by h.settled_at desc limit 1000"#,
+        &ids
+    )
+    .fetch_all(conn)
+    .await?;
+    for row in marks {
+        // A mark speaks of one ending.
+        let is_of =
+            |it: &Notification| it.key.0 == row.key && it.settled_at == Some(row.settled_at);
+        if found.iter().any(is_of) {
+            all.entry(row.key).or_default().handled = Some(Mark {
+                outcome: row.outcome,
+                at: row.handled_at,
+                by: row.handled_by,
+            });
+        }
     }
-    Ok(links)
+    Ok(all)
 }
 
 /// The newest of its `collapse_key`, if that was written after it: for that one's sake a claim passes this one by.

@@ -37,6 +37,28 @@ pub async fn of_customer(
     .await
 }
 
+/// The newest notification about a customer to one recipient, if there is one.
+pub async fn newest_between(
+    conn: &mut PgConnection,
+    customer: &str,
+    recipient: &str,
+) -> sqlx::Result<Vec<Hit>> {
+    sqlx::query_as!(
+        Hit,
+        r#"-- outboxd newest between
+           (select o.id as "id!", o.key as "key!" from outboxd.notification_outbox o
+             where o.aggregate_id = $1 and o.recipient = $2 order by o.id desc limit 1)
+           union all
+           (select d.id, d.key from outboxd.notification_delivery d
+             where d.aggregate_id = $1 and d.recipient = $2 order by d.id desc limit 1)
+           order by 1 desc limit 1"#,
+        customer,
+        recipient
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// When anything was last enqueued, about any customer: tells "this one was not enqueued" from "nothing
 /// ever is". A time from the future counts as now; no time at all stays none.
 pub async fn last_written(conn: &mut PgConnection) -> sqlx::Result<Option<DateTime<Utc>>> {

@@ -1,6 +1,9 @@
 //! One notification's life: its attempts, and the acts of people on it.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -56,6 +59,18 @@ pub struct Act {
     pub reason: Option<String>,
     /// How many notifications the same act touched.
     pub affected: i32,
+    /// What the answer said, if the act is a daemon's answer that came after its lease was lost.
+    pub answer: Option<LateAnswer>,
+}
+
+/// An answer that changed nothing, because the row was in other hands by then.
+#[derive(Clone, Debug, Deserialize)]
+pub struct LateAnswer {
+    pub attempt: i32,
+    pub outcome: String,
+    /// Key into the catalogue.
+    pub sentence: String,
+    pub errcode: Option<i32>,
 }
 
 /// The acts on this notification, oldest first.
@@ -64,10 +79,10 @@ pub async fn acts(
     id: NotificationId,
     limit: i64,
 ) -> sqlx::Result<Vec<Act>> {
-    let mut acts = sqlx::query_as!(
-        Act,
+    let rows = sqlx::query!(
         r#"-- outboxd acts
-           select l.at, l.actor, l.action, l.reason, l.affected
+           select l.at, l.actor, l.action, l.reason, l.affected,
+                  case when l.action = 'late_answer' then l.detail end as answer
              from outboxd.audit_log l
             where l.notification_ids @> array[$1::bigint]
             order by l.id desc
@@ -77,8 +92,35 @@ pub async fn acts(
     )
     .fetch_all(conn)
     .await?;
-    acts.reverse();
-    Ok(acts)
+    let acts = rows.into_iter().rev().map(|row| Act {
+        at: row.at,
+        actor: row.actor,
+        action: row.action,
+        reason: row.reason,
+        affected: row.affected,
+        // Of a newer version's it is said that it came.
+        answer: row.answer.and_then(|it| serde_json::from_value(it).ok()),
+    });
+    Ok(acts.collect())
+}
+
+/// Of these ids, those of which an answer came too late that said they were accepted: when, and its sentence.
+pub async fn accepted_late(
+    conn: &mut PgConnection,
+    ids: &[i64],
+) -> sqlx::Result<HashMap<i64, (DateTime<Utc>, String)>> {
+    let rows = sqlx::query!(
+        r#"-- outboxd accepted late
+           select l.notification_ids[1] as "id!", l.at, coalesce(l.detail ->> 'sentence', '') as "sentence!"
+             from outboxd.audit_log l
+            where l.notification_ids && $1 and l.action = 'late_answer' and l.detail ->> 'outcome' = 'delivered'
+            order by l.id limit 1000"#,
+        ids
+    )
+    .fetch_all(conn)
+    .await?;
+    let late = rows.into_iter().map(|row| (row.id, (row.at, row.sentence)));
+    Ok(late.collect())
 }
 
 /// How it was written, beyond what the view shows.

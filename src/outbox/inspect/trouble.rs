@@ -24,6 +24,8 @@ pub struct Cause {
     pub count: Capped,
     /// How many of them may have arrived all the same.
     pub in_doubt: i64,
+    /// How many of them are nobody's turn any more: told or not needed, or another was written in their place.
+    pub dealt_with: i64,
     pub oldest: DateTime<Utc>,
     pub newest: DateTime<Utc>,
     /// The newest five.
@@ -46,14 +48,18 @@ pub async fn causes(
     let rows = sqlx::query!(
         r#"-- outboxd causes
            select t.app, t.status, t.reason, count(*) as "count!", count(*) filter (where t.may_have_arrived) as "in_doubt!",
+                  count(*) filter (where n.old_id is not null or h.key is not null) as "dealt_with!",
                   min(t.settled_at) as "oldest!", max(t.settled_at) as "newest!",
                   (array_agg(t.id order by t.settled_at desc, t.id desc))[1:5] as "samples!",
                   sum(count(*)) over ()::bigint as "all!"
-             from (select d.app, d.status, d.reason, d.may_have_arrived, d.settled_at, d.id
+             from (select d.app, d.status, d.reason, d.may_have_arrived, d.settled_at, d.id, d.key
                      from outboxd.notification_delivery d
                     where d.status in ('dead', 'expired')
                       and ($1::text is null or d.app = $1) and d.settled_at >= $2
                     order by d.settled_at desc, d.id desc limit $3) t
+             left join outboxd.notification_successor n on n.old_id = t.id and n.old_key = t.key
+             left join outboxd.notification_handled h
+               on h.notification_id = t.id and h.key = t.key and h.settled_at = t.settled_at and h.outcome <> 'not_reached'
             group by 1, 2, 3 order by 4 desc, 1, 2, 3 limit 1000"#,
         app,
         since,
@@ -68,6 +74,7 @@ pub async fn causes(
         status: row.status,
         reason: row.reason,
         in_doubt: row.in_doubt,
+        dealt_with: row.dealt_with,
         oldest: row.oldest,
         newest: row.newest,
         samples: row.samples,
@@ -181,3 +188,37 @@ macro_rules! page {
 
 page!(older, "<", "desc");
 page!(newer, ">", "asc");
+
+/// How many of an app's waiting rows are looked at.
+const LOOKED_AT: i64 = 10_000;
+
+/// Those whose time is over, but which no claim settles as expired while their app is paused or in trouble: nobody hears of
+/// them otherwise until it goes on. Of an app with very many only the first are looked at.
+pub async fn expired_held(
+    conn: &mut PgConnection,
+    app: Option<&str>,
+    recipient: Option<&str>,
+    limit: i64,
+) -> sqlx::Result<Vec<Hit>> {
+    sqlx::query_as!(
+        Hit,
+        r#"-- outboxd expired held
+           select w.id as "id!", w.key as "key!"
+             from outboxd.app_state s
+            cross join lateral (
+                  select o.id, o.key, o.recipient, o.expires_at, o.lease_until, o.format_version
+                    from outboxd.notification_outbox o where o.app = s.app
+                   order by o.priority, o.next_attempt_at, o.id limit $3) w
+            where (s.paused_at is not null or s.breaker in ('open', 'half_open'))
+              and ($1::text is null or s.app = $1) and ($2::text is null or w.recipient = $2)
+              and w.expires_at <= statement_timestamp() and w.format_version <= 1
+              and (w.lease_until between statement_timestamp() and statement_timestamp() + interval '20 minutes') is not true
+            order by w.id desc limit $4"#,
+        app,
+        recipient,
+        LOOKED_AT,
+        limit
+    )
+    .fetch_all(conn)
+    .await
+}

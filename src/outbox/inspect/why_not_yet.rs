@@ -34,7 +34,11 @@ pub enum WhyNotYet {
     /// Whoever wrote it is ahead of this version: daemons like this one leave it to a newer one.
     NewerFormat { version: i16 },
     /// Its time is over; the next claim settles it as expired, without a call.
-    Expired { at: DateTime<Utc> },
+    Expired {
+        at: DateTime<Utc>,
+        /// Its app is paused or in trouble, so that no claim comes for now.
+        held: bool,
+    },
     /// Somebody paused the app.
     Paused {
         by: String,
@@ -271,7 +275,7 @@ fn claimable_since(facts: &Facts, reason: Option<&WhyNotYet>) -> Option<DateTime
     match reason {
         None => Some(due),
         Some(WhyNotYet::TakeOver { since, .. }) => Some(since.map_or(due, |since| due.max(since))),
-        Some(WhyNotYet::Expired { at }) => without(Facts {
+        Some(WhyNotYet::Expired { at, .. }) => without(Facts {
             expires_at: None,
             ..facts.clone()
         })
@@ -316,7 +320,9 @@ fn decide(facts: &Facts) -> Option<WhyNotYet> {
         });
     }
     if let Some(at) = facts.expires_at.filter(|at| *at <= facts.now) {
-        return Some(WhyNotYet::Expired { at });
+        let held = facts.paused_at.is_some()
+            || matches!(facts.breaker.as_deref(), Some("open" | "half_open"));
+        return Some(WhyNotYet::Expired { at, held });
     }
     if let (Some(since), Some(by)) = (facts.paused_at, &facts.paused_by) {
         return Some(WhyNotYet::Paused {

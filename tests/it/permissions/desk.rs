@@ -35,15 +35,15 @@ const CELLS: &str = "
     GET  /messages/newer?after=1          401    ok     ok     ok     ok     ok     ok     db     ok     ok
     GET  /messages/export.csv             401    ok     ok     ok     ok     ok     ok     db     ok     ok
     GET  /messages/export.json            401    ok     ok     ok     ok     ok     ok     db     ok     ok
-    GET  /messages/1002                   401    ok     ok     ok     ok     ok     db     db     ok     ok
-    GET  /messages/1002/sheet             401    ok     ok     ok     ok     ok     db     db     ok     ok
-    GET  /messages/1002/resend            401    403    ok     403    ok     ok     db     db     403    403
-    GET  /messages/1002/handled           401    403    ok     403    ok     ok     db     db     403    403
-    GET  /messages/1002/redirect          401    403    ok     403    ok     ok     db     db     403    403
-    GET  /messages/1002/correct           401    403    ok     403    409    ok     db     db     403    403
-    GET  /messages/2001/cancel            401    403    ok     403    ok     ok     db     db     403    403
+    GET  /messages/1002                   401    ok     ok     ok     ok     ok     ok     db     ok     ok
+    GET  /messages/1002/sheet             401    ok     ok     ok     ok     ok     ok     db     ok     ok
+    GET  /messages/1002/resend            401    403    ok     403    ok     ok     ok     db     403    403
+    GET  /messages/1002/handled           401    403    ok     403    ok     ok     ok     db     403    403
+    GET  /messages/1002/redirect          401    403    ok     403    ok     ok     ok     db     403    403
+    GET  /messages/1002/correct           401    403    ok     403    409    ok     ok     db     403    403
+    GET  /messages/2001/cancel            401    403    ok     403    ok     ok     ok     db     403    403
     GET  /dead                            401    ok     ok     ok     ok     ok     ok     db     ok     ok
-    GET  /calls                           401    ok     ok     ok     ok     ok     db     db     ok     ok
+    GET  /calls                           401    ok     ok     ok     ok     ok     ok     db     ok     ok
     GET  /bulk                            401    ok     ok     ok     ok     ok     db     db     ok     ok
     GET  /bulk/new                        401    ok     ok     ok     ok     ok     ok     db     ok     ok
     GET  /bulk/1                          401    ok     ok     ok     ok     ok     db     db     ok     ok
@@ -67,9 +67,9 @@ const CELLS: &str = "
     POST /messages/1002/redirect          401    403    ok     403    db     ok     db     db     403    403
     POST /messages/1002/correct           401    403    ok     403    db     ok     db     db     403    403
     POST /messages/2001/cancel            401    403    ok     403    db     ok     db     db     403    403
-    POST /messages/1002/reveal            401    403    ok     403    db     ok     db     db     403    403
+    POST /messages/1002/reveal            401    403    ok     403    db     ok     ok     db     403    403
     POST /calls/handled                   401    403    ok     403    db     ok     db     db     403    403
-    POST /calls/reveal                    401    403    ok     403    db     ok     db     db     403    403
+    POST /calls/reveal                    401    403    ok     403    db     ok     ok     db     403    403
     POST /bulk/new                        401    403    ok     403    db     ok     db     db     403    403
     POST /bulk/1                          401    403    ok     403    db     ok     db     db     403    403
     POST /system/pause                    401    403    ok     403    db     ok     ok     db     403    403

@@ -30,7 +30,7 @@ const CELLS: &str = r#"
     list                                            no      0       0       0       0       0
     stats                                           no      0       0       0       0       0
     audit                                           no      0       0       0       0       0
-    phone                                           no      0       0       no      0       0
+    phone                                           no      0       0       0       0       0
     retry 1002 --reason r                           no      no      0       no      0       0
     cancel 2001 --reason r                          no      no      0       no      0       0
     handled 1002 told --reason r                    no      no      0       no      0       0

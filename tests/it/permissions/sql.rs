@@ -19,9 +19,9 @@ const TABLES: &str = "
     notification_attempt         -   S       SI     SI     SI
     notification_delivery        -   s       SID    SI     SID
     notification_delivery_status -   S       S      S      S
-    notification_handled         -   S       SIu    -      SIu
+    notification_handled         -   S       SIu    S      SIu
     notification_outbox          -   s       SIuD   SuD    SIUD
-    notification_successor       -   S       SI     -      SI
+    notification_successor       -   S       SI     S      SI
     search_mark                  -   -       S      -      S
     search_slice                 -   -       S      -      S
     search_term                  -   -       S      -      S
