@@ -82,7 +82,7 @@ test("without JavaScript a message is corrected, and both timelines lead to the 
 test("a redrive is previewed, confirmed by its count, watched without a reload, and paused", async (t) => {
   const at = await page(t);
   await at.goto(`${open.base}/bulk/new?status=dead&cause=template_wrong&since=24h`);
-  const count = await at.locator(".count strong").innerText();
+  const count = await at.locator(".howmany strong").innerText();
   await at.getByLabel("原因（记入审计日志）").fill("模板已修正");
   await at.getByRole("button", { name: "列入计划" }).click();
   await at.getByLabel("请填写将重新发送的条数").fill("1");

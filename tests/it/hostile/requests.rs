@@ -164,9 +164,12 @@ async fn headers_and_forms(desk: &Served) {
     let mut usual = BTreeSet::from(["location", "allow", "connection"].map(str::to_owned));
     let nobody = desk.client.get(format!("{}/", desk.base)).send().await;
     known.extend(words("nobody's", &nobody.unwrap().text().await.unwrap()));
-    for (place, page) in asked(desk, PLAIN).await {
-        known.extend(words(&place, &page.body));
-        usual.extend(names(&page));
+    // Twice, for the second time something stood there before.
+    for text in [PLAIN, "plainly"] {
+        for (place, page) in asked(desk, text).await {
+            known.extend(words(&place, &page.body));
+            usual.extend(names(&page));
+        }
     }
     for text in texts() {
         for (place, page) in asked(desk, &text).await {
