@@ -263,7 +263,7 @@ pub enum Sealed {
     Unknown,
 }
 
-/// Makes foreign text fit to store and to print: nothing that [`acts_unseen`], at most 1 KiB, cut on a character border.
+/// Makes foreign text fit to store and to print: nothing that acts unseen, at most 1 KiB, cut on a character border.
 pub fn clean(text: &str) -> String {
     const LIMIT: usize = 1024;
     let mut cleaned = String::with_capacity(text.len().min(LIMIT));
