@@ -137,12 +137,15 @@ async fn admit(visit: &Visit, request: Request) -> Result<Admitted, Trouble> {
     from_our_page(visit, request).await
 }
 
-/// Where nobody has to say who they are, a foreign name that leads to this machine must not lead into the desk.
+/// Where nobody has to say who they are, a foreign name that leads to this machine must not lead into the desk, nor a proxy
+/// that passes visitors on.
 fn at_our_name(visit: &Visit, headers: &HeaderMap) -> Result<(), Trouble> {
+    const PASSED_ON: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
     if !visit.desk.door.stands_open() {
         return Ok(());
     }
-    if means_this_machine(host(headers).unwrap_or_default()) {
+    let passed_on = PASSED_ON.iter().any(|name| headers.contains_key(*name));
+    if !passed_on && means_this_machine(host(headers).unwrap_or_default()) {
         return Ok(());
     }
     Err(Trouble::Elsewhere)

@@ -40,6 +40,22 @@ async fn a_public_name_wants_people_who_log_in(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn whoever_a_proxy_passes_on_is_not_on_this_machine(pool: PgPool) {
+    let (open, staffed) = (
+        Desk::open(&pool, &[]).await,
+        Desk::staffed(&pool, &[]).await,
+    );
+    for header in ["forwarded", "x-forwarded-for", "x-real-ip"] {
+        for (desk, status) in [(&open, 421), (&staffed, 401)] {
+            let asked = desk.ask(Method::GET, "/").header(header, "203.0.113.9");
+            let answer = asked.send().await.unwrap();
+            assert_eq!(answer.status().as_u16(), status, "{header}");
+        }
+    }
+    open.get("/").await.is(200);
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn a_proxy_that_nobody_logs_in_at_tells_addresses_and_no_names(pool: PgPool) {
     run(&pool, ROWS).await;
     let near = ("OUTBOXD_DESK_PROXY", "127.0.0.1");
