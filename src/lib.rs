@@ -14,9 +14,11 @@
 //! ```
 //!
 //! In reading order: [`notification`] and [`delivery`] are the nouns, [`catalogue`] says what every code means,
-//! [`policy`] what becomes of a row; [`outbox`] holds every statement, [`target`] the choice of what is called, [`wechat`] and [`hook`] every call; [`step`] is one row's way,
-//! [`relay`] the loop, [`wake`] what calls it, [`recorder`] the writing end, [`grants`] what ends the wait for the user's permission; [`daemon`] puts the real parts together; [`cli`], [`desk`] and [`words`] speak
-//! to people, [`health`] and [`metrics`] to machines, both at a bounded `port`; [`config`] says what is meant by what was typed.
+//! [`policy`] what becomes of a row; [`outbox`] holds every statement, [`target`] the choice of what is called, [`wechat`]
+//! and [`hook`] every call; [`step`] is one row's way, [`relay`] the loop, [`wake`] what calls it, [`recorder`] the writing
+//! end, [`grants`] what ends the wait for the user's permission; [`daemon`] puts the real parts together. [`cli`], [`desk`]
+//! and [`words`] speak to people, [`health`] and [`metrics`] to machines, at a bounded `port`; [`config`] says what is meant
+//! by what was typed.
 //!
 //! Deliberately absent: a janitor (a lapsed lease is taken by the ordinary claim), a leader (every duty may run anywhere),
 //! a lock or transaction during a call, a clock of our own (the database's counts), and the words "exactly once".
