@@ -1,5 +1,7 @@
 //! `retry`: sends notifications again, named one by one or by what became of them.
 
+use std::collections::HashSet;
+
 use anyhow::Result;
 use sqlx::postgres::PgConnection;
 
@@ -149,5 +151,28 @@ async fn chosen(
     if i64::try_from(hits.len()).is_ok_and(|n| n >= MOST) {
         desk.out.note(&say!(voice, "retry.no_more", n = MOST));
     }
-    Ok(inspect::read(conn, &hits).await?)
+    let found = inspect::read(&mut *conn, &hits).await?;
+    let listed = found.len();
+    let rest = not_dealt_with(conn, found).await?;
+    if rest.len() < listed {
+        let n = listed - rest.len();
+        desk.out.note(&say!(voice, "retry.dealt_with", n = n));
+    }
+    Ok(rest)
+}
+
+/// Without those that people have replaced or told another way: whoever means one all the same names it.
+async fn not_dealt_with(
+    conn: &mut PgConnection,
+    found: Vec<Notification>,
+) -> Result<Vec<Notification>> {
+    const AT_ONCE: usize = 200;
+    let mut dealt_with = HashSet::new();
+    for some in found.chunks(AT_ONCE) {
+        let links = inspect::links(&mut *conn, some).await?;
+        let done = links.into_iter().filter(|(_, links)| links.deal_with_it());
+        dealt_with.extend(done.map(|(key, _)| key));
+    }
+    let is_left = |it: &Notification| !dealt_with.contains(&it.key.0);
+    Ok(found.into_iter().filter(is_left).collect())
 }

@@ -23,6 +23,14 @@ pub struct Links {
     pub handled: Option<Mark>,
 }
 
+impl Links {
+    /// Another was written in its place, or somebody told the person or found it not needed.
+    pub fn deal_with_it(&self) -> bool {
+        let mark = self.handled.as_ref();
+        self.later.is_some() || mark.is_some_and(|mark| mark.outcome != "not_reached")
+    }
+}
+
 /// Another notification, and who wrote the later of the two.
 #[derive(Clone, Debug)]
 pub struct Link {

@@ -185,3 +185,33 @@ async fn a_pause_holds_the_whole_fleet_until_it_is_lifted(pool: PgPool) {
         (Some("closed"), 0)
     );
 }
+
+/// What people have dealt with is sent again by nobody who did not name it.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_retry_of_many_leaves_out_what_people_have_dealt_with(pool: PgPool) {
+    let fleet = Fleet::new(&pool).await;
+    let mut ids = Vec::new();
+    for customer in ["replaced", "told", "missed", "left"] {
+        let id = enqueue(&pool, "once-fail-43101", customer).await;
+        ids.push(id.to_string());
+    }
+    fleet.ask(&["run", "--once"]).await.ends_with(0);
+    for act in [
+        &["redirect", &ids[0], "--to", "wang", "--reason", "moved"][..],
+        &["handled", &ids[1], "told", "--reason", "phoned"],
+        &["handled", &ids[2], "not_reached", "--reason", "phoned"],
+    ] {
+        fleet.ask(act).await.ends_with(0);
+    }
+    let said = fleet
+        .ask(&["retry", "--status", "dead", "--dry-run", "--json"])
+        .await
+        .ends_with(0);
+    let would = said.json()["results"].as_array().unwrap().len();
+    assert_eq!(would, 2, "{said:?}");
+    for id in &ids[..2] {
+        assert!(!said.out.contains(&format!("\"id\":{id},")), "{said:?}");
+    }
+    let named = fleet.ask(&["retry", &ids[1], "--json"]).await.ends_with(0);
+    assert_eq!(named.json()["results"][0]["result"], "revived");
+}
