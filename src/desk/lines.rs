@@ -36,8 +36,8 @@ impl Lines {
         Ok(Lines {
             pool: match database.pooler {
                 Pooler::Transaction => pool.connect_lazy_with(options),
-                // A page asks some twenty questions: read once by the server, each takes one trip instead of two. Planned anew
-                // each time they are, for a plan kept from one filter is the wrong one for the next.
+                // A page asks some twenty questions: read once by the server, each takes one trip instead of two. Which plans
+                // are kept, too, the transactions of [`session`] say; an act is planned anew.
                 Pooler::None => pool
                     .after_connect(|conn, _| {
                         Box::pin(async {

@@ -1,57 +1,73 @@
 //! The transactions in which people read and act.
 //!
 //! Explicit ones with local timeouts: a pooler in transaction mode does no harm, and a slow question ends in
-//! a sentence instead of a wait.
+//! a sentence instead of a wait. Each begins in one trip.
+//!
+//! Whoever reads keeps plans: most questions look up a handful of rows by an index, and to plan that anew, over every month of
+//! the history, takes longer than to do it. So the wrong choices are ruled out beforehand, as on the daemon's own lines
+//! (docs/decisions/0006-kept-plans.md). Questions that read a stretch, or that have a filter, are [`planned_anew`]. One core
+//! is enough for any of them: the others deliver.
 
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Connection, Postgres, Transaction};
 
-/// For questions: one snapshot, read-only, five seconds a statement.
-pub async fn reading(conn: &mut PgConnection) -> sqlx::Result<Transaction<'_, Postgres>> {
-    let mut tx = conn
-        .begin_with("begin isolation level repeatable read read only")
-        .await?;
-    sqlx::query("set local statement_timeout = '5s'")
-        .execute(&mut *tx)
-        .await?;
-    Ok(tx)
+macro_rules! reading {
+    ($timeout:literal) => {
+        concat!(
+            "begin isolation level repeatable read read only; set local statement_timeout = '",
+            $timeout,
+            "'; set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off; ",
+            "set local enable_bitmapscan = off; set local jit = off; set local max_parallel_workers_per_gather = 0"
+        )
+    };
 }
 
-/// For acts: read committed, so that a lock waited for is looked behind.
-pub async fn acting(conn: &mut PgConnection) -> sqlx::Result<Transaction<'_, Postgres>> {
-    let mut tx = conn
-        .begin_with("begin isolation level read committed read write")
-        .await?;
-    sqlx::query("set local statement_timeout = '30s'")
-        .execute(&mut *tx)
-        .await?;
-    sqlx::query("set local lock_timeout = '10s'")
-        .execute(&mut *tx)
-        .await?;
-    Ok(tx)
+macro_rules! acting {
+    ($timeout:literal, $lock_timeout:literal) => {
+        concat!(
+            "begin isolation level read committed read write; set local statement_timeout = '",
+            $timeout,
+            "'; set local lock_timeout = '",
+            $lock_timeout,
+            "'"
+        )
+    };
+}
+
+/// For questions: one snapshot, read-only, five seconds a statement.
+pub async fn reading(conn: &mut PgConnection) -> sqlx::Result<Transaction<'_, Postgres>> {
+    conn.begin_with(reading!("5s")).await
 }
 
 /// For a page of the desk: as [`reading`], three seconds a statement.
 pub async fn viewing(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
-    let mut tx = pool
-        .begin_with("begin isolation level repeatable read read only")
-        .await?;
-    sqlx::query("set local statement_timeout = '3s'")
-        .execute(&mut *tx)
-        .await?;
-    Ok(tx)
+    pool.begin_with(reading!("3s")).await
+}
+
+/// For acts: read committed, so that a lock waited for is looked behind.
+pub async fn acting(conn: &mut PgConnection) -> sqlx::Result<Transaction<'_, Postgres>> {
+    conn.begin_with(acting!("30s", "10s")).await
 }
 
 /// For an act on the desk: as [`acting`], within the time a page has.
 pub async fn handling(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
-    let mut tx = pool
-        .begin_with("begin isolation level read committed read write")
-        .await?;
-    sqlx::query("set local statement_timeout = '3s'")
-        .execute(&mut *tx)
-        .await?;
-    sqlx::query("set local lock_timeout = '2s'")
-        .execute(&mut *tx)
-        .await?;
-    Ok(tx)
+    pool.begin_with(acting!("3s", "2s")).await
+}
+
+/// Questions whose right plan depends on what is asked: with a filter, or over a stretch of time. Afterwards whoever reads
+/// keeps plans again, and whoever acts does not.
+pub(super) async fn planned_anew<T>(
+    conn: &mut PgConnection,
+    ask: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+) -> sqlx::Result<T> {
+    const ANEW: &str =
+        "set local plan_cache_mode = force_custom_plan; set local enable_seqscan to default;
+        set local enable_bitmapscan to default";
+    const AS_BEFORE: &str = "select set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
+                set_config('enable_bitmapscan', 'off', true)
+          where current_setting('transaction_read_only') = 'on'";
+    sqlx::raw_sql(ANEW).execute(&mut *conn).await?;
+    let answer = ask(&mut *conn).await?;
+    sqlx::raw_sql(AS_BEFORE).execute(conn).await?;
+    Ok(answer)
 }

@@ -2,7 +2,10 @@
 //! Asked of the server's own counters, so it is the real statement that is judged.
 
 use outboxd::outbox::claim::{Claimer, Reach};
+use outboxd::outbox::inspect::{self, Filter};
 use outboxd::outbox::record::{Recorded, record};
+use outboxd::outbox::session;
+use outboxd::outbox::slices::Paths;
 use sqlx::{Connection as _, PgPool, Postgres, Transaction};
 
 use crate::harness::{claimer, database, number, run};
@@ -137,6 +140,76 @@ async fn the_numbers_walk_over_no_crowd_that_waits(pool: PgPool) {
         read < 30_000,
         "the numbers read {read} entries of the index"
     );
+}
+
+/// What looks up a handful of rows is planned once for each connection; what has a filter, each time it is asked.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_lookup_is_planned_once_and_a_list_each_time(pool: PgPool) {
+    let mut conn = pool.acquire().await.unwrap();
+    let mut filter = Filter {
+        limit: 20,
+        ..Filter::default()
+    };
+    for text in ["13812345678", "李女士", "7"] {
+        let mut tx = session::reading(&mut conn).await.unwrap();
+        filter.event_type = Some(text.to_owned());
+        inspect::list(&mut tx, &filter).await.unwrap();
+        inspect::find(&mut tx, &Paths::default(), text, 20)
+            .await
+            .unwrap();
+        inspect::of_ids(&mut tx, &[1, 2]).await.unwrap();
+        inspect::stats(&mut tx).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let plans: Vec<(String, i64, i64)> = sqlx::query_as(
+        "select split_part(statement, e'\\n', 1), sum(generic_plans)::bigint, sum(custom_plans)::bigint
+           from pg_prepared_statements where statement like '-- outboxd%' group by 1",
+    )
+    .fetch_all(&mut *conn)
+    .await
+    .unwrap();
+    let is_filtered = |asked: &str| asked.contains(" list: ") || asked.contains(" stats: ");
+    for (asked, kept, anew) in &plans {
+        // What has no parameter knows only one plan.
+        if is_filtered(asked) {
+            assert_eq!(*kept, 0, "{asked}");
+        } else {
+            assert_eq!(*anew, 0, "{asked}");
+        }
+    }
+    for asked in [
+        "-- outboxd read",
+        "-- outboxd find",
+        "-- outboxd list: delivered",
+    ] {
+        let times = plans
+            .iter()
+            .find(|(it, ..)| it == asked)
+            .map(|(_, kept, anew)| kept + anew);
+        assert_eq!(times, Some(3), "{asked} in {plans:?}");
+    }
+}
+
+/// An act that lists first goes on as it began.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn an_act_is_planned_anew_and_may_scan(pool: PgPool) {
+    let modes =
+        "select current_setting('plan_cache_mode') || ' ' || current_setting('enable_seqscan')";
+    let mut conn = pool.acquire().await.unwrap();
+    for (reads, says) in [
+        (true, "force_generic_plan off"),
+        (false, "force_custom_plan on"),
+    ] {
+        let mut tx = if reads {
+            session::reading(&mut conn).await.unwrap()
+        } else {
+            session::acting(&mut conn).await.unwrap()
+        };
+        inspect::list(&mut tx, &Filter::default()).await.unwrap();
+        let said: String = sqlx::query_scalar(modes).fetch_one(&mut *tx).await.unwrap();
+        assert_eq!(said, says);
+        tx.rollback().await.unwrap();
+    }
 }
 
 /// As a report or a dump holds it: while it lives, the server can clear nothing away.

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::notification::NotificationId;
+use crate::outbox::session::planned_anew;
 
 /// What is asked for. Everything given must hold.
 #[derive(Clone, Debug, Default)]
@@ -39,14 +40,15 @@ pub struct AuditLine {
 
 /// A page of lines, newest first.
 pub async fn audit(conn: &mut PgConnection, filter: &AuditFilter) -> sqlx::Result<Vec<AuditLine>> {
-    match filter.after {
+    planned_anew(conn, async |conn| match filter.after {
         None => older(conn, filter).await,
         Some(_) => {
             let mut lines = newer(conn, filter).await?;
             lines.reverse();
             Ok(lines)
         }
-    }
+    })
+    .await
 }
 
 macro_rules! page {

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::{Capped, Share};
+use crate::outbox::session::planned_anew;
 
 /// How many rows of each hour are read. A day with more than that in every hour took 0.2 s, beside 15 days of history.
 const SAMPLE: i64 = 10_000;
@@ -34,6 +35,10 @@ pub struct Hour {
 
 /// The hours, oldest first; the last one is not over yet.
 pub async fn hours(conn: &mut PgConnection, app: Option<&str>) -> sqlx::Result<Vec<Hour>> {
+    planned_anew(conn, async |conn| each(conn, app).await).await
+}
+
+async fn each(conn: &mut PgConnection, app: Option<&str>) -> sqlx::Result<Vec<Hour>> {
     let settled = sqlx::query!(
         r#"-- outboxd hours: settled
            select hour.at as "at!", count(s.status) as "settled!",

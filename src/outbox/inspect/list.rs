@@ -10,6 +10,7 @@ use sqlx::PgConnection;
 use super::find::waiting_of;
 use super::{Capped, Hit, Standing};
 use crate::notification::{NotificationId, Status};
+use crate::outbox::session::planned_anew;
 
 /// What is asked for. Everything given must hold.
 #[derive(Clone, Debug, Default)]
@@ -40,10 +41,11 @@ pub struct Period {
 
 /// A page, newest first.
 pub async fn list(conn: &mut PgConnection, filter: &Filter) -> sqlx::Result<Vec<Hit>> {
-    let mut hits = match filter.after {
-        None => older(conn, filter).await?,
-        Some(_) => newer(conn, filter).await?,
-    };
+    let mut hits = planned_anew(conn, async |conn| match filter.after {
+        None => older(conn, filter).await,
+        Some(_) => newer(conn, filter).await,
+    })
+    .await?;
     hits.sort_unstable_by_key(|hit: &Hit| hit.id);
     let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
     if filter.after.is_none() {

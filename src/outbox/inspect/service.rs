@@ -9,6 +9,8 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
+use crate::outbox::session::planned_anew;
+
 /// A daemon looks every quarter of a second, so a minute without a sign is no coincidence.
 pub(super) const PATIENCE: TimeDelta = TimeDelta::minutes(1);
 
@@ -53,7 +55,7 @@ impl Signs {
         if let Some(seen) = self.unserved.get(app) {
             return Ok(seen.clone());
         }
-        let seen = nobody_serves(conn, app).await?;
+        let seen = planned_anew(conn, async |conn| nobody_serves(conn, app).await).await?;
         self.unserved.insert(app.to_owned(), seen.clone());
         Ok(seen)
     }
@@ -63,7 +65,8 @@ impl Signs {
         if let Some(pace) = self.paces.get(app) {
             return Ok(*pace);
         }
-        let pace = sqlx::query_scalar!(
+        let ask = async |conn: &mut PgConnection| {
+            sqlx::query_scalar!(
             r#"-- outboxd pace
                select count(*) as "pace!" from (
                       select 1 from outboxd.notification_delivery d
@@ -74,7 +77,9 @@ impl Signs {
             PACE
         )
         .fetch_one(conn)
-        .await?;
+        .await
+        };
+        let pace = planned_anew(conn, ask).await?;
         self.paces.insert(app.to_owned(), pace);
         Ok(pace)
     }
@@ -116,7 +121,7 @@ async fn nobody_serves(conn: &mut PgConnection, app: &str) -> sqlx::Result<Optio
     Ok(Some(Nobody { others }))
 }
 
-/// The apps with an attempt in the last minute.
+/// The apps with an attempt in the last minute; part of a question that is planned anew.
 pub(super) async fn attempted(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"-- outboxd attempted

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::service::{self, NAMES};
+use crate::outbox::session::planned_anew;
 
 /// A count that stopped counting at its cap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,6 +105,10 @@ const HOUR: i64 = 100_000;
 
 /// Every app that has work, a state, or a recent past.
 pub async fn stats(conn: &mut PgConnection) -> sqlx::Result<Vec<AppStats>> {
+    planned_anew(conn, all).await
+}
+
+async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<AppStats>> {
     let mut apps = waiting(conn).await?;
     for row in sqlx::query!(
         r#"-- outboxd stats: trouble

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 
 use super::Capped;
 use crate::outbox::schema::{self, SchemaStatus};
+use crate::outbox::session::planned_anew;
 
 /// How many attempts of the last minute and of the last hour are looked at, and leases of each app and priority.
 const ATTEMPTS: i64 = 100_000;
@@ -83,6 +84,10 @@ pub struct GateFacts {
 
 /// Looks at all of it.
 pub async fn system(conn: &mut PgConnection) -> sqlx::Result<System> {
+    planned_anew(conn, all).await
+}
+
+async fn all(conn: &mut PgConnection) -> sqlx::Result<System> {
     let server = sqlx::query!(
         r#"-- outboxd system
            select statement_timestamp() as "now!", current_setting('server_version') as "version!""#

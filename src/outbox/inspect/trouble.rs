@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{Capped, Hit};
 use crate::catalogue;
+use crate::outbox::session::planned_anew;
 
 /// How many of the newest rows are grouped at most.
 const NEWEST: i64 = 100_000;
@@ -45,7 +46,8 @@ pub async fn causes(
     app: Option<&str>,
     since: DateTime<Utc>,
 ) -> sqlx::Result<Vec<Cause>> {
-    let rows = sqlx::query!(
+    let asked = async |conn: &mut PgConnection| {
+        sqlx::query!(
         r#"-- outboxd causes
            select t.app, t.status, t.reason, count(*) as "count!", count(*) filter (where t.may_have_arrived) as "in_doubt!",
                   count(*) filter (where n.old_id is not null or h.key is not null) as "dealt_with!",
@@ -66,7 +68,9 @@ pub async fn causes(
         NEWEST + 1
     )
     .fetch_all(conn)
-    .await?;
+    .await
+    };
+    let rows = planned_anew(conn, asked).await?;
     let more = rows.first().is_some_and(|row| row.all > NEWEST);
     let causes = rows.into_iter().map(|row| Cause {
         count: Capped { n: row.count, more },
@@ -121,16 +125,16 @@ pub struct Call {
 
 /// Given up or expired, not yet dealt with by hand, and no other notification written in its place; newest first.
 pub async fn to_phone(conn: &mut PgConnection, asked: &ToPhone) -> sqlx::Result<Vec<Call>> {
-    let calls = match asked.turn {
-        Turn::Newest => older(conn, asked, None).await?,
-        Turn::Before(ending) => older(conn, asked, Some(ending)).await?,
+    planned_anew(conn, async |conn| match asked.turn {
+        Turn::Newest => older(conn, asked, None).await,
+        Turn::Before(ending) => older(conn, asked, Some(ending)).await,
         Turn::After(ending) => {
             let mut calls = newer(conn, asked, Some(ending)).await?;
             calls.reverse();
-            calls
+            Ok(calls)
         }
-    };
-    Ok(calls)
+    })
+    .await
 }
 
 macro_rules! page {
