@@ -1,7 +1,7 @@
 //! The numbers: per app what waits, what was given up, and how the last hour went against the targets.
 //!
-//! Every count is capped: the front of each app's queue, of each priority what is due and what comes later; the last hour's attempts and
-//! settled rows, the last day's trouble. A number at its cap says so.
+//! Every count is capped: the front of each app's queue, of each priority what is due and what comes later; of the last hour's
+//! attempts and settled rows so many of its last five minutes and so many of the rest; the last day's trouble. A number at its cap says so.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -101,7 +101,9 @@ pub struct AppStats {
 
 /// How many rows each capped number looks at.
 const FRONT: i64 = 10_000;
-const HOUR: i64 = 100_000;
+const TROUBLE: i64 = 100_000;
+/// Of the last five minutes, and of the hour before them: the shares of a busy hour are those of a sample, and it is fresh.
+const SAMPLE: i64 = 5_000;
 
 /// Every app that has work, a state, or a recent past.
 pub async fn stats(conn: &mut PgConnection) -> sqlx::Result<Vec<AppStats>> {
@@ -118,7 +120,7 @@ async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<AppStats>> {
                 limit $1) t
             where t.status in ('dead', 'expired')
             group by 1, 2, 3 order by 4 desc, 1, 2, 3 limit 1000"#,
-        HOUR
+        TROUBLE
     )
     .fetch_all(&mut *conn)
     .await?
@@ -131,19 +133,28 @@ async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<AppStats>> {
     }
     for row in sqlx::query!(
         r#"-- outboxd stats: attempts
-           select a.app, count(*) as "attempts!",
+           with sample as materialized (
+               (select 1 as part, a.app, a.latency_ms, a.phase from outboxd.notification_attempt a
+                 where a.ended_at > statement_timestamp() - interval '5 minutes' limit $1)
+               union all
+               (select 2, a.app, a.latency_ms, a.phase from outboxd.notification_attempt a
+                 where a.ended_at > statement_timestamp() - interval '1 hour'
+                   and a.ended_at <= statement_timestamp() - interval '5 minutes' limit $1))
+           select a.app as "app!", count(*) as "attempts!",
                   percentile_cont(0.95) within group (order by a.latency_ms)
-                      filter (where a.phase in ('sent', 'answered')) as p95_ms
-             from (select a.app, a.latency_ms, a.phase from outboxd.notification_attempt a
-                    where a.ended_at > statement_timestamp() - interval '1 hour' limit $1) a
-            group by 1 order by 1 limit 1000"#,
-        HOUR + 1
+                      filter (where a.phase in ('sent', 'answered')) as p95_ms,
+                  exists (select from sample s group by s.part having count(*) >= $1) as "more!"
+             from sample a group by 1 order by 1 limit 1000"#,
+        SAMPLE
     )
     .fetch_all(&mut *conn)
     .await?
     {
         let app = entry(&mut apps, row.app);
-        app.attempts = Capped::of(row.attempts, HOUR);
+        app.attempts = Capped {
+            n: row.attempts,
+            more: row.more,
+        };
         app.p95_ms = row.p95_ms;
     }
     for row in sqlx::query!(
@@ -156,12 +167,17 @@ async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<AppStats>> {
                   count(distinct d.recipient) filter (where d.status in ('delivered', 'dead')
                                                          or d.errcode = 43101) as "recipients!"
              from ((select d.app, d.status, d.errcode, d.recipient from outboxd.notification_delivery d
-                     where d.settled_at > statement_timestamp() - interval '1 hour' limit $1)
+                     where d.settled_at > statement_timestamp() - interval '5 minutes' limit $1)
+                   union all
+                   (select d.app, d.status, d.errcode, d.recipient from outboxd.notification_delivery d
+                     where d.settled_at > statement_timestamp() - interval '1 hour'
+                       and d.settled_at <= statement_timestamp() - interval '5 minutes' limit $1)
                    union all
                    (select o.app, 'awaiting_grant', 43101, o.recipient from outboxd.notification_outbox o
-                     where o.awaits_grant and o.next_attempt_at > statement_timestamp() limit $1)) d
+                     where o.awaits_grant and o.next_attempt_at > statement_timestamp() limit $2)) d
             group by 1 order by 1 limit 1000"#,
-        HOUR
+        SAMPLE,
+        FRONT
     )
     .fetch_all(&mut *conn)
     .await?

@@ -349,3 +349,37 @@ async fn the_day_is_told_hour_by_hour_and_the_machinery_by_its_signs(pool: PgPoo
         .collect();
     assert_eq!(signs, [("daemon-a", 0, true), ("daemon-b", 1, false)]);
 }
+
+/// A busy hour is a sample: the cost has a bound, the last minutes are in it, and so is the rest.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn the_numbers_of_a_busy_hour_are_a_sample_of_all_of_it(pool: PgPool) {
+    run(
+        &pool,
+        "insert into outboxd.notification_attempt (notification_id, attempt, app, lease_token, daemon, started_at, ended_at,
+             phase, outcome, sentence, latency_ms)
+         select n, 1, app, gen_random_uuid(), 'd', now() - ago, now() - ago, 'answered', 'delivered', 'accepted', ms
+           from (values ('default', 6000, interval '1 minute', 100), ('default', 40, interval '30 minutes', 100),
+                        ('default', 9, interval '61 minutes', 9999), ('quiet', 7, interval '20 minutes', 20)) as part(app, count, ago, ms)
+          cross join lateral generate_series(1, count) as n",
+    )
+    .await;
+    settle(&pool, 1, 200, "delivered", "accepted").await;
+    run(
+        &pool,
+        "update outboxd.notification_delivery set settled_at = now() - interval '30 minutes' where id <= 50;
+         update outboxd.notification_delivery set status = 'dead' where id <= 10",
+    )
+    .await;
+    let apps = inspect::stats(&mut *connection(&pool).await).await.unwrap();
+    let said: Vec<_> = apps
+        .iter()
+        .map(|it| (it.app.as_str(), it.attempts.n, it.p95_ms))
+        .collect();
+    assert_eq!(
+        said,
+        [("default", 5040, Some(100.0)), ("quiet", 7, Some(20.0))]
+    );
+    assert!(apps[0].attempts.more);
+    let success = apps[0].success;
+    assert_eq!((success.good, success.of), (190, 200));
+}
