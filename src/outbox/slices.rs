@@ -56,8 +56,10 @@ pub async fn write(line: &mut Line, paths: &Paths, at_most: i64) -> Result<i64> 
     Ok(covered)
 }
 
-/// How often it is looked whether there is something to do.
+/// How often it is looked whether there is something to do, and while there was lately.
 const REST: Duration = Duration::from_secs(10);
+const SHORT_REST: Duration = Duration::from_secs(3);
+const LATELY: Duration = Duration::from_secs(60);
 
 /// While there is something to do, this many times what it took is rested: a twentieth of one core at most, so that a long backlog is delivered first.
 const SHARE: u32 = 19;
@@ -66,12 +68,19 @@ const SHARE: u32 = 19;
 pub async fn keep(mut line: Line, paths: Paths) {
     let mut at_most = LARGE;
     let mut rest = REST;
+    let mut covered_at = None::<Instant>;
     loop {
         sleep(jittered(rest)).await;
         let began = Instant::now();
         match write(&mut line, &paths, at_most).await {
-            Ok(0) => rest = REST,
-            Ok(_) => rest = began.elapsed() * SHARE,
+            Ok(0) => {
+                let lately = covered_at.is_some_and(|at| at.elapsed() < LATELY);
+                rest = if lately { SHORT_REST } else { REST };
+            }
+            Ok(_) => {
+                covered_at = Some(Instant::now());
+                rest = began.elapsed() * SHARE;
+            }
             Err(cause) if at_most == LARGE => {
                 // Very long payloads, perhaps: more, but smaller slices serve as well.
                 info!(

@@ -27,7 +27,7 @@ impl Person {
     /// Few characters and few digits, so that much is alike.
     fn random(dice: &mut StdRng, id: i64) -> Person {
         let long = dice.random_range(2..5);
-        let name = pick(dice, "李王欧阳晨Aa\"%_", long);
+        let name = pick(dice, "李王欧阳晨Aa\"\\%_", long);
         // From seven digits on; now and then as people write them.
         let long = dice.random_range(7..12);
         let mut phone = pick(dice, "0017", long);

@@ -1,10 +1,13 @@
 //! PURE: what a text typed into the search box is cut into, to be looked up in the search's index.
 //!
-//! The other side of `outboxd.write_search_slice` (`migrations/0012_search_in_one_probe.sql`), which cuts names, numbers and
+//! The other side of `outboxd.write_search_slice` (`migrations/0015_shorter_walks.sql`), which cuts names, numbers and
 //! keys into the same pieces. Whatever the index comes up with is read and compared before it is shown, so a piece
 //! may be shared by strangers, but none may be missing.
 
 use uuid::Uuid;
+
+/// What comes next to a piece has 16 bits.
+const NEXT: i32 = 1 << 16;
 
 /// How many characters of a text are cut up: eight pieces are enough to be rare together.
 const NAME: usize = 9;
@@ -24,7 +27,7 @@ pub(super) struct Wanted {
 pub(super) struct Probe {
     /// A row that is meant has all of these.
     pub(super) pieces: Vec<String>,
-    /// What comes next to the piece of a number or key leaves `remainder` then.
+    /// What comes next to the piece of a number, a key or a name of three characters leaves `remainder` then.
     pub(super) modulus: i32,
     pub(super) remainder: i32,
 }
@@ -50,6 +53,13 @@ impl Wanted {
 impl Probe {
     fn of_name(name: &str) -> Probe {
         let characters: Vec<char> = name.chars().take(NAME).collect();
+        if let [first, second, next] = characters[..] {
+            return Probe {
+                pieces: vec![String::from_iter([first, second])],
+                modulus: NEXT,
+                remainder: i32::try_from(u32::from(next) % NEXT.unsigned_abs()).unwrap_or(0),
+            };
+        }
         let long = characters.len().clamp(1, 2);
         let mut pieces: Vec<String> = characters
             .windows(long)
@@ -80,7 +90,7 @@ impl Probe {
         let digits = key.simple().to_string();
         Probe {
             pieces: vec![format!("={}", &digits[..3])],
-            modulus: 1 << 16,
+            modulus: NEXT,
             remainder: i32::from_str_radix(&digits[3..7], 16).unwrap_or(0),
         }
     }
@@ -108,11 +118,13 @@ mod tests {
     fn a_text_is_cut_into_the_pieces_of_what_it_may_be() {
         for (text, tail, pieces, next) in [
             ("李", None, "李", (1, 0)),
-            ("李女士", None, "女士 李女", (1, 0)),
+            ("李女士", None, "李女", (65_536, 0x58eb)),
+            ("李女士𠮷", None, "士𠮷 女士 李女", (1, 0)),
+            ("李女𠮷", None, "李女", (65_536, 0x0bb7)),
             ("欧阳欧阳", None, "欧阳 阳欧", (1, 0)),
             ("Wang", None, "an ng wa", (1, 0)),
             ("r2", None, "r2", (1, 0)),
-            ("007", None, "00 07", (1, 0)),
+            ("007", None, "00", (65_536, 0x37)),
             ("5678", Some("5678"), "#5678", (1, 0)),
             ("045678", Some("045678"), "#5678", (100, 4)),
             ("2345678", Some("2345678"), "#5678", (1000, 234)),
