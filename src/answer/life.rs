@@ -38,8 +38,7 @@ pub(crate) struct Tried {
 }
 
 /// Reads what the card does not hold yet.
-pub(crate) async fn life(conn: &mut PgConnection, mut card: Card) -> Result<Life> {
-    card.links.newer = inspect::newer(&mut *conn, &card.it).await?;
+pub(crate) async fn life(conn: &mut PgConnection, card: Card) -> Result<Life> {
     Ok(Life {
         attempts: inspect::attempts(&mut *conn, card.it.id, ATTEMPTS).await?,
         acts: inspect::acts(&mut *conn, card.it.id, ACTS).await?,

@@ -24,7 +24,7 @@ use super::visit::{Visit, shown};
 use crate::answer::{Card, Name, cards};
 use crate::notification::Status;
 use crate::outbox::act::Seen;
-use crate::outbox::inspect::{self, Links, Notification, Standing};
+use crate::outbox::inspect::{Links, Notification, Standing};
 use crate::words::{Voice, say};
 
 /// What can be done to one.
@@ -96,6 +96,15 @@ impl Verb {
                 Standing::Settled(Status::Superseded) => Some(say!(voice, "retry.superseded")),
                 Standing::Settled(Status::Dead | Status::Expired | Status::Cancelled) => {
                     links.newer.map(|_| say!(voice, "retry.superseded"))
+                }
+                Standing::Queued
+                | Standing::Scheduled
+                | Standing::Retrying
+                | Standing::Held
+                | Standing::AwaitingGrant
+                    if links.newer.is_some() =>
+                {
+                    Some(say!(voice, "retry.superseded"))
                 }
                 // On hold it has no time at all.
                 Standing::Queued
@@ -204,8 +213,7 @@ async fn find(conn: &mut PgConnection, voice: &Voice, name: &str) -> Result<Foun
 }
 
 async fn found(conn: &mut PgConnection, voice: &Voice, it: Notification) -> Result<Found, Trouble> {
-    let mut cards = cards(&mut *conn, voice, vec![it]).await?;
-    let mut card = cards.pop().ok_or(Trouble::Unasked)?;
-    card.links.newer = inspect::newer(conn, &card.it).await?;
+    let mut cards = cards(conn, voice, vec![it]).await?;
+    let card = cards.pop().ok_or(Trouble::Unasked)?;
     Ok(Found { card })
 }

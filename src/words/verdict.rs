@@ -101,7 +101,21 @@ impl Voice {
                 ..said
             };
         }
-        let (Status::Dead | Status::Expired, Some(mark)) = (status, &links.handled) else {
+        let is_open = matches!(status, Status::Dead | Status::Expired);
+        let mark = links.handled.as_ref().filter(|_| is_open);
+        let said = match links
+            .newer
+            .filter(|_| is_open || status == Status::Cancelled)
+        {
+            // Sent again it would be superseded.
+            Some(newer) => Said {
+                who: Who::Nobody,
+                next: say!(self, "next.newer", id = newer),
+                ..said
+            },
+            None => said,
+        };
+        let Some(mark) = mark else {
             return said;
         };
         let (by, at) = (clean(&mark.by), self.when(mark.at));

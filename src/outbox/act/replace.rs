@@ -120,8 +120,9 @@ pub async fn replace(
     if in_flight {
         return Ok(Replaced::InFlight);
     }
-    if let Some(newer) = inspect::newer(&mut *conn, &it).await? {
-        return Ok(Replaced::Superseded(newer));
+    let newer = inspect::newer(&mut *conn, std::slice::from_ref(&it)).await?;
+    if let Some(newer) = newer.get(&it.key.0) {
+        return Ok(Replaced::Superseded(*newer));
     }
     let Some(new) = write(&mut *conn, &it, change, by).await? else {
         return Ok(Replaced::NoChange);

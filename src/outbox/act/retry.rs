@@ -183,7 +183,13 @@ async fn unsettled(conn: &mut PgConnection, rows: &Rows) -> sqlx::Result<Fates> 
         r#"-- outboxd retry: lock unsettled
            select o.id, o.key, coalesce(o.lease_until between statement_timestamp()
                                                 and statement_timestamp() + interval '20 minutes', false) as "in_flight!",
-                  o.next_attempt_at > statement_timestamp() as "waits!"
+                  o.next_attempt_at > statement_timestamp() as "waits!",
+                  -- As for a settled one: the next claim supersedes it.
+                  exists (select from outboxd.notification_outbox n
+                           where n.app = o.app and n.collapse_key = o.collapse_key and n.id > o.id)
+                      or exists (select from outboxd.notification_delivery n
+                                  where n.app = o.app and n.collapse_key = o.collapse_key and n.id > o.id
+                                    and n.status <> 'cancelled') as "has_newer!"
              from outboxd.notification_outbox o
             where o.id = any($1) and o.key = any($2)
             order by o.id limit 1000 for update"#,
@@ -197,6 +203,7 @@ async fn unsettled(conn: &mut PgConnection, rows: &Rows) -> sqlx::Result<Fates> 
         .map(|row| {
             let fate = match (row.in_flight, row.waits) {
                 (true, _) => Retried::InFlight,
+                (false, _) if row.has_newer => Retried::Superseded,
                 (false, true) => Retried::BroughtForward,
                 (false, false) => Retried::DueAlready,
             };

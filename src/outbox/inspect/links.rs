@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::Notification;
-use crate::notification::{Key, NotificationId};
+use super::{Notification, Standing};
+use crate::notification::{Key, NotificationId, Status};
 
 /// What stands beside a notification.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +17,7 @@ pub struct Links {
     pub earlier: Option<Link>,
     /// Which was written in its place.
     pub later: Option<Link>,
-    /// The newest of its `collapse_key`, if that was written after it; looked up by [`newer`], for one message alone.
+    /// The newest of its `collapse_key`, if that was written after it.
     pub newer: Option<NotificationId>,
     /// What somebody noted of this very ending.
     pub handled: Option<Mark>,
@@ -90,7 +90,7 @@ pub async fn links(
             order by h.settled_at desc limit 1000"#,
         &ids
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
     for row in marks {
         // A mark speaks of one ending.
@@ -104,29 +104,53 @@ pub async fn links(
             });
         }
     }
+    for (key, id) in newer(conn, found).await? {
+        all.entry(key).or_default().newer = Some(id);
+    }
     Ok(all)
 }
 
-/// The newest of its `collapse_key`, if that was written after it: for that one's sake a claim passes this one by.
+/// The newest of their `collapse_key`, of each after which one was written: for that one's sake a claim passes it by.
 pub async fn newer(
     conn: &mut PgConnection,
-    it: &Notification,
-) -> sqlx::Result<Option<NotificationId>> {
-    let newer = sqlx::query_scalar!(
+    found: &[Notification],
+) -> sqlx::Result<HashMap<Uuid, NotificationId>> {
+    let (ids, keys): (Vec<i64>, Vec<Uuid>) = found
+        .iter()
+        .filter(|it| may_be_passed_by(it))
+        .map(|it| (it.id.0, it.key.0))
+        .unzip();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = sqlx::query!(
         r#"-- outboxd newer
-           select greatest((select max(n.id) from outboxd.notification_outbox n
-                             where n.app = it.app and n.collapse_key = it.collapse_key and n.id > $1),
-                           (select max(d.id) from outboxd.notification_delivery d
-                             where d.app = it.app and d.collapse_key = it.collapse_key and d.id > $1
-                               and d.status <> 'cancelled')) as newer
-             from (select o.app, o.collapse_key from outboxd.notification_outbox o where o.id = $1 and o.key = $2
-                   union all
-                   select d.app, d.collapse_key from outboxd.notification_delivery d where d.id = $1 and d.key = $2) it
-            where it.collapse_key is not null limit 1"#,
-        it.id.0,
-        it.key.0
+           select it.key as "key!", newer.id as "id!" from (
+                  select o.id, o.key, o.app, o.collapse_key from outboxd.notification_outbox o where o.id = any($1)
+                  union all
+                  select d.id, d.key, d.app, d.collapse_key from outboxd.notification_delivery d where d.id = any($1)) it
+            cross join lateral (
+                  select greatest((select max(n.id) from outboxd.notification_outbox n
+                                    where n.app = it.app and n.collapse_key = it.collapse_key and n.id > it.id),
+                                  (select max(d.id) from outboxd.notification_delivery d
+                                    where d.app = it.app and d.collapse_key = it.collapse_key and d.id > it.id
+                                      and d.status <> 'cancelled')) as id) newer
+            where it.key = any($2) and it.collapse_key is not null and newer.id is not null limit 1000"#,
+        &ids,
+        &keys
     )
-    .fetch_optional(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(newer.flatten().map(NotificationId))
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.key, NotificationId(row.id)))
+        .collect())
+}
+
+/// What WeChat accepted stays accepted, and of a superseded one the row says it.
+fn may_be_passed_by(it: &Notification) -> bool {
+    !matches!(
+        it.standing,
+        Standing::Settled(Status::Delivered | Status::Superseded)
+    )
 }

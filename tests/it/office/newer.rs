@@ -71,3 +71,20 @@ async fn one_that_was_taken_back_is_no_newer_one(pool: PgPool) {
     let told = retried(&pool, one(&pool, 1).await).await;
     assert_eq!(told, Retried::Revived);
 }
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_waiting_older_one_is_not_brought_forward(pool: PgPool) {
+    run(
+        &pool,
+        "insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, collapse_key, next_attempt_at)
+         select 'e', 'c', 'r', key, now() + interval '1 hour' from unnest(array['cc', 'cc', 'other']) as key",
+    )
+    .await;
+    for (id, told) in [
+        (1, Retried::Superseded),
+        (2, Retried::BroughtForward),
+        (3, Retried::BroughtForward),
+    ] {
+        assert_eq!(retried(&pool, one(&pool, id).await).await, told, "{id}");
+    }
+}

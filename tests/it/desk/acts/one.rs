@@ -236,6 +236,9 @@ async fn what_makes_no_sense_is_said_before_it_is_tried(pool: PgPool) {
         let page = wang.get(&format!("/messages/1002/{act}")).await;
         page.is(409).has(said).lacks("name=\"seen\"");
     }
+    // Nobody is advised to send it again.
+    let card = wang.get("/messages/1002").await;
+    card.has("较新的通知 1003 已取代它").lacks("outboxd retry");
     run(
         &pool,
         "update outboxd.notification_delivery set collapse_key = null",
