@@ -286,7 +286,8 @@ impl LineView {
     }
 }
 
-/// `before` and `after` side by side, field by field; whatever else is known after them.
+/// `before` and `after` side by side, field by field or, where the same was done to many, one by one; whatever else is known
+/// after them.
 fn changes(detail: &Value) -> Vec<Change> {
     let nothing = Map::new();
     let of = |name: &str| {
@@ -296,6 +297,7 @@ fn changes(detail: &Value) -> Vec<Change> {
             .unwrap_or(&nothing)
     };
     let (before, after) = (of("before"), of("after"));
+    let of_all = detail.get("after").filter(|it| it.is_string());
     let mut changes = Vec::new();
     for (name, now) in after {
         let was = before.get(name);
@@ -311,12 +313,17 @@ fn changes(detail: &Value) -> Vec<Change> {
         changes.push(Change {
             name: shown(name),
             before: Some(text(was)),
-            after: "–".to_owned(),
+            after: of_all.map_or_else(|| "–".to_owned(), text),
         });
     }
     let rest = detail.as_object().unwrap_or(&nothing);
     for (name, it) in rest {
-        if ["before", "after"].contains(&&**name) && (it.is_object() || it.is_null()) {
+        let is_shown = match &**name {
+            "before" => it.is_object() || it.is_null(),
+            "after" => it.is_object() || it.is_null() || (of_all.is_some() && !before.is_empty()),
+            _ => false,
+        };
+        if is_shown {
             continue;
         }
         changes.push(Change {
@@ -332,8 +339,13 @@ fn text(value: &Value) -> String {
     match value {
         Value::Null => "–".to_owned(),
         Value::String(text) => shown(text),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            shown(&value.to_string())
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::Array(some) => some.iter().map(text).collect::<Vec<_>>().join(", "),
+        Value::Object(some) => {
+            let each = some
+                .iter()
+                .map(|(name, it)| format!("{}: {}", shown(name), text(it)));
+            each.collect::<Vec<_>>().join(", ")
         }
     }
 }
@@ -360,5 +372,18 @@ mod tests {
             ]
         );
         assert!(changes(&json!({"before": null, "after": {}})).is_empty());
+        // One word for many, each of which was something else before.
+        let detail = json!({"before": {"7": {"status": "dead", "reason": "r"}, "8": {"next_attempt_at": null}}, "after": "due"});
+        let told: Vec<_> = changes(&detail)
+            .into_iter()
+            .map(|it| (it.name, it.before.unwrap_or_default(), it.after))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                line("7", "reason: r, status: dead", "due"),
+                line("8", "next_attempt_at: –", "due"),
+            ]
+        );
     }
 }

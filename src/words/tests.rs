@@ -183,6 +183,16 @@ fn what_waits_says_why_whose_turn_and_until_when() {
             Some(until),
         ),
         (
+            WhyNotYet::Queued {
+                since: ago(90),
+                ahead: Capped { n: 0, more: true },
+                eta: None,
+            },
+            "Queued for 1 min, behind very many; how many of them are ahead of it was not counted.",
+            Who::Nobody,
+            None,
+        ),
+        (
             queued(None),
             "Queued for 1 min, 1000+ ahead of it.",
             Who::Nobody,

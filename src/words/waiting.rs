@@ -213,13 +213,13 @@ impl Voice {
                 ),
             }),
             WhyNotYet::Queued { since, ahead, eta } => {
-                let waited = self.now - *since;
-                let happened = say!(
-                    self,
-                    "waiting.queued",
-                    span = self.span(waited),
-                    ahead = ahead
-                );
+                let span = self.span(self.now - *since);
+                let happened = if ahead.n == 0 && ahead.more {
+                    // Those that were looked at all wait for others.
+                    say!(self, "waiting.queued_far", span = span)
+                } else {
+                    say!(self, "waiting.queued", span = span, ahead = ahead)
+                };
                 match eta {
                     Some(eta) => Said {
                         happened,
