@@ -4,19 +4,20 @@
 //! disagree. A default is written as a person would write it and goes through the same reader.
 
 mod desk;
+mod speech;
 mod target;
 
 use super::kind::*;
 use super::setting::{Absent, Scope, Setting};
 use super::words::Words;
-use super::{LogFormat, Needs, Pooler};
-use crate::lang::Lang;
+use super::{Needs, Pooler};
 
 pub use desk::{
     DESK_BADGE_ORIGINS, DESK_BADGE_SECRET, DESK_CUSTOMER_LABEL, DESK_LISTEN, DESK_OPERATORS,
     DESK_PHONE, DESK_PROXY, DESK_READ_ONLY, DESK_RECIPIENT_LABEL, DESK_SECRET, DESK_URL,
     DESK_USER_HEADER, DESK_USERS,
 };
+pub use speech::{LANG, LOG, LOG_FORMAT, TIME_ZONE};
 pub use target::{
     ALLOW, ASK_GRANTS_EVERY, AWAIT_GRANT, ON_UNKNOWN, OPENID_FROM, OPENID_QUERY, SIGNING_SECRET,
     TARGET, TARGET_URL, TEMPLATES, WEBHOOK_SECRET, serves,
@@ -368,68 +369,4 @@ pub static HTTP_LISTEN: Setting<Listen> = Setting {
         "`run` 提供健康检查和指标的地址。",
     ),
     kind: Listen,
-};
-
-pub static LOG: Setting<Filter> = Setting {
-    env: "OUTBOXD_LOG",
-    also: Some("RUST_LOG"),
-    key: "log.level",
-    scope: Scope::Daemon,
-    needs: Needs::Database,
-    absent: Absent::Default("info"),
-    doc: Words::new(
-        "What to log. `RUST_LOG` is asked first.",
-        "日志记录什么。先看 `RUST_LOG`。",
-    ),
-    kind: Filter,
-};
-
-pub static LOG_FORMAT: Setting<Choice<LogFormat>> = Setting {
-    env: "OUTBOXD_LOG_FORMAT",
-    also: None,
-    key: "log.format",
-    scope: Scope::Daemon,
-    needs: Needs::Database,
-    absent: Absent::Default("auto"),
-    doc: Words::new(
-        "`auto` writes text on a terminal and JSON elsewhere.",
-        "`auto`：终端上为文本，其他情况为 JSON。",
-    ),
-    kind: Choice(&[
-        ("auto", LogFormat::Auto),
-        ("text", LogFormat::Text),
-        ("json", LogFormat::Json),
-    ]),
-};
-
-pub static LANG: Setting<Choice<Option<Lang>>> = Setting {
-    env: "OUTBOXD_LANG",
-    also: None,
-    key: "language",
-    scope: Scope::Daemon,
-    needs: Needs::Database,
-    absent: Absent::Default("auto"),
-    doc: Words::new(
-        "The language of messages. `auto` follows `LC_ALL`, `LC_MESSAGES` and `LANG`.",
-        "提示所用的语言。`auto` 依次看 `LC_ALL`、`LC_MESSAGES`、`LANG`。",
-    ),
-    kind: Choice(&[
-        ("auto", None),
-        ("zh", Some(Lang::Zh)),
-        ("en", Some(Lang::En)),
-    ]),
-};
-
-pub static TIME_ZONE: Setting<Zone> = Setting {
-    env: "OUTBOXD_TIME_ZONE",
-    also: None,
-    key: "time_zone",
-    scope: Scope::Daemon,
-    needs: Needs::Database,
-    absent: Absent::Default("Asia/Shanghai"),
-    doc: Words::new(
-        "The time zone of the times people read. The database stores instants.",
-        "给人看的时间所用的时区。数据库里存的是绝对时刻。",
-    ),
-    kind: Zone,
 };
