@@ -270,7 +270,9 @@ async fn observe(pool: &PgPool, apps: &[String]) -> Vec<Observed> {
                        coalesce(array_agg(distinct outcome), '{}') as outcomes,
                        coalesce(array_agg(distinct sentence), '{}') as sentences,
                        coalesce(array_agg(distinct errcode) filter (where errcode is not null), '{}') as errcodes
-                  from outboxd.notification_attempt x where x.app = app.app) a
+                  from outboxd.notification_attempt x
+                 -- A second attempt that the end of the daemon cut short is no answer.
+                 where x.app = app.app and x.outcome <> 'released') a
            cross join lateral (
                 select coalesce(array_agg(distinct status), '{}') as settled,
                        count(*) filter (where may_have_arrived) as in_doubt
