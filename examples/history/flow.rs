@@ -1,9 +1,9 @@
 //! Searches beside deliveries: a real daemon delivers single inserts at a rate, and all questions are asked, mixed, at another.
 //!
 //! Both are open: what is late does not put off the next, and the time that a search waits for a connection counts. There
-//! are as many connections as the desk has (four, each statement planned anew and given three seconds). How long a delivery
-//! takes, from the moment the CRM knows its commit to the arrival at the sink, is measured without searches, with them, and
-//! without again.
+//! are as many connections as the desk has (four, and each statement is given three seconds). How long a delivery takes, from
+//! the moment the CRM knows its commit to the arrival at the sink, is measured without searches, with them, without again, and
+//! beside as much work that asks the database for nothing: what is lost then as well is lost for want of a core.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -72,6 +72,13 @@ pub(crate) async fn measure(args: &Args, url: &str, past: Past) -> Result<()> {
         ask(&desk, past, args.searches, args.flow)
     )?;
     let after = flow.deliver(args.flow).await?;
+    let mut all: Vec<Duration> = asked.iter().flat_map(|(it, _)| it.took.clone()).collect();
+    all.sort_unstable();
+    let mean = all.iter().sum::<Duration>() / u32::try_from(all.len())?;
+    let (plain, ()) = tokio::try_join!(
+        flow.deliver(args.flow),
+        compute(args.searches, args.flow, mean)
+    )?;
     daemon.stop().await?;
 
     println!(
@@ -94,6 +101,7 @@ pub(crate) async fn measure(args: &Args, url: &str, past: Past) -> Result<()> {
         ("without searches", before),
         ("with", with),
         ("without again", after),
+        ("beside as much plain work", plain),
     ] {
         println!(
             "| {name} | {} | {:.1} | {:.1} | {:.1} | {:.1} |",
@@ -153,6 +161,21 @@ impl Flow {
         .await?;
         Ok(now_us())
     }
+}
+
+/// A core is busy as often, and for as long each time.
+async fn compute(rate: u32, seconds: f64, each: Duration) -> Result<()> {
+    let beginning = Instant::now();
+    for i in 0..(f64::from(rate) * seconds) as usize {
+        sleep_until(beginning + Duration::from_secs_f64(i as f64 / f64::from(rate))).await;
+        tokio::task::spawn_blocking(move || {
+            let began = Instant::now();
+            while began.elapsed() < each {
+                std::hint::spin_loop();
+            }
+        });
+    }
+    Ok(())
 }
 
 /// Every question in its turn, about another row each time; says of each what was answered and how often nothing was.

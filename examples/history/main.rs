@@ -5,6 +5,7 @@
 //! cargo run --release --example history -- --settled 1000000 --clients 2
 //! cargo run --release --example history -- --flow 600                    ten minutes of deliveries with searches, and without
 //! cargo run --release --example history -- --fill                        into the database of DATABASE_URL, and no more
+//! cargo run --release --example history -- --filled                      ask there, as often as you like
 //! ```
 //!
 //! Makes a [`cluster`] of its own, writes the [`past`] of invented [`people`], lets the search's index be written as a
@@ -63,6 +64,12 @@ struct Args {
     /// Only write the past, into the empty schema of the database that `DATABASE_URL` names.
     #[arg(long)]
     fill: bool,
+    /// Ask in the database that `DATABASE_URL` names, where the same past was written before.
+    #[arg(long, conflicts_with = "fill")]
+    filled: bool,
+    /// Only the questions whose name has this in it.
+    #[arg(long, default_value = "")]
+    only: String,
     /// Seconds of deliveries without searches, with them, and without again; 0 leaves this out.
     #[arg(long, default_value_t = 60.0)]
     flow: f64,
@@ -106,22 +113,27 @@ async fn measure(args: Args) -> Result<()> {
         settled: args.settled,
         waiting: args.waiting,
     };
-    if args.fill {
+    if args.fill || args.filled {
         let url = std::env::var("DATABASE_URL").context("DATABASE_URL is not set")?;
-        return fill(&url, past).await;
+        if args.fill {
+            return fill(&url, past).await;
+        }
+        return ask(&args, &url, past).await;
     }
     let cluster = Cluster::start()?;
     let url = cluster.url(&cluster.create_database().await?);
     let mut control = PgConnection::connect(&url).await?;
     schema::migrate(&mut control).await?;
     fill(&url, past).await?;
-    index(&url, &mut control).await?;
+    ask(&args, &url, past).await
+}
 
+async fn ask(args: &Args, url: &str, past: Past) -> Result<()> {
     if args.seconds > 0.0 {
-        in_turn(&args, &url, past).await?;
+        in_turn(args, url, past).await?;
     }
     if args.flow > 0.0 {
-        flow::measure(&args, &url, past).await?;
+        flow::measure(args, url, past).await?;
     }
     Ok(())
 }
@@ -137,7 +149,8 @@ async fn in_turn(args: &Args, url: &str, past: Past) -> Result<()> {
         args.clients
     );
     println!("|---|---|---|---|---|---|");
-    for (question, name) in questions::ALL {
+    let asked = |(_, name): &(_, &str)| name.contains(&args.only);
+    for (question, name) in questions::ALL.into_iter().filter(asked) {
         // Once unmeasured: the first answers read the pages into memory and prepare the statements.
         questions::answers(&mut clients, question, past, args.seconds / 5.0).await?;
         let answers = questions::answers(&mut clients, question, past, args.seconds).await?;
@@ -160,7 +173,7 @@ async fn fill(url: &str, past: Past) -> Result<()> {
     past.write(&mut first, &mut second).await?;
     let rows = past.settled + past.waiting;
     println!("{rows} rows written in {}", said(began.elapsed()));
-    Ok(())
+    index(url, &mut first).await
 }
 
 /// As a daemon writes it, without the rests.
