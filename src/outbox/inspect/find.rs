@@ -188,8 +188,8 @@ async fn newest(
     limit: i64,
 ) -> sqlx::Result<Vec<Hit>> {
     let number = wanted.number();
-    // Looked for in the whole text first: cutting out what stands at each path costs four times as much. In there a quotation
-    // mark and a backslash are written otherwise.
+    // Looked for in the whole text first: cutting out what stands at each path costs four times as much. In there quotation
+    // marks, backslashes and control characters are written otherwise.
     sqlx::query_as!(Hit,
         r#"-- outboxd find: compare the newest
            select n.id as "id!", n.key as "key!" from (
@@ -197,7 +197,7 @@ async fn newest(
                union all
                (select d.id, d.key, d.payload from outboxd.notification_delivery d where d.id >= $1 order by d.id desc limit $2)) n
             where case when $5::text is not null then n.payload::text ~ $5
-                       else $4 ~ '["\\]' or strpos(lower(n.payload::text), lower($4)) > 0 end
+                       else $4 ~ '["\\[:cntrl:]]' or strpos(lower(n.payload::text), lower($4)) > 0 end
               and exists (select from unnest($3::text[]) as path
                            cross join lateral (select n.payload #>> string_to_array(path, '.') as value) said
                            where case when $5::text is null then strpos(lower(said.value), lower($4)) > 0

@@ -49,7 +49,7 @@ const WALK: &str = "changed_at changed_by delivered failed is_walked next_rung_a
 
 /// Who may call it; `owner` stands before those that run with the owner's rights, whoever calls. What is nobody's is
 /// called by a trigger, or by another function.
-const FUNCTIONS: [(&str, &str); 14] = [
+const FUNCTIONS: [(&str, &str); 15] = [
     ("enqueue_notification", "owner crm desk admin"),
     ("enqueue_notifications", "owner crm admin"),
     ("ensure_partitions", "owner daemon admin"),
@@ -58,6 +58,7 @@ const FUNCTIONS: [(&str, &str); 14] = [
     ("wake_sleeper", "owner"),
     ("write_search", "owner daemon"),
     ("write_search_slice", ""),
+    ("gather_search", ""),
     // Sums and sentences: for whoever may come into the schema at all.
     ("key_lock", "crm support desk daemon admin"),
     ("refuse", "crm support desk daemon admin"),

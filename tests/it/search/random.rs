@@ -1,10 +1,12 @@
 //! Random rows and random texts: the search finds what reading every row finds. The seed is printed when it does not.
 
+use outboxd::outbox::slices::LARGE;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use sqlx::PgPool;
 
 use super::{find, index_all};
+use crate::harness::{number, run};
 
 struct Person {
     id: i64,
@@ -27,7 +29,7 @@ impl Person {
     /// Few characters and few digits, so that much is alike.
     fn random(dice: &mut StdRng, id: i64) -> Person {
         let long = dice.random_range(2..5);
-        let name = pick(dice, "李王欧阳晨Aa\"\\%_", long);
+        let name = pick(dice, "李王欧阳晨Aa\"\\\t%_", long);
         // From seven digits on; now and then as people write them.
         let long = dice.random_range(7..12);
         let mut phone = pick(dice, "0017", long);
@@ -117,34 +119,95 @@ async fn write(pool: &PgPool, people: &[Person]) {
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn random_texts_find_what_reading_everything_finds(pool: PgPool) {
-    const LIMIT: usize = 20;
-    let seed: u64 = rand::random();
-    let mut dice = StdRng::seed_from_u64(seed);
-    // From four digits on, an id may be the end of a telephone number, too.
-    let mut id = 1_000;
-    let mut people: Vec<Person> = (0..4_000)
-        .map(|_| {
-            id += dice.random_range(1..20);
-            Person::random(&mut dice, id)
-        })
-        .collect();
-    let newer = people.split_off(3_800);
-    write(&pool, &people).await;
+    let mut search = Search::of(&pool, 20).await;
     index_all(&pool).await;
-    write(&pool, &newer).await;
-    people.extend(newer);
-    for _ in 0..400 {
-        let text = people[dice.random_range(0..people.len())].text(&mut dice);
-        let newest = |is: &dyn Fn(&Person) -> bool| {
-            let ids = people.iter().rev().filter(|it| is(it)).map(|it| it.id);
-            ids.take(LIMIT).collect::<Vec<_>>()
-        };
-        let mut expected = newest(&|it| it.bears(&text));
-        let called = newest(&|it| it.is_called(&text) && !it.bears(&text));
-        expected.extend(called.into_iter().take(LIMIT - expected.len()));
-        expected.sort_unstable_by(|a, b| b.cmp(a));
-        let found = find(&pool, &text, 20).await;
-        let ids: Vec<i64> = found.hits.iter().map(|hit| hit.id).collect();
-        assert_eq!(ids, expected, "{text:?}, seed {seed}");
+    search.write_the_newest().await;
+    search.compare(400).await;
+}
+
+/// Over so many ids that slices are gathered into runs, also when they are written once more in there.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn random_texts_are_found_in_runs_as_well(pool: PgPool) {
+    let mut search = Search::of(&pool, 400).await;
+    let covered = index_all(&pool).await;
+    let runs = covered.iter().filter(|ids| **ids > LARGE).count();
+    assert!(runs >= 2, "seed {}, {covered:?}", search.seed);
+    search.write_the_newest().await;
+    search.compare(200).await;
+
+    run(
+        &pool,
+        "truncate outboxd.search_term; update outboxd.search_slice set paths = '{}'",
+    )
+    .await;
+    let gathered = "select count(*) from (select from outboxd.search_slice group by run having count(*) = 8) r";
+    let before = number(&pool, gathered).await;
+    let covered = index_all(&pool).await;
+    // The newest may have made one more complete; those that were gathered stay so.
+    let more = covered.iter().filter(|ids| **ids > LARGE).count();
+    assert!(more <= 1, "seed {}, {covered:?}", search.seed);
+    assert_eq!(
+        number(&pool, gathered).await - before,
+        i64::try_from(more).unwrap(),
+        "seed {}",
+        search.seed
+    );
+    search.compare(200).await;
+}
+
+struct Search<'a> {
+    pool: &'a PgPool,
+    seed: u64,
+    dice: StdRng,
+    people: Vec<Person>,
+    newest: Vec<Person>,
+}
+
+impl<'a> Search<'a> {
+    /// People whose ids are so far apart at most; the newest are not written yet.
+    async fn of(pool: &'a PgPool, apart: i64) -> Search<'a> {
+        let seed: u64 = rand::random();
+        let mut dice = StdRng::seed_from_u64(seed);
+        // From four digits on, an id may be the end of a telephone number, too.
+        let mut id = 1_000;
+        let mut people: Vec<Person> = (0..4_000)
+            .map(|_| {
+                id += dice.random_range(1..apart);
+                Person::random(&mut dice, id)
+            })
+            .collect();
+        let newest = people.split_off(3_800);
+        write(pool, &people).await;
+        Search {
+            pool,
+            seed,
+            dice,
+            people,
+            newest,
+        }
+    }
+
+    async fn write_the_newest(&mut self) {
+        write(self.pool, &self.newest).await;
+        self.people.append(&mut self.newest);
+    }
+
+    async fn compare(&mut self, texts: usize) {
+        const LIMIT: usize = 20;
+        for _ in 0..texts {
+            let at = self.dice.random_range(0..self.people.len());
+            let text = self.people[at].text(&mut self.dice);
+            let newest = |is: &dyn Fn(&Person) -> bool| {
+                let ids = self.people.iter().rev().filter(|it| is(it)).map(|it| it.id);
+                ids.take(LIMIT).collect::<Vec<_>>()
+            };
+            let mut expected = newest(&|it| it.bears(&text));
+            let called = newest(&|it| it.is_called(&text) && !it.bears(&text));
+            expected.extend(called.into_iter().take(LIMIT - expected.len()));
+            expected.sort_unstable_by(|a, b| b.cmp(a));
+            let found = find(self.pool, &text, 20).await;
+            let ids: Vec<i64> = found.hits.iter().map(|hit| hit.id).collect();
+            assert_eq!(ids, expected, "{text:?}, seed {}", self.seed);
+        }
     }
 }

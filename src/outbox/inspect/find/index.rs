@@ -25,10 +25,12 @@ pub(super) async fn index(conn: &mut PgConnection) -> sqlx::Result<Option<Index>
     let row = sqlx::query!(
         r#"-- outboxd find: how far the index reaches
            with index as materialized (
-               select coalesce((select s.last_id + 1 from outboxd.search_slice s order by s.first_id desc limit 1), 0) as "end")
+               -- An older schema has no runs, and its index other pieces: better an error than nothing found.
+               select coalesce((select s.last_id + 1 from outboxd.search_slice s where s.run is not null
+                                 order by s.first_id desc limit 1), 0) as "end")
            select index.end as "end!",
                   -- Ids are given one by one: no count is needed while the newest is near.
-                  case when newest.id - index.end < $1 then 0
+                  case when newest.id - index.end + 1 < $1 then 0
                        else greatest((select count(*) from (select from outboxd.notification_outbox o
                                                              where o.id >= index.end limit $1) waiting),
                                      (select count(*) from (select from outboxd.notification_delivery d
