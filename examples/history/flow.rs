@@ -1,7 +1,8 @@
 //! Searches beside deliveries: a real daemon delivers single inserts at a rate, and all questions are asked, mixed, at another.
 //!
 //! Both are open: what is late does not put off the next, and the time that a search waits for a connection counts. There
-//! are as many connections as the desk has (four, and each statement is given three seconds). How long a delivery takes, from
+//! are as many connections as the desk has (four, and each statement is given three seconds). The numbers are asked for every five
+//! seconds, as the desk does for everybody who looks. How long a delivery takes, from
 //! the moment the CRM knows its commit to the arrival at the sink, is measured without searches, with them, without again, and
 //! beside as much work that asks the database for nothing: what is lost then as well is lost for want of a core.
 
@@ -30,6 +31,10 @@ const WARM_UP: f64 = 5.0;
 /// The desk's connections, and how long it waits for one.
 const LINES: u32 = 4;
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The questions but the last, which are the numbers; these are asked for once in so many seconds.
+const SEARCHES: usize = ALL.len() - 1;
+const NUMBERS_EVERY: usize = 5;
 
 pub(crate) async fn measure(args: &Args, url: &str, past: Past) -> Result<()> {
     let mut crm = PgConnection::connect(url).await?;
@@ -178,24 +183,27 @@ async fn compute(rate: u32, seconds: f64, each: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Every question in its turn, about another row each time; says of each what was answered and how often nothing was.
+/// Every search and list in its turn, about another row each time; says of each what was answered and how often nothing was.
 async fn ask(desk: &PgPool, past: Past, rate: u32, seconds: f64) -> Result<Vec<(Answers, usize)>> {
     let mut asking = JoinSet::new();
     let beginning = Instant::now();
     for i in 0..(f64::from(rate) * seconds) as usize {
         let due = beginning + Duration::from_secs_f64(i as f64 / f64::from(rate));
         sleep_until(due).await;
-        let desk = desk.clone();
-        asking.spawn(async move {
-            let place = i % ALL.len();
-            let rows = async {
-                let mut tx = session::viewing(&desk).await?;
-                let rows = ALL[place].0.ask(&mut tx, &past, scatter(i as u64)).await?;
-                tx.commit().await?;
-                anyhow::Ok(rows)
-            };
-            (place, rows.await, due.elapsed())
-        });
+        let numbers = i.is_multiple_of(NUMBERS_EVERY * rate as usize);
+        let places = [Some(i % SEARCHES), numbers.then_some(SEARCHES)];
+        for place in places.into_iter().flatten() {
+            let desk = desk.clone();
+            asking.spawn(async move {
+                let rows = async {
+                    let mut tx = session::viewing(&desk).await?;
+                    let rows = ALL[place].0.ask(&mut tx, &past, scatter(i as u64)).await?;
+                    tx.commit().await?;
+                    anyhow::Ok(rows)
+                };
+                (place, rows.await, due.elapsed())
+            });
+        }
     }
     let mut asked: Vec<(Answers, usize)> = ALL.iter().map(|_| Default::default()).collect();
     while let Some(answer) = asking.join_next().await {

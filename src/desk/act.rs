@@ -97,15 +97,6 @@ impl Verb {
                 Standing::Settled(Status::Dead | Status::Expired | Status::Cancelled) => {
                     links.newer.map(|_| say!(voice, "retry.superseded"))
                 }
-                Standing::Queued
-                | Standing::Scheduled
-                | Standing::Retrying
-                | Standing::Held
-                | Standing::AwaitingGrant
-                    if links.newer.is_some() =>
-                {
-                    Some(say!(voice, "retry.superseded"))
-                }
                 // On hold it has no time at all.
                 Standing::Queued
                 | Standing::Scheduled

@@ -4,20 +4,29 @@
 //! a sentence instead of a wait. Each begins in one trip.
 //!
 //! Whoever reads keeps plans: most questions look up a handful of rows by an index, and to plan that anew, over every month of
-//! the history, takes longer than to do it. So the wrong choices are ruled out beforehand, as on the daemon's own lines
-//! (docs/decisions/0006-kept-plans.md). Questions that read a stretch, or that have a filter, are [`planned_anew`]. One core
-//! is enough for any of them: the others deliver.
+//! the history, takes longer than to do it. So other ways are ruled out beforehand, as on the daemon's own lines
+//! (docs/decisions/0006-kept-plans.md). What reads a stretch, has a filter, or needs a bitmap is [`planned_anew`], and so is
+//! everything while the outbox is all but empty: to a planner that sees no pages each index is as good as the next. One core is
+//! enough for any question: the others deliver.
 
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Connection, Postgres, Transaction};
+
+macro_rules! keeping_plans {
+    () => {
+        "select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+                set_config('plan_cache_mode', case when pg_relation_size(to_regclass('outboxd.notification_outbox')) >= 65536
+                                                   then 'force_generic_plan' else 'force_custom_plan' end, true)"
+    };
+}
 
 macro_rules! reading {
     ($timeout:literal) => {
         concat!(
             "begin isolation level repeatable read read only; set local statement_timeout = '",
             $timeout,
-            "'; set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off; ",
-            "set local enable_bitmapscan = off; set local jit = off; set local max_parallel_workers_per_gather = 0"
+            "'; set local jit = off; set local max_parallel_workers_per_gather = 0; ",
+            keeping_plans!()
         )
     };
 }
@@ -54,8 +63,8 @@ pub async fn handling(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgr
     pool.begin_with(acting!("3s", "2s")).await
 }
 
-/// Questions whose right plan depends on what is asked: with a filter, or over a stretch of time. Afterwards whoever reads
-/// keeps plans again, and whoever acts does not.
+/// Questions whose right plan depends on what is asked: with a filter, or over a stretch of time; and those that a bitmap answers.
+/// Afterwards whoever reads keeps plans again, and whoever acts does not. Not one inside another.
 pub(super) async fn planned_anew<T>(
     conn: &mut PgConnection,
     ask: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
@@ -63,11 +72,28 @@ pub(super) async fn planned_anew<T>(
     const ANEW: &str =
         "set local plan_cache_mode = force_custom_plan; set local enable_seqscan to default;
         set local enable_bitmapscan to default";
-    const AS_BEFORE: &str = "select set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
-                set_config('enable_bitmapscan', 'off', true)
-          where current_setting('transaction_read_only') = 'on'";
+    const AS_BEFORE: &str = concat!(
+        keeping_plans!(),
+        " where current_setting('transaction_read_only') = 'on'"
+    );
     sqlx::raw_sql(ANEW).execute(&mut *conn).await?;
     let answer = ask(&mut *conn).await?;
     sqlx::raw_sql(AS_BEFORE).execute(conn).await?;
+    Ok(answer)
+}
+
+/// Part of such a question that goes through an index in its order, from its end: the planner may think another one, and a sort,
+/// cheaper, when it takes what is independent of each other for what is not.
+pub(super) async fn in_order_of_an_index<T>(
+    conn: &mut PgConnection,
+    ask: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+) -> sqlx::Result<T> {
+    sqlx::raw_sql("set local enable_sort = off")
+        .execute(&mut *conn)
+        .await?;
+    let answer = ask(&mut *conn).await?;
+    sqlx::raw_sql("set local enable_sort to default")
+        .execute(conn)
+        .await?;
     Ok(answer)
 }

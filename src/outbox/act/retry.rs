@@ -31,6 +31,8 @@ pub enum Retried {
     RevivedWithoutLimit,
     /// It waited for its next attempt; that is now.
     BroughtForward,
+    /// The same, and the next claim settles it as superseded by a newer one, so that those behind it go on.
+    GivesWay,
     /// It is due already: somebody else did this, or something holds it back.
     DueAlready,
     /// It is being called at this moment.
@@ -86,7 +88,7 @@ pub(in crate::outbox) async fn retry_named(
     // A row that was settled when we looked is not brought forward: if it waits by now, another retry did that.
     let waiting: Vec<i64> = found
         .iter()
-        .filter(|(_, retried)| **retried == Retried::BroughtForward)
+        .filter(|(_, retried)| matches!(retried, Retried::BroughtForward | Retried::GivesWay))
         .map(|((id, _), _)| *id)
         .collect();
     let done: Vec<i64> = if chosen.ids.is_empty() {
@@ -116,7 +118,10 @@ impl Retried {
     /// Whether this is a change, as opposed to a refusal.
     pub fn changes(self) -> bool {
         match self {
-            Retried::Revived | Retried::RevivedWithoutLimit | Retried::BroughtForward => true,
+            Retried::Revived
+            | Retried::RevivedWithoutLimit
+            | Retried::BroughtForward
+            | Retried::GivesWay => true,
             Retried::DueAlready
             | Retried::InFlight
             | Retried::Delivered
@@ -203,7 +208,7 @@ async fn unsettled(conn: &mut PgConnection, rows: &Rows) -> sqlx::Result<Fates> 
         .map(|row| {
             let fate = match (row.in_flight, row.waits) {
                 (true, _) => Retried::InFlight,
-                (false, _) if row.has_newer => Retried::Superseded,
+                (false, true) if row.has_newer => Retried::GivesWay,
                 (false, true) => Retried::BroughtForward,
                 (false, false) => Retried::DueAlready,
             };

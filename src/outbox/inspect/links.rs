@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Notification, Standing};
-use crate::notification::{Key, NotificationId, Status};
+use super::Notification;
+use crate::notification::{Key, NotificationId};
 
 /// What stands beside a notification.
 #[derive(Clone, Debug, Default)]
@@ -24,10 +24,12 @@ pub struct Links {
 }
 
 impl Links {
-    /// Another was written in its place, or somebody told the person or found it not needed.
+    /// Another was written in its place or after it, or somebody told the person or found it not needed.
     pub fn deal_with_it(&self) -> bool {
         let mark = self.handled.as_ref();
-        self.later.is_some() || mark.is_some_and(|mark| mark.outcome != "not_reached")
+        self.later.is_some()
+            || self.newer.is_some()
+            || mark.is_some_and(|mark| mark.outcome != "not_reached")
     }
 }
 
@@ -115,14 +117,7 @@ pub async fn newer(
     conn: &mut PgConnection,
     found: &[Notification],
 ) -> sqlx::Result<HashMap<Uuid, NotificationId>> {
-    let (ids, keys): (Vec<i64>, Vec<Uuid>) = found
-        .iter()
-        .filter(|it| may_be_passed_by(it))
-        .map(|it| (it.id.0, it.key.0))
-        .unzip();
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
+    let (ids, keys): (Vec<i64>, Vec<Uuid>) = found.iter().map(|it| (it.id.0, it.key.0)).unzip();
     let rows = sqlx::query!(
         r#"-- outboxd newer
            select it.key as "key!", newer.id as "id!" from (
@@ -135,7 +130,7 @@ pub async fn newer(
                                   (select max(d.id) from outboxd.notification_delivery d
                                     where d.app = it.app and d.collapse_key = it.collapse_key and d.id > it.id
                                       and d.status <> 'cancelled')) as id) newer
-            where it.key = any($2) and it.collapse_key is not null and newer.id is not null limit 1000"#,
+            where it.key = any($2) and newer.id is not null limit 1000"#,
         &ids,
         &keys
     )
@@ -145,12 +140,4 @@ pub async fn newer(
         .into_iter()
         .map(|row| (row.key, NotificationId(row.id)))
         .collect())
-}
-
-/// What WeChat accepted stays accepted, and of a superseded one the row says it.
-fn may_be_passed_by(it: &Notification) -> bool {
-    !matches!(
-        it.standing,
-        Standing::Settled(Status::Delivered | Status::Superseded)
-    )
 }

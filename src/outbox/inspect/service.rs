@@ -2,14 +2,13 @@
 //!
 //! Daemons keep no register of themselves; what tells that one is at work is what it leaves behind: a live
 //! lease, or an attempt that ended within the last minute. Rows that could have been claimed for a minute
-//! without either are rows nobody serves: no daemon is up, or none knows an app of that name.
+//! without either are rows nobody serves: no daemon is up, or none knows an app of that name. All of it belongs to questions
+//! that are planned anew.
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
-
-use crate::outbox::session::planned_anew;
 
 /// A daemon looks every quarter of a second, so a minute without a sign is no coincidence.
 pub(super) const PATIENCE: TimeDelta = TimeDelta::minutes(1);
@@ -55,7 +54,7 @@ impl Signs {
         if let Some(seen) = self.unserved.get(app) {
             return Ok(seen.clone());
         }
-        let seen = planned_anew(conn, async |conn| nobody_serves(conn, app).await).await?;
+        let seen = nobody_serves(conn, app).await?;
         self.unserved.insert(app.to_owned(), seen.clone());
         Ok(seen)
     }
@@ -65,8 +64,7 @@ impl Signs {
         if let Some(pace) = self.paces.get(app) {
             return Ok(*pace);
         }
-        let ask = async |conn: &mut PgConnection| {
-            sqlx::query_scalar!(
+        let pace = sqlx::query_scalar!(
             r#"-- outboxd pace
                select count(*) as "pace!" from (
                       select 1 from outboxd.notification_delivery d
@@ -77,9 +75,7 @@ impl Signs {
             PACE
         )
         .fetch_one(conn)
-        .await
-        };
-        let pace = planned_anew(conn, ask).await?;
+        .await?;
         self.paces.insert(app.to_owned(), pace);
         Ok(pace)
     }
@@ -121,7 +117,7 @@ async fn nobody_serves(conn: &mut PgConnection, app: &str) -> sqlx::Result<Optio
     Ok(Some(Nobody { others }))
 }
 
-/// The apps with an attempt in the last minute; part of a question that is planned anew.
+/// The apps with an attempt in the last minute.
 pub(super) async fn attempted(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"-- outboxd attempted

@@ -1,7 +1,7 @@
 //! The numbers: per app what waits, what was given up, and how the last hour went against the targets.
 //!
 //! Every count is capped: the front of each app's queue, of each priority what is due and what comes later; of the last hour's
-//! attempts and settled rows so many of its last five minutes and so many of the rest; the last day's trouble. A number at its cap says so.
+//! attempts and settled rows so many of every five minutes; the last day's trouble. A number at its cap says so.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::service::{self, NAMES};
-use crate::outbox::session::planned_anew;
+use crate::outbox::session::{in_order_of_an_index, planned_anew};
 
 /// A count that stopped counting at its cap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,8 +102,8 @@ pub struct AppStats {
 /// How many rows each capped number looks at.
 const FRONT: i64 = 10_000;
 const TROUBLE: i64 = 100_000;
-/// Of the last five minutes, and of the hour before them: the shares of a busy hour are those of a sample, and it is fresh.
-const SAMPLE: i64 = 5_000;
+/// Of each five minutes of the last hour: a busy hour's shares and times are those of a sample, as on the chart of the day.
+const SAMPLE: i64 = 1_000;
 
 /// Every app that has work, a state, or a recent past.
 pub async fn stats(conn: &mut PgConnection) -> sqlx::Result<Vec<AppStats>> {
@@ -112,19 +112,21 @@ pub async fn stats(conn: &mut PgConnection) -> sqlx::Result<Vec<AppStats>> {
 
 async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<AppStats>> {
     let mut apps = waiting(conn).await?;
-    for row in sqlx::query!(
+    let trouble = async |conn: &mut PgConnection| {
+        sqlx::query!(
         r#"-- outboxd stats: trouble
            select t.app, t.status, t.reason, count(*) as "count!" from (
                select d.app, d.status, d.reason from outboxd.notification_delivery d
                 where d.status <> 'delivered' and d.settled_at > statement_timestamp() - interval '24 hours'
-                limit $1) t
+                order by d.settled_at desc, d.id desc limit $1) t
             where t.status in ('dead', 'expired')
             group by 1, 2, 3 order by 4 desc, 1, 2, 3 limit 1000"#,
         TROUBLE
     )
-    .fetch_all(&mut *conn)
-    .await?
-    {
+    .fetch_all(conn)
+    .await
+    };
+    for row in in_order_of_an_index(conn, trouble).await? {
         entry(&mut apps, row.app).trouble.push(Trouble {
             status: row.status,
             reason: row.reason,
@@ -134,16 +136,17 @@ async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<AppStats>> {
     for row in sqlx::query!(
         r#"-- outboxd stats: attempts
            with sample as materialized (
-               (select 1 as part, a.app, a.latency_ms, a.phase from outboxd.notification_attempt a
-                 where a.ended_at > statement_timestamp() - interval '5 minutes' limit $1)
-               union all
-               (select 2, a.app, a.latency_ms, a.phase from outboxd.notification_attempt a
-                 where a.ended_at > statement_timestamp() - interval '1 hour'
-                   and a.ended_at <= statement_timestamp() - interval '5 minutes' limit $1))
+               select part.n, a.app, a.latency_ms, a.phase
+                 from generate_series(1, 12) as part(n)
+                cross join lateral (
+                      select a.app, a.latency_ms, a.phase from outboxd.notification_attempt a
+                       where a.ended_at > statement_timestamp() - part.n * interval '5 minutes'
+                         and a.ended_at <= statement_timestamp() - (part.n - 1) * interval '5 minutes'
+                       limit $1) a)
            select a.app as "app!", count(*) as "attempts!",
                   percentile_cont(0.95) within group (order by a.latency_ms)
                       filter (where a.phase in ('sent', 'answered')) as p95_ms,
-                  exists (select from sample s group by s.part having count(*) >= $1) as "more!"
+                  exists (select from sample s group by s.n having count(*) >= $1) as "more!"
              from sample a group by 1 order by 1 limit 1000"#,
         SAMPLE
     )
@@ -166,12 +169,13 @@ async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<AppStats>> {
                   count(distinct d.recipient) filter (where d.errcode = 43101) as "refusing!",
                   count(distinct d.recipient) filter (where d.status in ('delivered', 'dead')
                                                          or d.errcode = 43101) as "recipients!"
-             from ((select d.app, d.status, d.errcode, d.recipient from outboxd.notification_delivery d
-                     where d.settled_at > statement_timestamp() - interval '5 minutes' limit $1)
-                   union all
-                   (select d.app, d.status, d.errcode, d.recipient from outboxd.notification_delivery d
-                     where d.settled_at > statement_timestamp() - interval '1 hour'
-                       and d.settled_at <= statement_timestamp() - interval '5 minutes' limit $1)
+             from ((select d.app, d.status, d.errcode, d.recipient
+                      from generate_series(1, 12) as part(n)
+                     cross join lateral (
+                           select d.app, d.status, d.errcode, d.recipient from outboxd.notification_delivery d
+                            where d.settled_at > statement_timestamp() - part.n * interval '5 minutes'
+                              and d.settled_at <= statement_timestamp() - (part.n - 1) * interval '5 minutes'
+                            limit $1) d)
                    union all
                    (select o.app, 'awaiting_grant', 43101, o.recipient from outboxd.notification_outbox o
                      where o.awaits_grant and o.next_attempt_at > statement_timestamp() limit $2)) d

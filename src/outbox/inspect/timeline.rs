@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::find::may_read_payloads;
 use crate::notification::{Key, NotificationId};
+use crate::outbox::session::planned_anew;
 
 /// One attempt that has ended.
 #[derive(Clone, Debug)]
@@ -79,19 +80,22 @@ pub async fn acts(
     id: NotificationId,
     limit: i64,
 ) -> sqlx::Result<Vec<Act>> {
-    let rows = sqlx::query!(
-        r#"-- outboxd acts
+    let ask = async |conn: &mut PgConnection| {
+        sqlx::query!(
+            r#"-- outboxd acts
            select l.at, l.actor, l.action, l.reason, l.affected,
                   case when l.action = 'late_answer' then l.detail end as answer
              from outboxd.audit_log l
             where l.notification_ids @> array[$1::bigint]
             order by l.id desc
             limit $2"#,
-        id.0,
-        limit
-    )
-    .fetch_all(conn)
-    .await?;
+            id.0,
+            limit
+        )
+        .fetch_all(conn)
+        .await
+    };
+    let rows = planned_anew(conn, ask).await?;
     let acts = rows.into_iter().rev().map(|row| Act {
         at: row.at,
         actor: row.actor,
@@ -109,7 +113,8 @@ pub async fn accepted_late(
     conn: &mut PgConnection,
     ids: &[i64],
 ) -> sqlx::Result<HashMap<i64, (DateTime<Utc>, String)>> {
-    let rows = sqlx::query!(
+    let ask = async |conn: &mut PgConnection| {
+        sqlx::query!(
         r#"-- outboxd accepted late
            select l.notification_ids[1] as "id!", l.at, coalesce(l.detail ->> 'sentence', '') as "sentence!"
              from outboxd.audit_log l
@@ -118,7 +123,9 @@ pub async fn accepted_late(
         ids
     )
     .fetch_all(conn)
-    .await?;
+    .await
+    };
+    let rows = planned_anew(conn, ask).await?;
     let late = rows.into_iter().map(|row| (row.id, (row.at, row.sentence)));
     Ok(late.collect())
 }

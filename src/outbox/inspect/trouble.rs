@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Capped, Hit};
 use crate::catalogue;
-use crate::outbox::session::planned_anew;
+use crate::outbox::session::{in_order_of_an_index, planned_anew};
 
 /// How many of the newest rows are grouped at most.
 const NEWEST: i64 = 100_000;
@@ -25,7 +25,7 @@ pub struct Cause {
     pub count: Capped,
     /// How many of them may have arrived all the same.
     pub in_doubt: i64,
-    /// How many of them are nobody's turn any more: told or not needed, or another was written in their place.
+    /// How many of them are nobody's turn any more: told or not needed, or another was written in their place or after them.
     pub dealt_with: i64,
     pub oldest: DateTime<Utc>,
     pub newest: DateTime<Utc>,
@@ -50,11 +50,17 @@ pub async fn causes(
         sqlx::query!(
         r#"-- outboxd causes
            select t.app, t.status, t.reason, count(*) as "count!", count(*) filter (where t.may_have_arrived) as "in_doubt!",
-                  count(*) filter (where n.old_id is not null or h.key is not null) as "dealt_with!",
+                  count(*) filter (where n.old_id is not null or h.key is not null
+                                      or t.collapse_key is not null
+                                         and (exists (select from outboxd.notification_outbox o
+                                                       where o.app = t.app and o.collapse_key = t.collapse_key and o.id > t.id)
+                                              or exists (select from outboxd.notification_delivery o
+                                                          where o.app = t.app and o.collapse_key = t.collapse_key and o.id > t.id
+                                                            and o.status <> 'cancelled'))) as "dealt_with!",
                   min(t.settled_at) as "oldest!", max(t.settled_at) as "newest!",
                   (array_agg(t.id order by t.settled_at desc, t.id desc))[1:5] as "samples!",
                   sum(count(*)) over ()::bigint as "all!"
-             from (select d.app, d.status, d.reason, d.may_have_arrived, d.settled_at, d.id, d.key
+             from (select d.app, d.status, d.reason, d.may_have_arrived, d.settled_at, d.id, d.key, d.collapse_key
                      from outboxd.notification_delivery d
                     where d.status in ('dead', 'expired')
                       and ($1::text is null or d.app = $1) and d.settled_at >= $2
@@ -70,7 +76,7 @@ pub async fn causes(
     .fetch_all(conn)
     .await
     };
-    let rows = planned_anew(conn, asked).await?;
+    let rows = planned_anew(conn, async |conn| in_order_of_an_index(conn, asked).await).await?;
     let more = rows.first().is_some_and(|row| row.all > NEWEST);
     let causes = rows.into_iter().map(|row| Cause {
         count: Capped { n: row.count, more },
@@ -123,7 +129,7 @@ pub struct Call {
     pub tried: Option<(String, DateTime<Utc>)>,
 }
 
-/// Given up or expired, not yet dealt with by hand, and no other notification written in its place; newest first.
+/// Given up or expired, not yet dealt with by hand, and no other notification written in its place or after it; newest first.
 pub async fn to_phone(conn: &mut PgConnection, asked: &ToPhone) -> sqlx::Result<Vec<Call>> {
     planned_anew(conn, async |conn| match asked.turn {
         Turn::Newest => older(conn, asked, None).await,
@@ -157,6 +163,13 @@ macro_rules! page {
                       and coalesce(h.outcome = 'not_reached', true)
                       and not exists (select from outboxd.notification_successor n
                                        where n.old_id = d.id and n.old_key = d.key)
+                      -- A newer one of its collapse_key has the news.
+                      and (d.collapse_key is null
+                           or not exists (select from outboxd.notification_outbox n
+                                           where n.app = d.app and n.collapse_key = d.collapse_key and n.id > d.id)
+                              and not exists (select from outboxd.notification_delivery n
+                                               where n.app = d.app and n.collapse_key = d.collapse_key and n.id > d.id
+                                                 and n.status <> 'cancelled'))
                       and ($4::timestamptz is null or (d.settled_at, d.id) "#
                     + $than
                     + r#" ($4, $5))

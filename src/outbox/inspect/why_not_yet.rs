@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::Capped;
 use super::service::{self, Nobody, Signs};
 use crate::notification::{Key, NotificationId};
+use crate::outbox::session::planned_anew;
 use queued::queued;
 
 /// The one reason.
@@ -196,6 +197,14 @@ pub async fn why_not_yet(
 
 /// The same of a page of notifications, by their keys.
 pub async fn why_each_not_yet(
+    conn: &mut PgConnection,
+    asked: &[(NotificationId, Key)],
+    signs: &mut Signs,
+) -> sqlx::Result<HashMap<Uuid, WhyNotYet>> {
+    planned_anew(conn, async |conn| each(conn, asked, signs).await).await
+}
+
+async fn each(
     conn: &mut PgConnection,
     asked: &[(NotificationId, Key)],
     signs: &mut Signs,

@@ -358,7 +358,7 @@ async fn the_numbers_of_a_busy_hour_are_a_sample_of_all_of_it(pool: PgPool) {
         "insert into outboxd.notification_attempt (notification_id, attempt, app, lease_token, daemon, started_at, ended_at,
              phase, outcome, sentence, latency_ms)
          select n, 1, app, gen_random_uuid(), 'd', now() - ago, now() - ago, 'answered', 'delivered', 'accepted', ms
-           from (values ('default', 6000, interval '1 minute', 100), ('default', 40, interval '30 minutes', 100),
+           from (values ('default', 6000, interval '1 minute', 100), ('default', 100, interval '30 minutes', 900),
                         ('default', 9, interval '61 minutes', 9999), ('quiet', 7, interval '20 minutes', 20)) as part(app, count, ago, ms)
           cross join lateral generate_series(1, count) as n",
     )
@@ -377,7 +377,7 @@ async fn the_numbers_of_a_busy_hour_are_a_sample_of_all_of_it(pool: PgPool) {
         .collect();
     assert_eq!(
         said,
-        [("default", 5040, Some(100.0)), ("quiet", 7, Some(20.0))]
+        [("default", 1100, Some(900.0)), ("quiet", 7, Some(20.0))]
     );
     assert!(apps[0].attempts.more);
     let success = apps[0].success;

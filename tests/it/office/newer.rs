@@ -2,7 +2,8 @@
 //! claim would not keep.
 
 use outboxd::outbox::act::{self, Change, Doubt, Replaced, Retried};
-use outboxd::outbox::inspect::Notification;
+use outboxd::outbox::claim::Reach;
+use outboxd::outbox::inspect::{self, Notification, ToPhone};
 use sqlx::PgPool;
 
 use super::{by, connection, one, seen, settle};
@@ -72,19 +73,71 @@ async fn one_that_was_taken_back_is_no_newer_one(pool: PgPool) {
     assert_eq!(told, Retried::Revived);
 }
 
+/// It is taken out of the way of those behind it, and nobody is promised that it is sent.
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
-async fn a_waiting_older_one_is_not_brought_forward(pool: PgPool) {
+async fn a_waiting_older_one_gives_way(pool: PgPool) {
     run(
         &pool,
-        "insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, collapse_key, next_attempt_at)
-         select 'e', 'c', 'r', key, now() + interval '1 hour' from unnest(array['cc', 'cc', 'other']) as key",
+        "insert into outboxd.notification_outbox (id, event_type, aggregate_id, recipient, order_key, collapse_key, next_attempt_at)
+         overriding system value values (1, 'e', 'c', 'r', 'o', 'cc', 'infinity'), (2, 'e', 'c', 'r', 'o', 'cc', now()),
+             (3, 'e', 'c', 'r', null, 'other', 'infinity')",
     )
     .await;
-    for (id, told) in [
-        (1, Retried::Superseded),
-        (2, Retried::BroughtForward),
-        (3, Retried::BroughtForward),
-    ] {
-        assert_eq!(retried(&pool, one(&pool, id).await).await, told, "{id}");
+    let mut daemon = claimer(&pool, "d");
+    assert!(ids_of(&mut daemon, 5).await.is_empty(), "2 is behind 1");
+    let told = retried(&pool, one(&pool, 2).await).await;
+    assert_eq!(told, Retried::DueAlready);
+    let told = retried(&pool, one(&pool, 1).await).await;
+    assert_eq!(told, Retried::GivesWay);
+    let told = retried(&pool, one(&pool, 3).await).await;
+    assert_eq!(told, Retried::BroughtForward);
+    daemon.sweep_next();
+    let claims = daemon.claim(Reach::Due(5)).await.unwrap();
+    let mut claimed: Vec<_> = claims
+        .iter()
+        .map(|it| (it.id.0, it.superseded_by.map(|id| id.0)))
+        .collect();
+    claimed.sort_unstable();
+    assert_eq!(claimed, [(1, Some(2)), (3, None)]);
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn what_was_delivered_or_superseded_is_not_redirected_past_a_newer_one(pool: PgPool) {
+    settle(&pool, 346, 1, "delivered", "accepted").await;
+    settle(&pool, 347, 1, "superseded", "superseded").await;
+    run(
+        &pool,
+        "update outboxd.notification_delivery set collapse_key = 'cc';
+         insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, collapse_key) values ('e', 'c', 'staff-a', 'cc')",
+    )
+    .await;
+    for id in [346, 347] {
+        let told = redirected(&pool, id).await;
+        assert!(matches!(told, Replaced::Superseded(_)), "{id}: {told:?}");
     }
+    assert_eq!(ids_of(&mut claimer(&pool, "d"), 5).await.len(), 1);
+}
+
+/// Who is nobody's turn on the card is on no list of people to phone, and counted as dealt with.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn nobody_is_phoned_about_what_a_newer_one_says(pool: PgPool) {
+    settle(&pool, 1, 4, "dead", "attempts_spent").await;
+    run(
+        &pool,
+        "update outboxd.notification_delivery set collapse_key = 'cc' where id in (1, 2);
+         update outboxd.notification_delivery set collapse_key = 'cd' where id = 3;
+         insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, collapse_key) values ('e', 'c', 'r', 'cd')",
+    )
+    .await;
+    let mut conn = connection(&pool).await;
+    let asked = ToPhone {
+        limit: 10,
+        ..ToPhone::default()
+    };
+    let calls = inspect::to_phone(&mut conn, &asked).await.unwrap();
+    let ids: Vec<i64> = calls.iter().map(|call| call.hit.id).collect();
+    assert_eq!(ids, [4, 2]);
+    let since = chrono::Utc::now() - chrono::TimeDelta::hours(1);
+    let causes = inspect::causes(&mut conn, None, since).await.unwrap();
+    assert_eq!((causes[0].count.n, causes[0].dealt_with), (4, 2));
 }
