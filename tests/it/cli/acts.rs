@@ -203,6 +203,20 @@ async fn a_retry_of_many_leaves_out_what_people_have_dealt_with(pool: PgPool) {
     ] {
         fleet.ask(act).await.ends_with(0);
     }
+    // A newer one of its collapse_key is another's place, too.
+    run(
+        &pool,
+        "select outboxd.enqueue_notification('customer_assigned', 'once-fail-43101', 'older', collapse_key => 'k')",
+    )
+    .await;
+    fleet.ask(&["run", "--once"]).await.ends_with(0);
+    run(
+        &pool,
+        "select outboxd.enqueue_notification('customer_assigned', 'li', 'newer', collapse_key => 'k', next_attempt_at => now() + interval '1 hour')",
+    )
+    .await;
+    let dead = "select count(*) from outboxd.notification_delivery where status = 'dead'";
+    assert_eq!(number(&pool, dead).await, 5);
     let said = fleet
         .ask(&["retry", "--status", "dead", "--dry-run", "--json"])
         .await

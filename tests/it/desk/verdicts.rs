@@ -115,8 +115,8 @@ const SECRET: &str = "0123456789abcdef";
 
 /// Given up, then written about a hundred times to others.
 const CROWD: &str = "
-    insert into outboxd.notification_outbox (event_type, aggregate_id, recipient)
-    select 'customer_assigned', '10086', 'staff-' || n from generate_series(1, 150) n;
+    insert into outboxd.notification_outbox (id, event_type, aggregate_id, recipient) overriding system value
+    select 5000 + n, 'customer_assigned', '10086', 'staff-' || n from generate_series(1, 150) n;
     insert into outboxd.notification_delivery
         (id, key, app, event_type, aggregate_type, aggregate_id, recipient, payload, priority, attempts, lease_epoch,
          format_version, created_at, created_by, status, reason, may_have_arrived, settled_at, settled_by)
