@@ -57,7 +57,7 @@ pub async fn write(line: &mut Line, paths: &Paths, at_most: i64) -> Result<i64> 
 }
 
 /// How often it is looked whether there is something to do, and while there was lately.
-const REST: Duration = Duration::from_secs(10);
+const REST: Duration = Duration::from_secs(30);
 const SHORT_REST: Duration = Duration::from_secs(3);
 const LATELY: Duration = Duration::from_secs(60);
 
