@@ -5,7 +5,7 @@
 //!
 //! Whoever reads keeps plans: most questions look up a handful of rows by an index, and to plan that anew, over every month of
 //! the history, takes longer than to do it. So other ways are ruled out beforehand, as on the daemon's own lines
-//! (docs/decisions/0006-kept-plans.md). What reads a stretch, has a filter, or needs a bitmap is [`planned_anew`], and so is
+//! (docs/decisions/0006-kept-plans.md). What reads a stretch, has a filter, or needs a bitmap is planned anew, and so is
 //! everything while the outbox is all but empty: to a planner that sees no pages each index is as good as the next. One core is
 //! enough for any question: the others deliver.
 
