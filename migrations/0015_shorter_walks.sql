@@ -119,7 +119,8 @@ begin
     return last - first + 1;
 end $$;
 
--- Gathers eight complete slices, the newest first, and says how many ids they cover; 0 when there is nothing to do.
+-- Gathers eight complete slices, the newest first, and says how many ids they cover; 0 when there is nothing to do. What would be
+-- much more than ten million ordinary rows have in eight slices stays as it is: it would take longer than a statement may.
 create function outboxd.gather_search() returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp set work_mem = '64MB' as $$
 declare
@@ -127,8 +128,12 @@ declare
     first bigint;
 begin
     select block into first
-      from (select s.first_id - s.first_id % long as block, count(distinct s.run) as runs from outboxd.search_slice s group by 1) blocks
-     where runs > 1 and block + long - 1 <= (select max(s.last_id) from outboxd.search_slice s)
+      from (select s.first_id - s.first_id % long as block, count(distinct s.run) as runs, count(*) as slices
+              from outboxd.search_slice s group by 1) blocks
+     where runs > 1
+       and slices * (select c.reltuples from pg_class c where c.oid = 'outboxd.search_term'::regclass)
+           <= 600000 * (select count(*) from outboxd.search_slice)
+       and block + long - 1 <= (select max(s.last_id) from outboxd.search_slice s)
      order by block desc limit 1;
     if not found then
         return 0;
@@ -177,23 +182,26 @@ begin
     rarest := (select piece from unnest(the_pieces) as piece
                  left join outboxd.search_term t on t.run = its_run and t.term = piece and t.first_id = slice
                 order by coalesce(t.n, 0), piece limit 1);
-    for its_run, slice, leads in
-        select first.run, first.first_id, there.terms[1:greatest(there.rare, 1)]
-          from (select s.run from outboxd.search_slice s where s.first_id < below group by s.run) r
-          join outboxd.search_term first on first.run = r.run and first.term = rarest and first.first_id < below
-         cross join lateral (
-               select array_agg(t.term order by t.n) as terms, (count(*) filter (where t.n <= 200))::integer as rare
-                 from outboxd.search_term t where t.run = first.run and t.term = any(the_pieces) and t.first_id = first.first_id
-               having count(*) = cardinality(the_pieces)) there
-         order by first.first_id desc
-    loop
-        return query
-        select slice + at
-          from (select t.term, unnest(t.ids) & 32767 as at
-                  from outboxd.search_term t where t.run = its_run and t.term = any(leads) and t.first_id = slice) row
-         where slice + at < below group by at having count(distinct term) = cardinality(leads) order by at desc limit room;
-        get diagnostics got = row_count;
-        room := room - got;
+    for its_run in select s.run from outboxd.search_slice s where s.first_id < below group by s.run order by s.run desc loop
+        for slice, leads in
+            select first.first_id, there.terms[1:greatest(there.rare, 1)]
+              from outboxd.search_term first
+             cross join lateral (
+                   select array_agg(t.term order by t.n) as terms, (count(*) filter (where t.n <= 200))::integer as rare
+                     from outboxd.search_term t where t.run = its_run and t.term = any(the_pieces) and t.first_id = first.first_id
+                   having count(*) = cardinality(the_pieces)) there
+             where first.run = its_run and first.term = rarest and first.first_id < below
+             order by first.first_id desc
+        loop
+            return query
+            select slice + at
+              from (select t.term, unnest(t.ids) & 32767 as at
+                      from outboxd.search_term t where t.run = its_run and t.term = any(leads) and t.first_id = slice) row
+             where slice + at < below group by at having count(distinct term) = cardinality(leads) order by at desc limit room;
+            get diagnostics got = row_count;
+            room := room - got;
+            exit when room <= 0;
+        end loop;
         exit when room <= 0;
     end loop;
 end $$;

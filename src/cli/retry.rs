@@ -114,7 +114,7 @@ pub(super) async fn retry(desk: &Desk, args: &RetryArgs) -> Result<Exit> {
         .zip(results)
         .map(|(it, result)| {
             let mut told = retried(it, result, &voice);
-            if args.dry_run && result.changes() {
+            if args.dry_run && result.changes() && result != Retried::GivesWay {
                 told.word = "would_retry";
                 told.sentence = say!(voice, "retry.would");
             }

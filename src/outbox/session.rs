@@ -6,17 +6,19 @@
 //! Whoever reads keeps plans: most questions look up a handful of rows by an index, and to plan that anew, over every month of
 //! the history, takes longer than to do it. So other ways are ruled out beforehand, as on the daemon's own lines
 //! (docs/decisions/0006-kept-plans.md). What reads a stretch, has a filter, or needs a bitmap is planned anew, and so is
-//! everything while the outbox is all but empty: to a planner that sees no pages each index is as good as the next. One core is
-//! enough for any question: the others deliver.
+//! everything while the outbox is all but empty: to a planner that knows of no rows each index is as good as the next. One core
+//! is enough for any question: the others deliver.
 
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Connection, Postgres, Transaction};
 
 macro_rules! keeping_plans {
     () => {
-        "select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
-                set_config('plan_cache_mode', case when pg_relation_size(to_regclass('outboxd.notification_outbox')) >= 65536
-                                                   then 'force_generic_plan' else 'force_custom_plan' end, true)"
+        "select set_config('plan_cache_mode', case when full_enough then 'force_generic_plan' else 'force_custom_plan' end, true),
+                set_config('enable_seqscan', case when full_enough then 'off' else 'on' end, true),
+                set_config('enable_bitmapscan', case when full_enough then 'off' else 'on' end, true)
+           from (select coalesce((select c.reltuples >= 1000 from pg_class c
+                                   where c.oid = to_regclass('outboxd.notification_outbox')), false) as full_enough) outbox"
     };
 }
 

@@ -61,17 +61,24 @@ const REST: Duration = Duration::from_secs(30);
 const SHORT_REST: Duration = Duration::from_secs(3);
 const LATELY: Duration = Duration::from_secs(60);
 
+/// How long slices stay small after one failed: a failover passes, long payloads are tried again.
+const SMALL_FOR: Duration = Duration::from_secs(3600);
+
 /// While there is something to do, this many times what it took is rested: a twentieth of one core at most, so that a long backlog is delivered first.
 const SHARE: u32 = 19;
 
 /// Keeps the index up to date, for as long as it is polled.
 pub async fn keep(mut line: Line, paths: Paths) {
     let mut at_most = LARGE;
+    let mut small_since = None::<Instant>;
     let mut rest = REST;
     let mut covered_at = None::<Instant>;
     loop {
         sleep(jittered(rest)).await;
         let began = Instant::now();
+        if small_since.is_some_and(|since| since.elapsed() > SMALL_FOR) {
+            (at_most, small_since) = (LARGE, None);
+        }
         match write(&mut line, &paths, at_most).await {
             Ok(0) => {
                 let lately = covered_at.is_some_and(|at| at.elapsed() < LATELY);
@@ -85,9 +92,9 @@ pub async fn keep(mut line: Line, paths: Paths) {
                 // Very long payloads, perhaps: more, but smaller slices serve as well.
                 info!(
                     error = format!("{cause:#}"),
-                    "the search's index is written in small slices from now on"
+                    "the search's index is written in small slices for an hour"
                 );
-                at_most = SMALL;
+                (at_most, small_since) = (SMALL, Some(began));
             }
             Err(cause) => {
                 warn!(

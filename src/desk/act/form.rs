@@ -9,6 +9,7 @@ use sqlx::postgres::PgConnection;
 
 use super::fields::{Field, fields};
 use super::{Found, Verb, find};
+use crate::answer::Card;
 use crate::answer::json::VERSION;
 use crate::desk::card::{CardView, Named};
 use crate::desk::page::Frame;
@@ -143,8 +144,8 @@ pub(super) async fn page(
         verb: verb.word(),
         href: visit.at(&format!("/messages/{}/{}", it.key, verb.word())),
         back: card.href.clone(),
-        effect: effect(verb, it, voice),
-        changes: changes(verb, it, &card.recipient, visit, voice),
+        effect: effect(verb, &found.card, voice),
+        changes: changes(verb, &found.card, &card.recipient, visit, voice),
         warnings: warnings(verb, found, &card.recipient, visit, voice),
         in_doubt: verb == Verb::Resend && it.standing.is_settled() && it.may_have_arrived,
         outcomes: outcomes(verb, &typed, voice),
@@ -209,10 +210,12 @@ fn field_views(payload: &str, typed: &Typed, visit: &Visit) -> Vec<FieldView> {
 }
 
 /// In one sentence, what will be done.
-fn effect(verb: Verb, it: &Notification, voice: &Voice) -> String {
-    let settled = it.standing.is_settled();
+fn effect(verb: Verb, card: &Card, voice: &Voice) -> String {
+    let it = &card.it;
     match verb {
-        Verb::Resend if settled => say!(voice, "desk.act.resend_settled"),
+        Verb::Resend if it.standing.is_settled() => say!(voice, "desk.act.resend_settled"),
+        // The next claim sees that.
+        Verb::Resend if card.links.newer.is_some() => say!(voice, "retry.gives_way"),
         Verb::Resend => say!(voice, "desk.act.resend_waiting"),
         Verb::Cancel if it.standing == Standing::InFlight => {
             say!(voice, "desk.act.cancel_in_flight")
@@ -226,21 +229,24 @@ fn effect(verb: Verb, it: &Notification, voice: &Voice) -> String {
 
 fn changes(
     verb: Verb,
-    it: &Notification,
+    card: &Card,
     recipient: &Named,
     visit: &Visit,
     voice: &Voice,
 ) -> Vec<(String, String, String)> {
+    let it = &card.it;
     let now = voice.standing_of(it);
     let status = say!(voice, "fact.status");
     let to = |after: String| (status.clone(), now.clone(), after);
     let cancelled = voice.standing(Standing::Settled(Status::Cancelled));
+    let superseded = voice.standing(Standing::Settled(Status::Superseded));
     match verb {
         Verb::Resend if it.standing.is_settled() => {
             let mut changes = vec![to(voice.standing(Standing::Queued))];
             changes.extend(lifted(it, voice));
             changes
         }
+        Verb::Resend if card.links.newer.is_some() => vec![to(superseded)],
         Verb::Resend => vec![(
             say!(voice, "desk.act.next_attempt"),
             it.next_attempt_at

@@ -56,11 +56,13 @@ pub async fn causes(
                                                        where o.app = t.app and o.collapse_key = t.collapse_key and o.id > t.id)
                                               or exists (select from outboxd.notification_delivery o
                                                           where o.app = t.app and o.collapse_key = t.collapse_key and o.id > t.id
-                                                            and o.status <> 'cancelled'))) as "dealt_with!",
+                                                            and o.settled_at > t.created_at - interval '1 day'
+                                                            and o.status not in ('cancelled', 'superseded')))) as "dealt_with!",
                   min(t.settled_at) as "oldest!", max(t.settled_at) as "newest!",
                   (array_agg(t.id order by t.settled_at desc, t.id desc))[1:5] as "samples!",
                   sum(count(*)) over ()::bigint as "all!"
-             from (select d.app, d.status, d.reason, d.may_have_arrived, d.settled_at, d.id, d.key, d.collapse_key
+             from (select d.app, d.status, d.reason, d.may_have_arrived, d.settled_at, d.id, d.key, d.collapse_key,
+                          d.created_at
                      from outboxd.notification_delivery d
                     where d.status in ('dead', 'expired')
                       and ($1::text is null or d.app = $1) and d.settled_at >= $2
@@ -163,13 +165,14 @@ macro_rules! page {
                       and coalesce(h.outcome = 'not_reached', true)
                       and not exists (select from outboxd.notification_successor n
                                        where n.old_id = d.id and n.old_key = d.key)
-                      -- A newer one of its collapse_key has the news.
+                      -- A newer one of its collapse_key has the news; it did not settle before this one was written.
                       and (d.collapse_key is null
                            or not exists (select from outboxd.notification_outbox n
                                            where n.app = d.app and n.collapse_key = d.collapse_key and n.id > d.id)
                               and not exists (select from outboxd.notification_delivery n
                                                where n.app = d.app and n.collapse_key = d.collapse_key and n.id > d.id
-                                                 and n.status <> 'cancelled'))
+                                                 and n.settled_at > d.created_at - interval '1 day'
+                                                 and n.status not in ('cancelled', 'superseded')))
                       and ($4::timestamptz is null or (d.settled_at, d.id) "#
                     + $than
                     + r#" ($4, $5))
