@@ -188,7 +188,7 @@ async fn index(url: &str, control: &mut PgConnection) -> Result<()> {
             .await?;
         let one = Instant::now();
         match slices::write(&mut line, &Paths::default(), LARGE).await? {
-            0 if covered > 0 => break,
+            0 if covered > 0 && slices::gather(&mut line).await? == 0 => break,
             ids => covered += ids,
         }
         slowest = slowest.max(one.elapsed());

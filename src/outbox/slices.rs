@@ -56,37 +56,68 @@ pub async fn write(line: &mut Line, paths: &Paths, at_most: i64) -> Result<i64> 
     Ok(covered)
 }
 
+/// Gathers complete slices into a run, and says how many ids it covered; for when there is nothing to write.
+pub async fn gather(line: &mut Line) -> Result<i64> {
+    let mut connection = line.take().await?;
+    let covered = answered(
+        sqlx::query_scalar!(
+            r#"-- outboxd gather search
+            select outboxd.gather_search() as "covered!""#
+        )
+        .fetch_one(&mut connection),
+    )
+    .await
+    .context("gather the search's index")?;
+    line.back(connection).await?;
+    Ok(covered)
+}
+
 /// How often it is looked whether there is something to do, and while there was lately.
 const REST: Duration = Duration::from_secs(30);
 const SHORT_REST: Duration = Duration::from_secs(3);
 const LATELY: Duration = Duration::from_secs(60);
 
-/// How long slices stay small after one failed: a failover passes, long payloads are tried again.
-const SMALL_FOR: Duration = Duration::from_secs(3600);
+/// How long slices stay small, or apart, after one failed: a failover passes, long payloads are tried again.
+const ANOTHER_WAY: Duration = Duration::from_secs(3600);
 
 /// While there is something to do, this many times what it took is rested: a twentieth of one core at most, so that a long backlog is delivered first.
 const SHARE: u32 = 19;
 
 /// Keeps the index up to date, for as long as it is polled.
 pub async fn keep(mut line: Line, paths: Paths) {
-    let mut at_most = LARGE;
-    let mut small_since = None::<Instant>;
+    let (mut small_since, mut apart_since, mut covered_at) = (None, None, None);
+    let within = |since: Option<Instant>, span| since.is_some_and(|since| since.elapsed() < span);
     let mut rest = REST;
-    let mut covered_at = None::<Instant>;
     loop {
         sleep(jittered(rest)).await;
         let began = Instant::now();
-        if small_since.is_some_and(|since| since.elapsed() > SMALL_FOR) {
-            (at_most, small_since) = (LARGE, None);
-        }
-        match write(&mut line, &paths, at_most).await {
-            Ok(0) => {
-                let lately = covered_at.is_some_and(|at| at.elapsed() < LATELY);
-                rest = if lately { SHORT_REST } else { REST };
-            }
+        let at_most = if within(small_since, ANOTHER_WAY) {
+            SMALL
+        } else {
+            LARGE
+        };
+        let idle = if within(covered_at, LATELY) {
+            SHORT_REST
+        } else {
+            REST
+        };
+        rest = match write(&mut line, &paths, at_most).await {
+            Ok(0) if within(apart_since, ANOTHER_WAY) => idle,
+            Ok(0) => match gather(&mut line).await {
+                Ok(0) => idle,
+                Ok(_) => began.elapsed() * SHARE,
+                Err(cause) => {
+                    info!(
+                        error = format!("{cause:#}"),
+                        "slices of the search's index stay apart for an hour"
+                    );
+                    apart_since = Some(began);
+                    idle
+                }
+            },
             Ok(_) => {
                 covered_at = Some(Instant::now());
-                rest = began.elapsed() * SHARE;
+                began.elapsed() * SHARE
             }
             Err(cause) if at_most == LARGE => {
                 // Very long payloads, perhaps: more, but smaller slices serve as well.
@@ -94,15 +125,16 @@ pub async fn keep(mut line: Line, paths: Paths) {
                     error = format!("{cause:#}"),
                     "the search's index is written in small slices for an hour"
                 );
-                (at_most, small_since) = (SMALL, Some(began));
+                small_since = Some(began);
+                idle
             }
             Err(cause) => {
                 warn!(
                     error = format!("{cause:#}"),
                     "the search's index is left for later; names are found in the newest notifications only"
                 );
-                rest = REST * 4;
+                REST * 4
             }
-        }
+        };
     }
 }

@@ -52,10 +52,12 @@ async fn index_all(pool: &PgPool) -> Vec<i64> {
     let ready = "select count(*) from outboxd.search_mark m, outboxd.notification_outbox_id_seq s where m.ready_id = s.last_value";
     loop {
         let done = number(pool, ready).await > 0;
-        match slices::write(&mut line, &Paths::default(), LARGE)
-            .await
-            .unwrap()
-        {
+        let written = slices::write(&mut line, &Paths::default(), LARGE).await;
+        let covered_ids = match written.unwrap() {
+            0 => slices::gather(&mut line).await.unwrap(),
+            ids => ids,
+        };
+        match covered_ids {
             0 if done => break,
             0 => {
                 run(

@@ -120,7 +120,7 @@ pub async fn replace(
     if in_flight {
         return Ok(Replaced::InFlight);
     }
-    let newer = inspect::newer(&mut *conn, std::slice::from_ref(&it)).await?;
+    let newer = inspect::newer(&mut *conn, &[it.id.0], &[it.key.0]).await?;
     if let Some(newer) = newer.get(&it.key.0) {
         return Ok(Replaced::Superseded(*newer));
     }

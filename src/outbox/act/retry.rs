@@ -11,7 +11,8 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{By, Rows};
-use crate::outbox::inspect::Notification;
+use crate::notification::NotificationId;
+use crate::outbox::inspect::{self, Notification};
 
 /// What to do with a row that may have arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +71,10 @@ pub(in crate::outbox) async fn retry_named(
 ) -> sqlx::Result<Vec<Retried>> {
     let (ids, keys) = names.iter().copied().unzip();
     let rows = Rows { ids, keys };
-    let (mut found, endings) = settled(conn, &rows, doubt).await?;
-    found.extend(unsettled(conn, &rows).await?);
+    // As the claim sees it: a newer one supersedes these at once.
+    let newer = inspect::newer(&mut *conn, &rows.ids, &rows.keys).await?;
+    let (mut found, endings) = settled(conn, &rows, &newer, doubt).await?;
+    found.extend(unsettled(conn, &rows, &newer).await?);
 
     let chosen: Rows = Rows {
         ids: found
@@ -98,7 +101,7 @@ pub(in crate::outbox) async fn retry_named(
     };
     // What another retry moved while we looked is in the outbox now.
     let moved = if done.len() < chosen.ids.len() {
-        unsettled(conn, &rows).await?
+        unsettled(conn, &rows, &newer).await?
     } else {
         Fates::new()
     };
@@ -135,12 +138,16 @@ impl Retried {
 
 type Fates = HashMap<(i64, Uuid), Retried>;
 
+/// Those after which one of their `collapse_key` was written.
+type Newer = HashMap<Uuid, NotificationId>;
+
 /// Looks at the settled ones, and when each ended. They never change where they are, only leave, and the delete waits for
 /// whoever is at it; so no lock is taken here (it would need the right to update history). One that left and came back
 /// meanwhile has another ending, which nobody looked at: it may have been delivered.
 async fn settled(
     conn: &mut PgConnection,
     rows: &Rows,
+    newer: &Newer,
     doubt: Doubt,
 ) -> sqlx::Result<(Fates, Vec<DateTime<Utc>>)> {
     let looked = sqlx::query!(
@@ -148,13 +155,7 @@ async fn settled(
            select d.id, d.key, d.status, d.may_have_arrived, d.settled_at,
                   coalesce(d.expires_at <= statement_timestamp(), false) as "late!",
                   exists (select from outboxd.notification_outbox o
-                           where o.app = d.app and o.dedupe_key = d.dedupe_key) as "dedupe_taken!",
-                  -- As the claim sees it: it would supersede this one at once.
-                  exists (select from outboxd.notification_outbox n
-                           where n.app = d.app and n.collapse_key = d.collapse_key and n.id > d.id)
-                      or exists (select from outboxd.notification_delivery n
-                                  where n.app = d.app and n.collapse_key = d.collapse_key and n.id > d.id
-                                    and n.status <> 'cancelled') as "has_newer!"
+                           where o.app = d.app and o.dedupe_key = d.dedupe_key) as "dedupe_taken!"
              from outboxd.notification_delivery d
             where d.id = any($1) and d.key = any($2)
             order by d.id limit 1000"#,
@@ -170,7 +171,7 @@ async fn settled(
             let fate = match row.status.as_str() {
                 "delivered" => Retried::Delivered,
                 "superseded" => Retried::Superseded,
-                _ if row.has_newer => Retried::Superseded,
+                _ if newer.contains_key(&row.key) => Retried::Superseded,
                 _ if row.dedupe_taken => Retried::DedupeTaken,
                 _ if row.may_have_arrived && doubt == Doubt::Refuse => Retried::MayHaveArrived,
                 _ if row.late => Retried::RevivedWithoutLimit,
@@ -183,18 +184,12 @@ async fn settled(
 }
 
 /// Locks the unsettled ones.
-async fn unsettled(conn: &mut PgConnection, rows: &Rows) -> sqlx::Result<Fates> {
+async fn unsettled(conn: &mut PgConnection, rows: &Rows, newer: &Newer) -> sqlx::Result<Fates> {
     let locked = sqlx::query!(
         r#"-- outboxd retry: lock unsettled
            select o.id, o.key, coalesce(o.lease_until between statement_timestamp()
                                                 and statement_timestamp() + interval '20 minutes', false) as "in_flight!",
-                  o.next_attempt_at > statement_timestamp() as "waits!",
-                  -- As for a settled one: the next claim supersedes it.
-                  exists (select from outboxd.notification_outbox n
-                           where n.app = o.app and n.collapse_key = o.collapse_key and n.id > o.id)
-                      or exists (select from outboxd.notification_delivery n
-                                  where n.app = o.app and n.collapse_key = o.collapse_key and n.id > o.id
-                                    and n.status <> 'cancelled') as "has_newer!"
+                  o.next_attempt_at > statement_timestamp() as "waits!"
              from outboxd.notification_outbox o
             where o.id = any($1) and o.key = any($2)
             order by o.id limit 1000 for update"#,
@@ -208,7 +203,7 @@ async fn unsettled(conn: &mut PgConnection, rows: &Rows) -> sqlx::Result<Fates> 
         .map(|row| {
             let fate = match (row.in_flight, row.waits) {
                 (true, _) => Retried::InFlight,
-                (false, true) if row.has_newer => Retried::GivesWay,
+                (false, true) if newer.contains_key(&row.key) => Retried::GivesWay,
                 (false, true) => Retried::BroughtForward,
                 (false, false) => Retried::DueAlready,
             };

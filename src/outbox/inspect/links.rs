@@ -106,7 +106,8 @@ pub async fn links(
             });
         }
     }
-    for (key, id) in newer(conn, found).await? {
+    let keys: Vec<Uuid> = found.iter().map(|it| it.key.0).collect();
+    for (key, id) in newer(conn, &ids, &keys).await? {
         all.entry(key).or_default().newer = Some(id);
     }
     Ok(all)
@@ -115,9 +116,9 @@ pub async fn links(
 /// The newest of their `collapse_key`, of each after which one was written: for that one's sake a claim passes it by.
 pub async fn newer(
     conn: &mut PgConnection,
-    found: &[Notification],
+    ids: &[i64],
+    keys: &[Uuid],
 ) -> sqlx::Result<HashMap<Uuid, NotificationId>> {
-    let (ids, keys): (Vec<i64>, Vec<Uuid>) = found.iter().map(|it| (it.id.0, it.key.0)).unzip();
     let rows = sqlx::query!(
         r#"-- outboxd newer
            select it.key as "key!", newer.id as "id!" from (
@@ -131,8 +132,8 @@ pub async fn newer(
                                     where d.app = it.app and d.collapse_key = it.collapse_key and d.id > it.id
                                       and d.status <> 'cancelled')) as id) newer
             where it.key = any($2) and newer.id is not null limit 1000"#,
-        &ids,
-        &keys
+        ids,
+        keys
     )
     .fetch_all(conn)
     .await?;

@@ -24,6 +24,16 @@ async fn retried(pool: &PgPool, it: Notification) -> Retried {
     done.unwrap()[0]
 }
 
+async fn gives_no_way(pool: &PgPool, older: i64, newer: i64) {
+    let told = redirected(pool, older).await;
+    assert!(
+        matches!(told, Replaced::Superseded(it) if it.0 == newer),
+        "{told:?}"
+    );
+    let told = retried(pool, one(pool, older).await).await;
+    assert_eq!(told, Retried::Superseded);
+}
+
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn an_older_one_is_neither_redirected_nor_sent_again(pool: PgPool) {
     settle(&pool, 346, 2, "dead", "attempts_spent").await;
@@ -33,23 +43,11 @@ async fn an_older_one_is_neither_redirected_nor_sent_again(pool: PgPool) {
     )
     .await;
     // The newer one has settled.
-    let told = redirected(&pool, 346).await;
-    assert!(
-        matches!(told, Replaced::Superseded(newer) if newer.0 == 347),
-        "{told:?}"
-    );
-    let told = retried(&pool, one(&pool, 346).await).await;
-    assert_eq!(told, Retried::Superseded);
+    gives_no_way(&pool, 346, 347).await;
     // It waits.
     let told = retried(&pool, one(&pool, 347).await).await;
     assert_eq!(told, Retried::Revived);
-    let told = redirected(&pool, 346).await;
-    assert!(
-        matches!(told, Replaced::Superseded(newer) if newer.0 == 347),
-        "{told:?}"
-    );
-    let told = retried(&pool, one(&pool, 346).await).await;
-    assert_eq!(told, Retried::Superseded);
+    gives_no_way(&pool, 346, 347).await;
     assert_eq!(
         ids_of(&mut claimer(&pool, "d"), 5).await,
         [347],

@@ -58,7 +58,7 @@ const FUNCTIONS: [(&str, &str); 15] = [
     ("wake_sleeper", "owner"),
     ("write_search", "owner daemon"),
     ("write_search_slice", ""),
-    ("gather_search", ""),
+    ("gather_search", "owner daemon"),
     // Sums and sentences: for whoever may come into the schema at all.
     ("key_lock", "crm support desk daemon admin"),
     ("refuse", "crm support desk daemon admin"),
