@@ -3,7 +3,7 @@
 //! A search by a person's name or telephone number needs an index over what stands in the payloads. Kept by the CRM's
 //! insert or by the record it would cost each of them as much as all they do today, so it is kept by nobody in a hurry:
 //! a daemon looks from time to time whether a slice of ids is complete, and writes down which pieces of text occur in
-//! it (docs/decisions/0009-search-in-slices.md). Any daemon may do it at any time; the database lets one at a time. [`super::inspect::find`] reads what
+//! it (docs/decisions/0009-search-in-slices.md); complete slices it gathers into runs. Any daemon may do it at any time; the database lets one at a time. [`super::inspect::find`] reads what
 //! is newer than the last slice directly.
 
 use std::time::Duration;
