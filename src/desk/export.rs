@@ -100,13 +100,24 @@ impl Export {
             return Ok(Vec::new());
         }
         let mut tx = self.visit.desk.lines.read().await?;
-        let turn = self.from.map_or(Turn::Newest, Turn::Before);
-        let hits = self.wanted.hits(&mut tx, turn, BATCH).await?;
+        let inspect::Page { hits, looked_to } = loop {
+            let turn = self.from.map_or(Turn::Newest, Turn::Before);
+            let page = self.wanted.hits(&mut tx, turn, BATCH).await?;
+            match page.looked_to {
+                // Nothing fits so far: on from there.
+                Some(to) if page.hits.is_empty() => self.from = Some(to.0),
+                _ => break page,
+            }
+        };
         let found = inspect::read(&mut tx, &hits).await?;
         let mut labels = labels(&mut tx, &self.visit, &found).await?;
         tx.commit().await?;
-        self.is_over = i64::try_from(hits.len()).is_ok_and(|n| n < BATCH);
-        self.from = hits.last().map(|hit| hit.id).or(self.from);
+        let is_short = i64::try_from(hits.len()).is_ok_and(|n| n < BATCH);
+        self.is_over = is_short && looked_to.is_none();
+        self.from = looked_to
+            .map(|to| to.0)
+            .or(hits.last().map(|hit| hit.id))
+            .or(self.from);
         self.read += hits.len();
         let line = |it: Notification| Line {
             labels: labels.remove(&it.key.0).unwrap_or_default(),

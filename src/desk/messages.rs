@@ -18,7 +18,7 @@ use crate::answer::json::{self as objects, VERSION};
 use crate::answer::mark;
 use crate::catalogue;
 use crate::notification::NotificationId;
-use crate::outbox::inspect::{self, Capped, Filter, Hit, Notification, Standing};
+use crate::outbox::inspect::{self, Capped, Filter, Notification, Standing};
 use crate::words::mask::safe;
 use crate::words::{Voice, say};
 
@@ -49,6 +49,8 @@ struct MessagesPage {
     is_long: bool,
     rows: Vec<Row>,
     turns: Turns,
+    /// Not all of the period was looked through.
+    is_partly: bool,
     /// Where to ask for what has come since; only on the newest page.
     newer: Option<String>,
     /// This very list, without the place in it.
@@ -185,9 +187,9 @@ impl Wanted {
         conn: &mut PgConnection,
         turn: Turn<i64>,
         limit: i64,
-    ) -> sqlx::Result<Vec<Hit>> {
+    ) -> sqlx::Result<inspect::Page> {
         if self.is_void {
-            return Ok(Vec::new());
+            return Ok(inspect::Page::default());
         }
         let (before, after) = match turn {
             Turn::Newest => (None, None),
@@ -200,14 +202,16 @@ impl Wanted {
             limit,
             ..self.filter.clone()
         };
-        inspect::list(conn, &filter).await
+        inspect::page(conn, &filter).await
     }
 
-    async fn count(&self, conn: &mut PgConnection) -> sqlx::Result<Capped> {
-        if self.is_void {
-            return Ok(Capped::default());
-        }
-        inspect::count(conn, &self.filter, COUNTED).await
+    /// The newest, as many as are counted, and how many there are.
+    async fn newest(&self, conn: &mut PgConnection) -> sqlx::Result<(inspect::Page, Capped)> {
+        let page = self.hits(conn, Turn::Newest, COUNTED + 1).await?;
+        let n = i64::try_from(page.hits.len()).unwrap_or(i64::MAX);
+        let mut count = Capped::of(n, COUNTED);
+        count.more |= page.looked_to.is_some();
+        Ok((page, count))
     }
 
     /// The filters, without the place in the list.
@@ -296,21 +300,36 @@ pub(super) async fn messages(visit: Visit) -> Result<Response, Trouble> {
     let voice = visit.voice(&mut tx).await?;
     let wanted = Wanted::of(&visit, &voice)?;
     let limit = i64::try_from(PAGE + 1).unwrap_or(i64::MAX);
+    let (newest, count) = wanted.newest(&mut tx).await?;
     let mut turn = wanted.turn();
-    let mut hits = wanted.hits(&mut tx, turn, limit).await?;
-    if matches!(turn, Turn::After(_)) && hits.len() < PAGE {
+    let mut page = match turn {
+        Turn::Newest => None,
+        Turn::Before(_) | Turn::After(_) => Some(wanted.hits(&mut tx, turn, limit).await?),
+    };
+    let is_short = |page: &inspect::Page| page.hits.len() < PAGE && page.looked_to.is_none();
+    if matches!(turn, Turn::After(_)) && page.as_ref().is_some_and(is_short) {
         // Back at the beginning: the whole newest page.
         turn = Turn::Newest;
-        hits = wanted.hits(&mut tx, turn, limit).await?;
+        page = None;
     }
-    let (hits, newer, older) = turned(hits, PAGE, turn, |hit| hit.id);
+    let inspect::Page {
+        mut hits,
+        looked_to,
+    } = page.unwrap_or(newest);
+    hits.truncate(PAGE + 1);
+    let (hits, mut newer, mut older) = turned(hits, PAGE, turn, |hit| hit.id);
+    // Whoever turns over goes on from where looking ended.
+    let looked_to = looked_to.map(|to| to.0);
+    match turn {
+        Turn::After(_) => newer = newer.or(looked_to),
+        Turn::Newest | Turn::Before(_) => older = older.or(looked_to),
+    }
     let found = inspect::read(&mut tx, &hits).await?;
     let labels = labels(&mut tx, &visit, &found).await?;
-    let count = wanted.count(&mut tx).await?;
+    let newest = inspect::newest_id(&mut tx).await?;
     tx.commit().await?;
     let plain = wanted.plain();
     let at = |name, id: Option<i64>| id.map(|id| plain.with(name, id).href(&visit, "/messages"));
-    let first = hits.first().map_or(0, |hit| hit.id);
     let page = MessagesPage {
         frame: Frame::new(&visit, say!(visit.lang, "desk.nav.messages"), "/messages"),
         form: wanted.form(&voice),
@@ -326,8 +345,9 @@ pub(super) async fn messages(visit: Visit) -> Result<Response, Trouble> {
             newer: at(AFTER, newer),
             older: at(BEFORE, older),
         },
+        is_partly: looked_to.is_some(),
         newer: (turn == Turn::Newest && !wanted.is_void)
-            .then(|| plain.with(AFTER, first).href(&visit, "/messages/newer")),
+            .then(|| plain.with(AFTER, newest).href(&visit, "/messages/newer")),
         link: plain.href(&visit, "/messages"),
         csv: plain.href(&visit, "/messages/export.csv"),
         json: plain.href(&visit, "/messages/export.json"),
@@ -340,7 +360,7 @@ pub(super) async fn messages(visit: Visit) -> Result<Response, Trouble> {
             .map(|it| objects::notification(it, &voice))
             .collect();
         json!({"version": VERSION, "notifications": rows, "count": count.n, "count_is_more": count.more,
-               "next_before": older, "next_after": newer})
+               "looked_to": looked_to, "next_before": older, "next_after": newer})
     })
 }
 
@@ -357,9 +377,9 @@ pub(super) async fn newer(visit: Visit) -> Result<Response, Trouble> {
     let mut tx = visit.desk.lines.read().await?;
     let voice = visit.voice(&mut tx).await?;
     let wanted = Wanted::of(&visit, &voice)?;
-    let hits = wanted.hits(&mut tx, wanted.turn(), COUNTED + 1).await?;
+    let page = wanted.hits(&mut tx, wanted.turn(), COUNTED + 1).await?;
     tx.commit().await?;
-    let count = Capped::of(i64::try_from(hits.len()).unwrap_or(i64::MAX), COUNTED);
+    let count = Capped::of(i64::try_from(page.hits.len()).unwrap_or(i64::MAX), COUNTED);
     let page = NewerPage {
         said: (count.n > 0).then(|| say!(voice, "desk.messages.newer", n = count)),
         link: wanted.plain().href(&visit, "/messages"),

@@ -9,6 +9,7 @@ mod meanwhile;
 mod newer;
 mod rights;
 mod verbs;
+mod walk;
 
 use outboxd::notification::NotificationId;
 use outboxd::outbox::act::{By, Seen};

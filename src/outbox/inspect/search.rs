@@ -59,6 +59,17 @@ pub async fn newest_between(
     .await
 }
 
+/// The highest id that is stored; 0 if nothing is.
+pub async fn newest_id(conn: &mut PgConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"-- outboxd newest id
+           select greatest((select max(o.id) from outboxd.notification_outbox o),
+                           (select max(d.id) from outboxd.notification_delivery d), 0) as "id!""#
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// When anything was last enqueued, about any customer: tells "this one was not enqueued" from "nothing
 /// ever is". A time from the future counts as now; no time at all stays none.
 pub async fn last_written(conn: &mut PgConnection) -> sqlx::Result<Option<DateTime<Utc>>> {

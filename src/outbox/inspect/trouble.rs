@@ -12,7 +12,7 @@ use crate::catalogue;
 use crate::outbox::session::{in_order_of_an_index, planned_anew};
 
 /// How many of the newest rows are grouped at most.
-const NEWEST: i64 = 100_000;
+const NEWEST: i64 = 10_000;
 
 /// What was given up for one reason. `by_key(&reason)` in the [`catalogue`] says whose turn it is and what to do.
 #[derive(Clone, Debug, PartialEq)]

@@ -118,7 +118,7 @@ async fn bulk_of(conn: &mut sqlx::PgConnection, reason: &str) {
 }
 
 /// How many rows of the history and its indexes a question read, by the server's own counters.
-async fn rows_read(pool: &PgPool, ask: impl AsyncFn(&mut sqlx::PgConnection)) -> i64 {
+pub(super) async fn rows_read(pool: &PgPool, ask: impl AsyncFn(&mut sqlx::PgConnection)) -> i64 {
     const READ: &str = "select (select sum(seq_tup_read)::bigint from pg_stat_user_tables where relname ~ 'delivery')
         + (select sum(idx_tup_read)::bigint from pg_stat_user_indexes where relname ~ 'delivery')";
     let before = number(pool, READ).await;

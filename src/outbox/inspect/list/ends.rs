@@ -1,0 +1,94 @@
+//! Where a period begins and ends among the ids, so that a walk through them starts and stops there.
+//!
+//! Ids are given in the order of writing, and nothing settles before it is written. So whatever follows a row that was written
+//! at the period's end settled after it: the walk may begin there. At the other end it is a good place to stop and no more: a
+//! row may be written days before it settles, and is asked for late.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::Filter;
+
+/// Of a list's period, among the ids.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ends {
+    /// Hardly a row below it settled within the period.
+    low: Option<i64>,
+    /// No row from here on did.
+    high: Option<i64>,
+}
+
+impl Ends {
+    /// Where a walk towards older ones begins: below this id.
+    pub(super) fn older(self, before: Option<i64>) -> Option<i64> {
+        before.into_iter().chain(self.high).min()
+    }
+
+    /// Where a walk towards newer ones begins: above this id.
+    #[expect(clippy::unused_self, reason = "the other direction's twin")]
+    pub(super) fn newer(self, after: Option<i64>) -> Option<i64> {
+        after
+    }
+
+    /// Where a walk towards older ones ends: at this id.
+    pub(super) fn bottom(self) -> Option<i64> {
+        self.low
+    }
+
+    /// Where a walk towards newer ones ends: below this id.
+    pub(super) fn top(self) -> Option<i64> {
+        self.high
+    }
+
+    /// Below which id those are that settled late, if there can be any that the walk did not meet.
+    pub(super) fn late(self, filter: &Filter) -> Option<i64> {
+        let low = self.low.filter(|_| filter.after.is_none())?;
+        Some(filter.before.map_or(low, |before| before.0.min(low)))
+    }
+}
+
+/// The ends of a filter's period. One recipient's rows are few: all of them are walked.
+pub(super) async fn of(conn: &mut PgConnection, filter: &Filter) -> sqlx::Result<Ends> {
+    let period = filter.period;
+    let mut ends = Ends::default();
+    if let Some(until) = period.settled_until {
+        ends.high = Some(around(&mut *conn, until).await?.1);
+    }
+    let since = period.settled_since.max(period.created_since);
+    if let Some(since) = since
+        && filter.recipient.is_none()
+        && filter.after.is_none()
+    {
+        ends.low = Some(around(&mut *conn, since).await?.0);
+    }
+    Ok(ends)
+}
+
+/// Two ids near each other: before the first hardly anything was written at this time or later, and everything from the
+/// second on was. Halves the ids again and again; looks at the next few rows each time, for a CRM may write the time itself.
+async fn around(conn: &mut PgConnection, at: DateTime<Utc>) -> sqlx::Result<(i64, i64)> {
+    let found = sqlx::query!(
+        r#"-- outboxd list: find a time
+           with recursive halved as (
+               select least((select min(o.id) from outboxd.notification_outbox o),
+                            (select min(d.id) from outboxd.notification_delivery d), 1) as low,
+                      greatest((select max(o.id) from outboxd.notification_outbox o),
+                               (select max(d.id) from outboxd.notification_delivery d), 0) + 1 as high
+               union all
+               select case when near.is_later then h.low else middle.id end,
+                      case when near.is_later then middle.id else h.high end
+                 from halved h
+                cross join lateral (select h.low + (h.high - h.low) / 2 as id) middle
+                cross join lateral (
+                      select coalesce(min(n.created_at) >= $1, true) as is_later from (
+                             (select d.created_at from outboxd.notification_delivery d where d.id >= middle.id order by d.id limit 4)
+                             union all
+                             (select o.created_at from outboxd.notification_outbox o where o.id >= middle.id order by o.id limit 4)) n) near
+                where h.high - h.low > 256)
+           select low as "low!", high as "high!" from halved order by high - low limit 1"#,
+        at
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok((found.low, found.high))
+}

@@ -1,0 +1,228 @@
+//! A list's pages, put together, are what the filter names: whichever way they are turned, however far apart the rows that fit
+//! lie, and however long a row waited before it settled.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use outboxd::notification::{NotificationId, Status};
+use outboxd::outbox::inspect::{self, Filter, Period, Standing};
+use sqlx::PgPool;
+
+use super::history::rows_read;
+
+/// Of a hundred days. Every 50th is dead, every 997th settled twenty days after it was written, every 9,973rd is rare.
+const A_HUNDRED_DAYS: &str = r#"
+    insert into outboxd.notification_delivery (id, key, app, event_type, aggregate_type, aggregate_id, recipient, payload,
+         priority, attempts, lease_epoch, format_version, created_at, created_by, status, reason, may_have_arrived, settled_at, settled_by)
+    select n, gen_random_uuid(), 'default', case when n % 9973 = 0 then 'rare' else 'common' end, 'customer', 'c' || n, 'u' || n % 50, '{}',
+           2, 1, 1, 1, at, 'crm', status, case when status = 'dead' then 'not_subscribed' else 'accepted' end, false,
+           at + case when n % 997 = 0 then interval '20 days' else interval '1 second' end, 'd'
+      from generate_series(1, $1) n
+     cross join lateral (select now() - interval '120 days' + n * interval '100 days' / $1 as at,
+                                case when n % 50 = 0 then 'dead' else 'delivered' end as status) its"#;
+
+async fn fill(pool: &PgPool, rows: i32) {
+    // In a session that has ended: what it read must not be counted late, as somebody else's.
+    let filling = PgPool::connect_with((*pool.connect_options()).clone())
+        .await
+        .unwrap();
+    sqlx::query(A_HUNDRED_DAYS)
+        .bind(rows)
+        .execute(&filling)
+        .await
+        .unwrap();
+    sqlx::query("vacuum analyze outboxd.notification_delivery")
+        .execute(&filling)
+        .await
+        .unwrap();
+    filling.close().await;
+}
+
+fn days_ago(from: i64, to: i64) -> Period {
+    let at = |days| Some(Utc::now() - TimeDelta::days(days));
+    Period {
+        settled_since: at(from),
+        settled_until: at(to),
+        ..Period::default()
+    }
+}
+
+/// What the filter names, newest first, by a plain statement.
+async fn named(pool: &PgPool, filter: &Filter) -> Vec<i64> {
+    let status = filter.standings.first().map(|it| it.word());
+    let far: (DateTime<Utc>, DateTime<Utc>) = (
+        Utc::now() - TimeDelta::days(9999),
+        Utc::now() + TimeDelta::days(9999),
+    );
+    sqlx::query_scalar(
+        "select id from outboxd.notification_delivery
+          where settled_at >= $1 and settled_at < $2 and ($3::text is null or status = $3)
+            and ($4::text is null or event_type = $4) and ($5::text is null or recipient = $5) order by id desc",
+    )
+    .bind(filter.period.settled_since.unwrap_or(far.0))
+    .bind(filter.period.settled_until.unwrap_or(far.1))
+    .bind(status)
+    .bind(filter.event_type.as_deref())
+    .bind(filter.recipient.as_deref())
+    .fetch_all(pool)
+    .await
+    .unwrap()
+}
+
+/// All pages from the newest, and from the oldest back.
+async fn both_ways(pool: &PgPool, filter: &Filter) -> [Vec<i64>; 2] {
+    let mut conn = pool.acquire().await.unwrap();
+    let (mut down, mut up) = (Vec::new(), Vec::new());
+    let mut turn = filter.clone();
+    loop {
+        let page = inspect::page(&mut conn, &turn).await.unwrap();
+        let ids: Vec<i64> = page.hits.iter().map(|hit| hit.id).collect();
+        let is_full = ids.len() >= usize::try_from(filter.limit).unwrap();
+        assert!(
+            !is_full || page.looked_to.is_none(),
+            "a full page has looked far enough"
+        );
+        turn.before = match (page.looked_to, ids.last()) {
+            (Some(to), _) => Some(to),
+            (None, Some(last)) if is_full => Some(NotificationId(*last)),
+            (None, _) => None,
+        };
+        down.extend(ids);
+        if turn.before.is_none() {
+            break;
+        }
+    }
+    turn.after = Some(NotificationId(0));
+    loop {
+        let page = inspect::page(&mut conn, &turn).await.unwrap();
+        let ids: Vec<i64> = page.hits.iter().map(|hit| hit.id).collect();
+        let is_full = ids.len() >= usize::try_from(filter.limit).unwrap();
+        let next = match (page.looked_to, ids.first()) {
+            (Some(to), _) => Some(to),
+            (None, Some(first)) if is_full => Some(NotificationId(*first)),
+            (None, _) => None,
+        };
+        up.splice(0..0, ids);
+        let Some(next) = next else { break };
+        turn.after = Some(next);
+    }
+    [down, up]
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn the_pages_of_a_list_are_all_that_fits(pool: PgPool) {
+    fill(&pool, 60_000).await;
+    let periods = [
+        days_ago(61, 60),
+        days_ago(101, 100),
+        days_ago(60, 30),
+        days_ago(21, 19),
+        days_ago(10, 1),
+        Period {
+            settled_until: None,
+            ..days_ago(25, 0)
+        },
+        Period {
+            settled_since: None,
+            ..days_ago(0, 118)
+        },
+        Period::default(),
+    ];
+    let dead = vec![Standing::Settled(Status::Dead)];
+    let delivered = vec![Standing::Settled(Status::Delivered)];
+    for period in periods {
+        for (standings, event_type, recipient) in [
+            (vec![], None, None),
+            (dead.clone(), None, None),
+            (delivered.clone(), Some("rare"), None),
+            (vec![], Some("rare"), None),
+            (vec![], Some("nobody's"), None),
+            (vec![], None, Some("u7")),
+        ] {
+            let filter = Filter {
+                standings,
+                event_type: event_type.map(str::to_owned),
+                recipient: recipient.map(str::to_owned),
+                period,
+                limit: 2000,
+                ..Filter::default()
+            };
+            let expected = named(&pool, &filter).await;
+            let [down, up] = both_ways(&pool, &filter).await;
+            assert!(
+                down == expected,
+                "older pages of {filter:?}: {} of {}",
+                down.len(),
+                expected.len()
+            );
+            assert!(
+                up == expected,
+                "newer pages of {filter:?}: {} of {}",
+                up.len(),
+                expected.len()
+            );
+        }
+    }
+}
+
+/// A day of long ago, a filter that nothing fits, a page in the middle: each reads so much, however long the history.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_page_reads_no_more_than_it_may(pool: PgPool) {
+    fill(&pool, 400_000).await;
+    let page = Filter {
+        limit: 50,
+        ..Filter::default()
+    };
+    for (most, filter) in [
+        // Both indexes and both tables count.
+        (
+            100_000,
+            Filter {
+                event_type: Some("nobody's".into()),
+                ..page.clone()
+            },
+        ),
+        (
+            100_000,
+            Filter {
+                event_type: Some("nobody's".into()),
+                period: days_ago(90, 40),
+                ..page.clone()
+            },
+        ),
+        (
+            2000,
+            Filter {
+                period: days_ago(61, 60),
+                ..page.clone()
+            },
+        ),
+        (
+            2000,
+            Filter {
+                period: days_ago(61, 60),
+                before: Some(NotificationId(239_000)),
+                ..page.clone()
+            },
+        ),
+        (
+            2000,
+            Filter {
+                standings: vec![Standing::Settled(Status::Dead)],
+                period: days_ago(61, 60),
+                ..page.clone()
+            },
+        ),
+        (
+            2000,
+            Filter {
+                before: Some(NotificationId(200_000)),
+                ..page.clone()
+            },
+        ),
+    ] {
+        let read = rows_read(&pool, async |conn| {
+            inspect::page(conn, &filter).await.unwrap();
+        })
+        .await;
+        assert!(read <= most, "{filter:?} read {read} rows");
+    }
+}
