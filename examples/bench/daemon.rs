@@ -86,7 +86,7 @@ impl Program {
     }
 
     /// Where the kernel offers it, it ends the daemon should this process be killed outright.
-    fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let guarded = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "true"])
             .stderr(Stdio::null())

@@ -1,23 +1,22 @@
 //! Searches beside deliveries: a real daemon delivers single inserts at a rate, and all questions are asked, mixed, at another.
 //!
-//! Both are open: what is late does not put off the next, and the time that a search waits for a connection counts. There
-//! are as many connections as the desk has (four, and each statement is given three seconds). The numbers are asked for every five
-//! seconds, as the desk does for everybody who looks. How long a delivery takes, from
-//! the moment the CRM knows its commit to the arrival at the sink, is measured without searches, with them, without again, and
-//! beside as much work that asks the database for nothing: what is lost then as well is lost for want of a core.
+//! Both are open: what is late does not put off the next, and the time that a page waits for a connection counts. The
+//! overview is asked for every five seconds, as one that somebody has open does. How long a delivery takes, from the moment
+//! the CRM knows its commit to the arrival at the sink, is measured without searches, with them, without again, and beside
+//! as much work that asks the database for nothing: what is lost then as well is lost for want of a core.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use outboxd::outbox::session;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Connection as _, Executor as _, PgConnection};
+use sqlx::{Connection as _, PgConnection};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::Args;
 use crate::daemon::Program;
+use crate::desk::Desk;
 use crate::past::Past;
 use crate::people::scatter;
 use crate::questions::{ALL, Answers, ms};
@@ -28,15 +27,11 @@ const SLOTS: u32 = 10;
 /// Seconds before the measured ones: connections, plans and pages are warm then.
 const WARM_UP: f64 = 5.0;
 
-/// The desk's connections, and how long it waits for one.
-const LINES: u32 = 4;
-const PATIENCE: Duration = Duration::from_secs(3);
-
-/// The questions but the last, which are the numbers; these are asked for once in so many seconds.
+/// The questions but the last, which is the overview; this is asked for once in so many seconds.
 const SEARCHES: usize = ALL.len() - 1;
-const NUMBERS_EVERY: usize = 5;
+const OVERVIEW_EVERY: usize = 5;
 
-pub(crate) async fn measure(args: &Args, url: &str, past: Past) -> Result<()> {
+pub(crate) async fn measure(args: &Args, url: &str, desk: &Arc<Desk>, past: Past) -> Result<()> {
     let mut crm = PgConnection::connect(url).await?;
     // The past waits on: what arrives is what is inserted.
     sqlx::raw_sql("update outboxd.notification_outbox set next_attempt_at = next_attempt_at + interval '7 days'")
@@ -47,19 +42,6 @@ pub(crate) async fn measure(args: &Args, url: &str, past: Past) -> Result<()> {
         .await?;
     let sink = Sink::start(None).await?;
     let daemon = Program::this()?.start(url, &sink.url, SLOTS)?;
-    let options: PgConnectOptions = url.parse()?;
-    let desk = PgPoolOptions::new()
-        .max_connections(LINES)
-        .acquire_timeout(PATIENCE)
-        .after_connect(|conn, _| {
-            Box::pin(async {
-                conn.execute("set plan_cache_mode = force_custom_plan")
-                    .await
-                    .map(drop)
-            })
-        })
-        .connect_lazy_with(options);
-
     let mut flow = Flow {
         crm,
         sink,
@@ -69,12 +51,12 @@ pub(crate) async fn measure(args: &Args, url: &str, past: Past) -> Result<()> {
     };
     tokio::try_join!(
         flow.deliver(WARM_UP),
-        ask(&desk, past, args.searches, WARM_UP)
+        ask(desk, past, args.searches, WARM_UP)
     )?;
     let before = flow.deliver(args.flow).await?;
     let (with, asked) = tokio::try_join!(
         flow.deliver(args.flow),
-        ask(&desk, past, args.searches, args.flow)
+        ask(desk, past, args.searches, args.flow)
     )?;
     let after = flow.deliver(args.flow).await?;
     let mut all: Vec<Duration> = asked.iter().flat_map(|(it, _)| it.took.clone()).collect();
@@ -184,34 +166,34 @@ async fn compute(rate: u32, seconds: f64, each: Duration) -> Result<()> {
 }
 
 /// Every search and list in its turn, about another row each time; says of each what was answered and how often nothing was.
-async fn ask(desk: &PgPool, past: Past, rate: u32, seconds: f64) -> Result<Vec<(Answers, usize)>> {
+async fn ask(
+    desk: &Arc<Desk>,
+    past: Past,
+    rate: u32,
+    seconds: f64,
+) -> Result<Vec<(Answers, usize)>> {
     let mut asking = JoinSet::new();
     let beginning = Instant::now();
     for i in 0..(f64::from(rate) * seconds) as usize {
         let due = beginning + Duration::from_secs_f64(i as f64 / f64::from(rate));
         sleep_until(due).await;
-        let numbers = i.is_multiple_of(NUMBERS_EVERY * rate as usize);
-        let places = [Some(i % SEARCHES), numbers.then_some(SEARCHES)];
+        let overview = i.is_multiple_of(OVERVIEW_EVERY * rate as usize);
+        let places = [Some(i % SEARCHES), overview.then_some(SEARCHES)];
         for place in places.into_iter().flatten() {
             let desk = desk.clone();
             asking.spawn(async move {
-                let rows = async {
-                    let mut tx = session::viewing(&desk).await?;
-                    let rows = ALL[place].0.ask(&mut tx, &past, scatter(i as u64)).await?;
-                    tx.commit().await?;
-                    anyhow::Ok(rows)
-                };
-                (place, rows.await, due.elapsed())
+                let bytes = ALL[place].0.ask(&desk, &past, scatter(i as u64)).await;
+                (place, bytes, due.elapsed())
             });
         }
     }
     let mut asked: Vec<(Answers, usize)> = ALL.iter().map(|_| Default::default()).collect();
     while let Some(answer) = asking.join_next().await {
-        let (place, rows, took) = answer?;
+        let (place, bytes, took) = answer?;
         let (answers, failed) = &mut asked[place];
-        match rows {
-            Ok(rows) => {
-                answers.rows += rows;
+        match bytes {
+            Ok(bytes) => {
+                answers.bytes += bytes;
                 answers.took.push(took);
             }
             Err(why) => {

@@ -10,7 +10,7 @@
 //!
 //! Makes a [`cluster`] of its own, writes the [`past`] of invented [`people`], lets the search's index be written as a
 //! daemon does, asks every one of the [`questions`], again and again; then all of them mixed beside a [`flow`] of deliveries;
-//! and removes everything. What is asked is what the command line and the desk ask the database, without a page around it.
+//! and removes everything. What is asked for are the pages of the real [`desk`], over HTTP, to their last byte.
 
 #![expect(clippy::print_stdout, reason = "a measurement prints its figures")]
 #![allow(
@@ -22,6 +22,7 @@
 mod cluster;
 #[path = "../bench/daemon.rs"]
 mod daemon;
+mod desk;
 mod flow;
 mod past;
 #[path = "../bench/peer.rs"]
@@ -33,6 +34,8 @@ mod questions;
 #[path = "../bench/sink.rs"]
 mod sink;
 
+use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -44,6 +47,7 @@ use outboxd::outbox::slices::{self, LARGE, Paths};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::cluster::Cluster;
+use crate::desk::Desk;
 use crate::past::Past;
 
 /// Measures every search and list beside a long past, on a PostgreSQL of its own that is gone afterwards.
@@ -88,6 +92,9 @@ enum Command {
     /// The daemon, which this program starts as a process of its own.
     #[command(hide = true)]
     Work,
+    /// The desk, likewise.
+    #[command(hide = true)]
+    Desk,
 }
 
 /// What the benchmark's daemon says aloud.
@@ -97,15 +104,20 @@ mod report {
     }
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let args = Args::parse();
     match args.command {
-        Some(Command::Work) => outboxd::daemon::runtime()?.block_on(peer::work()),
+        Some(Command::Work) => outboxd::daemon::runtime()?.block_on(peer::work())?,
+        Some(Command::Desk) => {
+            let typed = ["outboxd", "serve", "--read-only"];
+            return Ok(outboxd::cli::main(typed.map(Into::into)));
+        }
         None => tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?
-            .block_on(measure(args)),
+            .block_on(measure(args))?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn measure(args: Args) -> Result<()> {
@@ -129,35 +141,32 @@ async fn measure(args: Args) -> Result<()> {
 }
 
 async fn ask(args: &Args, url: &str, past: Past) -> Result<()> {
+    let desk = Arc::new(Desk::start(url).await?);
     if args.seconds > 0.0 {
-        in_turn(args, url, past).await?;
+        in_turn(args, &desk, past).await?;
     }
     if args.flow > 0.0 {
-        flow::measure(args, url, past).await?;
+        flow::measure(args, url, &desk, past).await?;
     }
     Ok(())
 }
 
 /// One question after the other, from several who each ask again at once.
-async fn in_turn(args: &Args, url: &str, past: Past) -> Result<()> {
-    let mut clients = Vec::new();
-    for _ in 0..args.clients {
-        clients.push(PgConnection::connect(url).await?);
-    }
+async fn in_turn(args: &Args, desk: &Arc<Desk>, past: Past) -> Result<()> {
     println!(
-        "| {} clients ask | answers | rows each | p50 ms | p99 ms | slowest |",
+        "| {} clients ask | answers | kB each | p50 ms | p99 ms | slowest |",
         args.clients
     );
     println!("|---|---|---|---|---|---|");
     let asked = |(_, name): &(_, &str)| name.contains(&args.only);
     for (question, name) in questions::ALL.into_iter().filter(asked) {
-        // Once unmeasured: the first answers read the pages into memory and prepare the statements.
-        questions::answers(&mut clients, question, past, args.seconds / 5.0).await?;
-        let answers = questions::answers(&mut clients, question, past, args.seconds).await?;
+        // Once unmeasured: the first answers read the database's pages into memory and prepare the statements.
+        questions::answers(desk, args.clients, question, past, args.seconds / 5.0).await?;
+        let answers = questions::answers(desk, args.clients, question, past, args.seconds).await?;
         println!(
             "| {name} | {} | {:.1} | {:.1} | {:.1} | {:.1} |",
             answers.took.len(),
-            answers.rows as f64 / answers.took.len() as f64,
+            answers.bytes as f64 / 1000.0 / answers.took.len() as f64,
             answers.ms(0.5),
             answers.ms(0.99),
             answers.ms(1.0),

@@ -41,6 +41,12 @@ pub(crate) const MONTHS: &str = "\
         end loop;
     end $$";
 
+/// Somebody acts every five minutes.
+const ACTS: &str = "\
+    insert into outboxd.audit_log (at, actor, action, app, notification_ids, affected, reason)
+    select now() - n * interval '5 minutes', 'wang', (array['retry', 'handle', 'reveal'])[n % 3 + 1], 'default', array[n], 1, 'asked by phone'
+      from generate_series(1, 40320) n order by n desc";
+
 const DELIVERY: &str = "copy outboxd.notification_delivery (id, key, app, event_type, aggregate_type, aggregate_id, recipient, \
     payload, priority, attempts, lease_epoch, format_version, created_at, created_by, status, reason, errcode, \
     may_have_arrived, settled_at, settled_by) from stdin";
@@ -98,6 +104,7 @@ impl Past {
         .bind(i64::try_from(self.settled + self.waiting)?)
         .execute(&mut *first)
         .await?;
+        sqlx::raw_sql(ACTS).execute(&mut *first).await?;
         sqlx::raw_sql("vacuum analyze").execute(first).await?;
         Ok(())
     }

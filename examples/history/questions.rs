@@ -1,21 +1,14 @@
-//! What is asked, again and again, by several people at once; and how long each answer took.
+//! What is asked of the desk, again and again, by several people at once; and how long each page took.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use chrono::{TimeDelta, Utc};
-use outboxd::notification::{NotificationId, Status};
-use outboxd::outbox::inspect::{self, Filter, Hit, Period, Standing};
-use outboxd::outbox::session;
-use outboxd::outbox::slices::Paths;
-use sqlx::PgConnection;
 use tokio::task::JoinSet;
 
+use crate::desk::Desk;
 use crate::past::Past;
 use crate::people::{colleague, customer, scatter};
-
-/// How many a page shows.
-const PAGE: i64 = 20;
 
 /// What is asked; which row, customer or colleague it is about changes each time.
 #[derive(Clone, Copy, Debug)]
@@ -31,132 +24,118 @@ pub(crate) enum Question {
     Id,
     Key,
     Nobody,
-    ShowKey,
-    OfCustomer,
+    Life,
+    LifeByKey,
     Newest,
     OlderPage,
-    Unsettled,
+    Queued,
+    Scheduled,
     DeadOfADay,
     DeadForOneReason,
     OfRecipient,
-    Stats,
+    OfEventType,
+    OfNoEventType,
+    OfApp,
+    DeadLetters,
+    ToPhone,
+    Audit,
+    Overview,
 }
 
 use Question::{
-    ColleagueName, CustomerId, CustomerName, DeadForOneReason, DeadOfADay, Id, Key, Newest, Nobody,
-    OfCustomer, OfRecipient, OlderPage, PartOfAName, Phone, PhoneTail, RecipientId, ShowKey, Stats,
-    Surname, Unsettled,
+    Audit, ColleagueName, CustomerId, CustomerName, DeadForOneReason, DeadLetters, DeadOfADay, Id,
+    Key, Life, LifeByKey, Newest, Nobody, OfApp, OfEventType, OfNoEventType, OfRecipient,
+    OlderPage, Overview, PartOfAName, Phone, PhoneTail, Queued, RecipientId, Scheduled, Surname,
+    ToPhone,
 };
 
-pub(crate) const ALL: [(Question, &str); 20] = [
-    (CustomerId, "find a customer's id"),
-    (RecipientId, "find a recipient's id"),
-    (CustomerName, "find a customer's name"),
-    (ColleagueName, "find a recipient's name"),
-    (Surname, "find one character of a name"),
-    (PartOfAName, "find two characters of a name"),
-    (PhoneTail, "find four digits of a phone number"),
-    (Phone, "find a phone number"),
-    (Id, "find a notification's id"),
-    (Key, "find a key"),
-    (Nobody, "find somebody who is not there"),
-    (ShowKey, "show a key"),
-    (OfCustomer, "why a customer"),
+pub(crate) const ALL: [(Question, &str); 27] = [
+    (CustomerId, "search a customer's id"),
+    (RecipientId, "search a recipient's id"),
+    (CustomerName, "search a customer's name"),
+    (ColleagueName, "search a recipient's name"),
+    (Surname, "search one character of a name"),
+    (PartOfAName, "search two characters of a name"),
+    (PhoneTail, "search four digits of a phone number"),
+    (Phone, "search a phone number"),
+    (Id, "search a notification's id"),
+    (Key, "search a key"),
+    (Nobody, "search somebody who is not there"),
+    (Life, "a message's page"),
+    (LifeByKey, "a message's page by its key"),
     (Newest, "list the newest"),
     (OlderPage, "list a page in the middle"),
-    (Unsettled, "list what waits"),
+    (Queued, "list what is queued"),
+    (Scheduled, "list what is scheduled"),
     (DeadOfADay, "list the dead of a day"),
     (DeadForOneReason, "list the dead of a month for one reason"),
-    (OfRecipient, "list of one recipient"),
-    (Stats, "stats"),
+    (OfRecipient, "list of one recipient in a week"),
+    (OfEventType, "list of one event type in a week"),
+    (OfNoEventType, "list of an event type nobody uses"),
+    (OfApp, "list of one app in a week"),
+    (DeadLetters, "dead letters of a week by cause"),
+    (ToPhone, "people to phone"),
+    (Audit, "audit"),
+    (Overview, "overview"),
 ];
 
 impl Question {
-    /// Asked as the command line and the desk ask it, to the last row of the page; says how many rows it showed.
-    pub(crate) async fn ask(self, tx: &mut PgConnection, past: &Past, dice: u64) -> Result<usize> {
+    /// The page's path and query.
+    pub(crate) fn asked(self, past: &Past, dice: u64) -> (String, Vec<(&'static str, String)>) {
         let all = past.settled + past.waiting;
         let it = past.notification(dice % all + 1);
         let person = customer(it.customer);
-        let text = match self {
-            CustomerId => it.customer.to_string(),
-            RecipientId => it.recipient.to_string(),
-            CustomerName => person.name,
-            ColleagueName => colleague(it.recipient),
-            Surname => person.name.chars().take(1).collect(),
-            PartOfAName => person.name.chars().skip(1).take(2).collect(),
-            PhoneTail => person.phone[7..].to_owned(),
-            Phone => person.phone,
-            Id => it.id.to_string(),
-            Key => it.key.to_string(),
-            Nobody => "查无此人".to_owned(),
-            ShowKey => {
-                let hits = inspect::of_key(tx, it.key).await?;
-                return shown(tx, hits).await;
-            }
-            OfCustomer => {
-                let hits = inspect::of_customer(tx, &it.customer.to_string(), PAGE).await?;
-                return shown(tx, hits).await;
-            }
-            Stats => return Ok(inspect::stats(tx).await?.len()),
-            Newest | OlderPage | Unsettled | DeadOfADay | DeadForOneReason | OfRecipient => {
-                let hits = inspect::list(tx, &self.filter(it.id, it.recipient)).await?;
-                return shown(tx, hits).await;
-            }
-        };
-        let found = inspect::find(tx, &Paths::default(), &text, PAGE).await?;
-        let read = inspect::read(tx, &found.hits).await?;
-        inspect::matches(tx, &Paths::default(), &read, &text, found.read_through).await?;
-        Ok(read.len())
-    }
-
-    fn filter(self, id: u64, recipient: u64) -> Filter {
-        let since = |days| Period {
-            settled_since: Some(Utc::now() - TimeDelta::days(days)),
-            ..Period::default()
-        };
-        let plain = Filter {
-            limit: PAGE,
-            period: since(1),
-            ..Filter::default()
+        let search = |text: String| ("search".to_owned(), vec![("q", text)]);
+        let list = |filters: &[(&'static str, &str)]| {
+            let own = |&(name, value): &(&'static str, &str)| (name, value.to_owned());
+            ("messages".to_owned(), filters.iter().map(own).collect())
         };
         match self {
-            OlderPage => Filter {
-                before: i64::try_from(id).ok().map(NotificationId),
-                period: Period::default(),
-                ..plain
-            },
-            Unsettled => Filter {
-                standings: vec![Standing::Queued, Standing::Scheduled],
-                ..plain
-            },
-            DeadOfADay => Filter {
-                standings: vec![Standing::Settled(Status::Dead)],
-                ..plain
-            },
-            DeadForOneReason => Filter {
-                standings: vec![Standing::Settled(Status::Dead)],
-                reason: Some("attempts_spent".to_owned()),
-                period: since(30),
-                ..plain
-            },
-            OfRecipient => Filter {
-                recipient: Some(recipient.to_string()),
-                ..plain
-            },
-            _ => plain,
+            CustomerId => search(it.customer.to_string()),
+            RecipientId => search(it.recipient.to_string()),
+            CustomerName => search(person.name),
+            ColleagueName => search(colleague(it.recipient)),
+            Surname => search(person.name.chars().take(1).collect()),
+            PartOfAName => search(person.name.chars().skip(1).take(2).collect()),
+            PhoneTail => search(person.phone[7..].to_owned()),
+            Phone => search(person.phone),
+            Id => search(it.id.to_string()),
+            Key => search(it.key.to_string()),
+            Nobody => search("查无此人".to_owned()),
+            Life => (format!("messages/{}", it.id), Vec::new()),
+            LifeByKey => (format!("messages/{}", it.key), Vec::new()),
+            Newest => list(&[]),
+            OlderPage => list(&[("period", "own"), ("before", &it.id.to_string())]),
+            Queued => list(&[("status", "queued")]),
+            Scheduled => list(&[("status", "scheduled")]),
+            DeadOfADay => list(&[("status", "dead")]),
+            DeadForOneReason => list(&[
+                ("status", "dead"),
+                ("reason", "attempts_spent"),
+                ("period", "30d"),
+            ]),
+            OfRecipient => list(&[("recipient", &it.recipient.to_string()), ("period", "7d")]),
+            OfEventType => list(&[("event_type", "customer_assigned"), ("period", "7d")]),
+            OfNoEventType => list(&[("event_type", "nobody_uses_this"), ("period", "7d")]),
+            OfApp => list(&[("app", "default"), ("period", "7d")]),
+            DeadLetters => ("dead".to_owned(), Vec::new()),
+            ToPhone => ("calls".to_owned(), Vec::new()),
+            Audit => ("audit".to_owned(), Vec::new()),
+            Overview => ("overview".to_owned(), Vec::new()),
         }
+    }
+
+    pub(crate) async fn ask(self, desk: &Desk, past: &Past, dice: u64) -> Result<usize> {
+        let (path, query) = self.asked(past, dice);
+        desk.page(&path, &query).await
     }
 }
 
-async fn shown(conn: &mut PgConnection, hits: Vec<Hit>) -> Result<usize> {
-    Ok(inspect::read(conn, &hits).await?.len())
-}
-
-/// How long the answers to one question took, in order, and how many rows they had.
+/// How long the answers to one question took, in order, and how many bytes they had.
 #[derive(Default)]
 pub(crate) struct Answers {
     pub(crate) took: Vec<Duration>,
-    pub(crate) rows: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Answers {
@@ -172,37 +151,36 @@ pub(crate) fn ms(took: &[Duration], share: f64) -> f64 {
     took.map_or(0.0, |took| took.as_secs_f64() * 1000.0)
 }
 
-/// The same question from all of them for so long.
+/// The same question from so many for so long.
 pub(crate) async fn answers(
-    clients: &mut Vec<PgConnection>,
+    desk: &Arc<Desk>,
+    clients: usize,
     question: Question,
     past: Past,
     seconds: f64,
 ) -> Result<Answers> {
     let until = Instant::now() + Duration::from_secs_f64(seconds);
     let mut asking = JoinSet::new();
-    for (n, mut conn) in clients.drain(..).enumerate() {
+    for n in 0..clients {
+        let desk = desk.clone();
         asking.spawn(async move {
-            let (mut took, mut rows) = (Vec::new(), 0);
+            let mut its = Answers::default();
             let mut dice = scatter(n as u64 + 1);
             while Instant::now() < until {
                 dice = scatter(dice);
                 let began = Instant::now();
-                let mut tx = session::reading(&mut conn).await?;
-                rows += question.ask(&mut tx, &past, dice).await?;
-                drop(tx);
-                took.push(began.elapsed());
+                its.bytes += question.ask(&desk, &past, dice).await?;
+                its.took.push(began.elapsed());
             }
-            anyhow::Ok((conn, took, rows))
+            anyhow::Ok(its)
         });
     }
-    let (mut took, mut rows) = (Vec::new(), 0);
+    let mut all = Answers::default();
     while let Some(asked) = asking.join_next().await {
-        let (conn, its, shown) = asked??;
-        clients.push(conn);
-        took.extend(its);
-        rows += shown;
+        let its = asked??;
+        all.took.extend(its.took);
+        all.bytes += its.bytes;
     }
-    took.sort_unstable();
-    Ok(Answers { took, rows })
+    all.took.sort_unstable();
+    Ok(all)
 }

@@ -1,0 +1,67 @@
+//! The desk that is asked: the real program's `serve`, a process of its own that is gone with this one.
+
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use reqwest::{Client, Url};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep};
+
+use crate::daemon::Program;
+
+/// How long it may take to start.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) struct Desk {
+    http: Client,
+    base: Url,
+    _process: Child,
+}
+
+impl Desk {
+    /// Returns when it answers. `OUTBOXD_…` of the environment reach it.
+    pub(crate) async fn start(database: &str) -> Result<Desk> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let address = format!("127.0.0.1:{port}");
+        let process = Command::from(Program::this()?.command())
+            .arg("desk")
+            .env("DATABASE_URL", database)
+            .env("OUTBOXD_DESK_LISTEN", &address)
+            .env("OUTBOXD_LOG", "warn")
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .context("start the desk")?;
+        // The feature set asks for a TLS provider, although the desk speaks plain HTTP here.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let desk = Desk {
+            http: Client::builder().no_proxy().build()?,
+            base: Url::parse(&format!("http://{address}/"))?,
+            _process: process,
+        };
+        let give_up = Instant::now() + PATIENCE;
+        while let Err(cause) = desk.page("help", &[]).await {
+            ensure!(
+                Instant::now() < give_up,
+                "the desk does not answer: {cause:#}"
+            );
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(desk)
+    }
+
+    /// The whole page, as a browser gets it; says how many bytes it has.
+    pub(crate) async fn page(&self, path: &str, query: &[(&str, String)]) -> Result<usize> {
+        let mut url = self.base.join(path)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let answer = self.http.get(url).send().await?;
+        let status = answer.status();
+        let page = answer.bytes().await?;
+        ensure!(status.is_success(), "{path} answered {status}");
+        Ok(page.len())
+    }
+}
