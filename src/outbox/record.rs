@@ -101,8 +101,10 @@ pub async fn record(
                    set lease_token = null, lease_until = null, leased_by = null,
                        -- A release proves nothing about the row.
                        lapses = case when e.phase = 'not_called' then o.lapses else 0 end,
+                       -- No later than its limit, so that a row that no attempt fits in any more is settled then.
                        next_attempt_at = case when e.awaits_grant then coalesce(o.expires_at, 'infinity')
-                                              when e.retry_ms > 0 then clock_timestamp() + e.retry_ms * interval '1 millisecond'
+                                              when e.retry_ms > 0 then least(clock_timestamp() + e.retry_ms * interval '1 millisecond',
+                                                                             o.expires_at)
                                               else o.next_attempt_at end,
                        awaits_grant = e.awaits_grant,
                        spared = o.spared + e.spared::int,

@@ -90,6 +90,47 @@ async fn an_ending_written_twice_is_one_and_no_late_answer(pool: PgPool) {
     );
 }
 
+/// No attempt begins after its limit, so there is nothing to wait for beyond it: it is settled as expired then.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_row_waits_no_longer_than_its_time_limit(pool: PgPool) {
+    use outboxd::outbox::claim::Reach;
+    use outboxd::outbox::record::record;
+    use outboxd::policy::Transition;
+    run(&pool, "select outboxd.enqueue_notification('e', 'li', 'limited', expires_at => now() + interval '10 minutes');
+                select outboxd.enqueue_notification('e', 'li', 'later', expires_at => now() + interval '2 hours');
+                select outboxd.enqueue_notification('e', 'li', 'unlimited')").await;
+    let mut claimer = claimer(&pool, "d");
+    let mut line = database(&pool).line();
+    let claims = claimer.claim(Reach::Due(3)).await.unwrap();
+    let endings: Vec<_> = claims
+        .iter()
+        .map(|claim| outboxd::outbox::record::Ending {
+            transition: Transition::Requeue {
+                after: Duration::from_secs(3600),
+                spared: false,
+                may_have_arrived: false,
+            },
+            outcome: "failed",
+            ..delivered(claim)
+        })
+        .collect();
+    record(&mut line, "default", "d", &endings).await.unwrap();
+    let waits: Vec<(String, bool, bool)> = sqlx::query_as(
+        "select aggregate_id, next_attempt_at is not distinct from expires_at,
+                next_attempt_at between now() + interval '59 minutes' and now() + interval '61 minutes'
+           from outboxd.notification_outbox order by id",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    let expected = [
+        ("limited".to_owned(), true, false),
+        ("later".to_owned(), false, true),
+        ("unlimited".to_owned(), false, true),
+    ];
+    assert_eq!(waits, expected);
+}
+
 /// The row is under another daemon's live lease: what the first one has to say is refused, whatever it is.
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn nobody_records_under_somebody_elses_lease(pool: PgPool) {
