@@ -61,7 +61,7 @@ grant execute on function outboxd.enqueue_notification, outboxd.enqueue_notifica
 -- payload, no evidence. What was done stays done, so it deletes nothing but what it moves.
 grant select on all tables in schema outboxd to outboxd_desk;
 grant insert, delete on outboxd.notification_outbox, outboxd.notification_delivery to outboxd_desk;
-grant update (next_attempt_at, cancel_requested_by, awaits_grant) on outboxd.notification_outbox to outboxd_desk;
+grant update (next_attempt_at, expires_at, cancel_requested_by, awaits_grant) on outboxd.notification_outbox to outboxd_desk;
 grant insert on outboxd.notification_attempt, outboxd.audit_log to outboxd_desk;
 grant insert (app, paused_at, paused_by, pause_reason),
       update (paused_at, paused_by, pause_reason, breaker, breaker_until, breaker_reason, breaker_errcode, breaker_since, breaker_strikes)

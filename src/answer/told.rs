@@ -40,6 +40,11 @@ pub(crate) fn retried(it: &Notification, result: Retried, voice: &Voice) -> Told
         Retried::Revived => ("revived", say!(voice, "retry.revived"), false),
         Retried::RevivedWithoutLimit => ("revived", say!(voice, "retry.without_limit"), false),
         Retried::BroughtForward => ("brought_forward", say!(voice, "retry.forward"), false),
+        Retried::ForwardWithoutLimit => (
+            "brought_forward",
+            say!(voice, "retry.forward_without_limit"),
+            false,
+        ),
         Retried::GivesWay => ("gives_way", say!(voice, "retry.gives_way"), false),
         Retried::DueAlready => ("already_due", say!(voice, "retry.due", id = it.id), false),
         Retried::InFlight => ("in_flight", say!(voice, "retry.in_flight"), true),

@@ -16,6 +16,7 @@ mod form;
 pub(super) use done::act;
 pub(super) use form::{form, hand_outcome};
 
+use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnection;
 
 use super::card::{CardView, labels};
@@ -102,10 +103,13 @@ impl Verb {
                 | Standing::Scheduled
                 | Standing::Retrying
                 | Standing::Held
-                | Standing::AwaitingGrant => it
-                    .next_attempt_at
-                    .is_some_and(|at| at <= voice.now)
-                    .then(|| say!(voice, "retry.due", id = it.id)),
+                | Standing::AwaitingGrant => {
+                    let has_come = |at: Option<DateTime<Utc>>| at.is_some_and(|at| at <= voice.now);
+                    // A limit that has passed is lifted, unless a newer one takes its place in any case.
+                    let lifted = has_come(it.expires_at) && links.newer.is_none();
+                    (has_come(it.next_attempt_at) && !lifted)
+                        .then(|| say!(voice, "retry.due", id = it.id))
+                }
             },
             Verb::Cancel => it
                 .standing

@@ -8,13 +8,14 @@ use std::collections::HashMap;
 
 use outboxd::notification::{NotificationId, Status};
 use outboxd::outbox::act::{self, Breaker, By, Cancelled, Doubt, Paused, Retried};
+use outboxd::outbox::claim::Reach;
 use outboxd::outbox::inspect::{self, Filter, Notification, Period, Signs, Standing};
 use outboxd::outbox::slices::Paths;
 use sqlx::PgPool;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::Postgres;
 
-use crate::harness::{number, run};
+use crate::harness::{claimer, number, run};
 
 async fn connection(pool: &PgPool) -> PoolConnection<Postgres> {
     pool.acquire().await.unwrap()
@@ -289,6 +290,61 @@ async fn retry_brings_a_waiting_row_forward_and_leaves_one_in_flight_alone(pool:
             .unwrap();
         assert_eq!(done, vec![expected; rows.len()], "{customer}");
     }
+}
+
+/// As on the desk's page: whatever holds it, a limit that has passed would end it before it is sent.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn retry_lifts_a_limit_that_has_passed_from_a_waiting_row_too(pool: PgPool) {
+    run(
+        &pool,
+        "insert into outboxd.notification_outbox (id, event_type, aggregate_id, recipient, next_attempt_at, expires_at, collapse_key)
+         overriding system value values
+             (1, 'e', 'c', 'r', now() + interval '1 hour', now() - interval '1 second', null),
+             (2, 'e', 'c', 'r', now() - interval '1 hour', now() - interval '1 second', null),
+             (3, 'e', 'c', 'r', now() + interval '2 hours', now() + interval '1 hour', null),
+             (4, 'e', 'c', 'r', now() + interval '1 hour', now() - interval '1 second', 'k'),
+             (5, 'e', 'c', 'r', now() + interval '1 hour', null, 'k')",
+    )
+    .await;
+    let mut conn = connection(&pool).await;
+    let mut rows = inspect::of_ids(&mut conn, &[1, 2, 3, 4]).await.unwrap();
+    rows.reverse();
+    let done = act::retry(&mut conn, &rows, &by("lead"), Doubt::Refuse)
+        .await
+        .unwrap();
+    assert_eq!(
+        done,
+        [
+            Retried::ForwardWithoutLimit,
+            Retried::ForwardWithoutLimit,
+            Retried::BroughtForward,
+            Retried::GivesWay,
+        ]
+    );
+    let noted = number(
+        &pool,
+        "select count(*) from outboxd.audit_log where detail -> 'before' -> '1' ? 'expires_at'
+            and not detail -> 'before' -> '3' ? 'expires_at'",
+    )
+    .await;
+    assert_eq!(noted, 1, "which limit was lifted");
+    let mut daemon = claimer(&pool, "d");
+    daemon.sweep_next();
+    let claims = daemon.claim(Reach::Due(9)).await.unwrap();
+    let mut claimed: Vec<_> = claims
+        .iter()
+        .map(|it| (it.id.0, it.expired, it.superseded_by.is_some()))
+        .collect();
+    claimed.sort_unstable();
+    assert_eq!(
+        claimed,
+        [
+            (1, false, false),
+            (2, false, false),
+            (3, false, false),
+            (4, false, true)
+        ]
+    );
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]

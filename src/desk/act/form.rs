@@ -216,6 +216,7 @@ fn effect(verb: Verb, card: &Card, voice: &Voice) -> String {
         Verb::Resend if it.standing.is_settled() => say!(voice, "desk.act.resend_settled"),
         // The next claim sees that.
         Verb::Resend if card.links.newer.is_some() => say!(voice, "retry.gives_way"),
+        Verb::Resend if lifted(it, voice).is_some() => say!(voice, "desk.act.resend_late"),
         Verb::Resend => say!(voice, "desk.act.resend_waiting"),
         Verb::Cancel if it.standing == Standing::InFlight => {
             say!(voice, "desk.act.cancel_in_flight")
@@ -247,12 +248,16 @@ fn changes(
             changes
         }
         Verb::Resend if card.links.newer.is_some() => vec![to(superseded)],
-        Verb::Resend => vec![(
-            say!(voice, "desk.act.next_attempt"),
-            it.next_attempt_at
-                .map_or_else(|| say!(voice, "desk.act.on_hold"), |at| voice.when(at)),
-            say!(voice, "desk.act.at_once"),
-        )],
+        Verb::Resend => {
+            let mut changes = vec![(
+                say!(voice, "desk.act.next_attempt"),
+                it.next_attempt_at
+                    .map_or_else(|| say!(voice, "desk.act.on_hold"), |at| voice.when(at)),
+                say!(voice, "desk.act.at_once"),
+            )];
+            changes.extend(lifted(it, voice));
+            changes
+        }
         Verb::Cancel if it.standing == Standing::InFlight => {
             vec![to(say!(voice, "desk.act.no_further_attempt"))]
         }

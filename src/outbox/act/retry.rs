@@ -32,7 +32,9 @@ pub enum Retried {
     RevivedWithoutLimit,
     /// It waited for its next attempt; that is now.
     BroughtForward,
-    /// The same, and the next claim settles it as superseded by a newer one, so that those behind it go on.
+    /// It waited, or was due and held; its time limit, which had passed, is gone, and its next attempt is due.
+    ForwardWithoutLimit,
+    /// It waited, and the next claim settles it as superseded by a newer one, so that those behind it go on.
     GivesWay,
     /// It is due already: somebody else did this, or something holds it back.
     DueAlready,
@@ -91,7 +93,12 @@ pub(in crate::outbox) async fn retry_named(
     // A row that was settled when we looked is not brought forward: if it waits by now, another retry did that.
     let waiting: Vec<i64> = found
         .iter()
-        .filter(|(_, retried)| matches!(retried, Retried::BroughtForward | Retried::GivesWay))
+        .filter(|(_, retried)| {
+            matches!(
+                retried,
+                Retried::BroughtForward | Retried::ForwardWithoutLimit | Retried::GivesWay
+            )
+        })
         .map(|((id, _), _)| *id)
         .collect();
     let done: Vec<i64> = if chosen.ids.is_empty() {
@@ -124,6 +131,7 @@ impl Retried {
             Retried::Revived
             | Retried::RevivedWithoutLimit
             | Retried::BroughtForward
+            | Retried::ForwardWithoutLimit
             | Retried::GivesWay => true,
             Retried::DueAlready
             | Retried::InFlight
@@ -189,7 +197,8 @@ async fn unsettled(conn: &mut PgConnection, rows: &Rows, newer: &Newer) -> sqlx:
         r#"-- outboxd retry: lock unsettled
            select o.id, o.key, coalesce(o.lease_until between statement_timestamp()
                                                 and statement_timestamp() + interval '20 minutes', false) as "in_flight!",
-                  o.next_attempt_at > statement_timestamp() as "waits!"
+                  o.next_attempt_at > statement_timestamp() as "waits!",
+                  coalesce(o.expires_at <= statement_timestamp(), false) as "late!"
              from outboxd.notification_outbox o
             where o.id = any($1) and o.key = any($2)
             order by o.id limit 1000 for update"#,
@@ -204,6 +213,8 @@ async fn unsettled(conn: &mut PgConnection, rows: &Rows, newer: &Newer) -> sqlx:
             let fate = match (row.in_flight, row.waits) {
                 (true, _) => Retried::InFlight,
                 (false, true) if newer.contains_key(&row.key) => Retried::GivesWay,
+                (false, false) if newer.contains_key(&row.key) => Retried::DueAlready,
+                (false, _) if row.late => Retried::ForwardWithoutLimit,
                 (false, true) => Retried::BroughtForward,
                 (false, false) => Retried::DueAlready,
             };
@@ -243,7 +254,9 @@ async fn change(
                returning id, app
            ),
            forward as (
-               update outboxd.notification_outbox o set next_attempt_at = statement_timestamp(), awaits_grant = false
+               update outboxd.notification_outbox o
+                  set next_attempt_at = least(o.next_attempt_at, statement_timestamp()), awaits_grant = false,
+                      expires_at = case when o.expires_at > statement_timestamp() then o.expires_at end
                 where o.id = any($5) and o.key = any($2)
                returning o.id, o.app
            ),
@@ -251,8 +264,11 @@ async fn change(
                select back.id, back.app, jsonb_build_object('status', moved.status, 'reason', moved.reason) as before
                  from back join moved using (id)
                union all
-               -- The snapshot still shows when it was due.
-               select forward.id, forward.app, jsonb_build_object('next_attempt_at', o.next_attempt_at)
+               -- The snapshot still shows when it was due, and which limit is lifted.
+               select forward.id, forward.app,
+                      jsonb_strip_nulls(jsonb_build_object(
+                          'next_attempt_at', o.next_attempt_at,
+                          'expires_at', case when o.expires_at <= statement_timestamp() then o.expires_at end))
                  from forward join outboxd.notification_outbox o using (id)),
            noted as (
                insert into outboxd.audit_log (actor, action, app, notification_ids, affected, reason, detail)

@@ -41,7 +41,7 @@ const COLUMNS: [(&str, &str, &str); 11] = [
     ("notification_handled", "admin u", "handled_at handled_by outcome"),
     ("notification_handled", "desk u", "handled_at handled_by outcome"),
     ("notification_outbox", "daemon u", "attempts awaits_grant lapses lease_epoch lease_token lease_until leased_by may_have_arrived next_attempt_at spared"),
-    ("notification_outbox", "desk u", "awaits_grant cancel_requested_by next_attempt_at"),
+    ("notification_outbox", "desk u", "awaits_grant cancel_requested_by expires_at next_attempt_at"),
     // Support reads every column but this one, in both tables.
     ("", "support s", "payload"),
 ];
