@@ -120,8 +120,12 @@ pub(crate) fn why_not_yet(why: Option<&WhyNotYet>, voice: &Voice) -> Value {
         } => json!({"daemon": daemon, "attempt": attempt, "since": stamp(*since, voice),
                     "until": stamp(*until, voice), "cancel_requested_by": cancel_requested_by}),
         WhyNotYet::NewerFormat { version } => json!({"format_version": version}),
+        WhyNotYet::CancelRequested { by } => json!({"by": by}),
+        WhyNotYet::Superseded { by } => json!({"by": by.0}),
         WhyNotYet::Expired { at, held } => json!({"at": stamp(*at, voice), "held": held}),
-        WhyNotYet::Scheduled { at } => json!({"at": stamp(*at, voice)}),
+        WhyNotYet::Scheduled { at, behind } => {
+            json!({"at": stamp(*at, voice), "behind": behind.map(|id| id.0)})
+        }
         WhyNotYet::Paused { by, since, reason } => {
             json!({"by": by, "since": stamp(*since, voice), "reason": masked(reason.as_deref())})
         }
@@ -141,9 +145,10 @@ pub(crate) fn why_not_yet(why: Option<&WhyNotYet>, voice: &Voice) -> Value {
             reason,
             errcode,
             unknown,
+            behind,
         } => {
             json!({"at": stamp(*at, voice), "attempt": attempt, "reason": reason, "errcode": errcode,
-                    "unknown": unknown})
+                    "unknown": unknown, "behind": behind.map(|id| id.0)})
         }
         WhyNotYet::AwaitingGrant {
             since,
@@ -153,9 +158,11 @@ pub(crate) fn why_not_yet(why: Option<&WhyNotYet>, voice: &Voice) -> Value {
             json!({"since": stamp(*since, voice), "until": stamps(*until, voice), "trouble": trouble})
         }
         WhyNotYet::OnHold => json!({}),
-        WhyNotYet::Behind { id, awaits_grant } => {
-            json!({"id": id.0, "awaits_grant": awaits_grant})
-        }
+        WhyNotYet::Behind {
+            id,
+            awaits_grant,
+            gives_way,
+        } => json!({"id": id.0, "awaits_grant": awaits_grant, "gives_way": gives_way}),
         WhyNotYet::TakeOver {
             daemon,
             attempt,

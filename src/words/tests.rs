@@ -1,5 +1,7 @@
 //! What the verdicts say, state by state, in both languages.
 
+mod unsent;
+
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use uuid::Uuid;
 
@@ -215,6 +217,7 @@ fn what_waits_says_why_whose_turn_and_until_when() {
                 reason: Some("http_429".to_owned()),
                 errcode: None,
                 unknown: false,
+                behind: None,
             },
             "Attempt 3 did not succeed: Too many requests; goes on a little later. \
              The next one starts at 10:09:00 (in 4 min).",
@@ -242,11 +245,12 @@ fn what_waits_says_why_whose_turn_and_until_when() {
             "Held back with all of its app: The AppSecret is wrong; nothing is lost \
              [40125]. One row tries again at 10:09:00 (in 4 min).",
             Who::Operator,
-            Some(until),
+            None,
         ),
         (
             WhyNotYet::Behind {
                 awaits_grant: false,
+                gives_way: false,
                 id: NotificationId(6),
             },
             "Waits for notification 6, which comes first in the same order.",

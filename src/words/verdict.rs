@@ -68,6 +68,7 @@ impl Voice {
             )),
             _ if !it.may_have_arrived => None,
             (Standing::Settled(_), None) => Some(say!(self, "doubt.settled")),
+            _ if why.is_some_and(WhyNotYet::is_the_end) => Some(say!(self, "doubt.ending")),
             (
                 Standing::Queued
                 | Standing::Scheduled

@@ -1,9 +1,12 @@
 //! Why not yet, said: one sentence, whose turn it is, and what to do.
 
+use chrono::{DateTime, Utc};
+
 use super::verdict::Said;
 use super::{Lang, Voice, say};
 use crate::catalogue::{Kind, Who, by_key};
 use crate::delivery::clean;
+use crate::notification::NotificationId;
 use crate::outbox::inspect::{Notification, WhyNotYet};
 
 impl Voice {
@@ -52,20 +55,29 @@ impl Voice {
                 who: Who::Operator,
                 next: say!(self, "next.newer_format"),
             },
+            WhyNotYet::CancelRequested { by } => Said {
+                happened: say!(self, "waiting.cancelled_unheard", by = clean(by)),
+                who: Who::Nobody,
+                next: say!(self, "next.not_again"),
+            },
+            WhyNotYet::Superseded { by } => Said {
+                happened: say!(self, "waiting.superseded", id = by),
+                who: Who::Nobody,
+                next: say!(self, "next.superseding", id = by),
+            },
+            WhyNotYet::Expired { at, .. } if *at > self.now => self.too_late_for_another(*at, it),
             WhyNotYet::Expired { at, held } => {
                 let happened = say!(self, "waiting.expired", at = self.when(*at));
-                if *held {
-                    // Whoever is to hear of it need not wait until the app goes on.
-                    return Said {
-                        happened,
-                        who: Who::Support,
-                        next: say!(self, "next.expired_held", app = clean(&it.app)),
-                    };
-                }
+                let (who, next) = if *held {
+                    // Whoever is to hear of it need not wait for its turn.
+                    (Who::Support, say!(self, "next.expired_held"))
+                } else {
+                    (Who::Nobody, say!(self, "next.expiring"))
+                };
                 Said {
                     happened,
-                    who: Who::Nobody,
-                    next: say!(self, "next.expiring"),
+                    who,
+                    next,
                 }
             }
             WhyNotYet::Paused { by, since, reason } => Said {
@@ -116,20 +128,15 @@ impl Voice {
                 reason,
                 errcode,
                 unknown,
+                behind,
             } => {
                 let cause = self.cause(reason.as_deref(), *errcode);
-                let at = self.when(*at);
-                calm(if *unknown {
-                    say!(
-                        self,
-                        "waiting.retry_unknown",
-                        n = attempt,
-                        cause = cause,
-                        at = at
-                    )
-                } else {
-                    say!(self, "waiting.retry", n = attempt, cause = cause, at = at)
-                })
+                let (n, at) = (attempt, self.when(*at));
+                let happened = match unknown {
+                    false => say!(self, "waiting.retry", n = n, cause = cause, at = at),
+                    true => say!(self, "waiting.retry_unknown", n = n, cause = cause, at = at),
+                };
+                calm(self.and_behind(happened, *behind))
             }
             WhyNotYet::AwaitingGrant {
                 since,
@@ -174,12 +181,23 @@ impl Voice {
                 who: Who::Support,
                 next: say!(self, "next.on_hold", id = it.id),
             },
-            WhyNotYet::Scheduled { at } => {
-                calm(say!(self, "waiting.scheduled", at = self.when(*at)))
+            WhyNotYet::Scheduled { at, behind } => {
+                let happened = say!(self, "waiting.scheduled", at = self.when(*at));
+                calm(self.and_behind(happened, *behind))
             }
             WhyNotYet::Behind {
                 id,
+                gives_way: true,
+                ..
+            } => Said {
+                happened: say!(self, "waiting.behind_giving_way", id = id),
+                who: Who::Support,
+                next: say!(self, "next.behind_giving_way", id = id),
+            },
+            WhyNotYet::Behind {
+                id,
                 awaits_grant: false,
+                ..
             } => Said {
                 happened: say!(self, "waiting.behind", id = id),
                 who: Who::Support,
@@ -188,6 +206,7 @@ impl Voice {
             WhyNotYet::Behind {
                 id,
                 awaits_grant: true,
+                ..
             } => Said {
                 happened: say!(self, "waiting.behind_awaiting", id = id),
                 who: Who::Support,
@@ -239,6 +258,36 @@ impl Voice {
                 who: Who::Operator,
                 next: self.unserved_remedy(&it.app, others),
             },
+        }
+    }
+
+    /// No attempt is due before its limit, which is ahead: what failed, if anything was tried, and what a person can do.
+    fn too_late_for_another(&self, at: DateTime<Utc>, it: &Notification) -> Said {
+        let at = self.when(at);
+        let happened = if it.attempts > 0 {
+            let cause = self.cause(it.last_reason.as_deref(), it.last_errcode);
+            say!(
+                self,
+                "waiting.last_before_limit",
+                n = it.attempts,
+                cause = cause,
+                at = at
+            )
+        } else {
+            say!(self, "waiting.due_after_limit", at = at)
+        };
+        Said {
+            happened,
+            who: Who::Support,
+            next: say!(self, "next.before_limit", id = it.id),
+        }
+    }
+
+    /// Its time alone does not let it go.
+    fn and_behind(&self, happened: String, behind: Option<NotificationId>) -> String {
+        match behind {
+            Some(id) => say!(self, "waiting.and_behind", happened = happened, id = id),
+            None => happened,
         }
     }
 

@@ -1,11 +1,16 @@
 //! Every unsettled row has one reason why it is not there yet, and that reason is true: lifted, it is gone, and what is
-//! said to wait for a daemon only is exactly what a daemon claims. On states drawn at random, judged by the real claim.
+//! said to wait for a daemon only is exactly what a daemon claims. What is said not to be sent any more is settled so when
+//! it is claimed, and nothing else is. On states drawn at random, judged by the real claim and the real policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::time::Duration;
 
+use outboxd::delivery::OnUnknown;
+use outboxd::notification::{Claim, Status};
 use outboxd::outbox::claim::{Claimer, Reach};
 use outboxd::outbox::inspect::{self, Filter, Notification, Signs, Standing, WhyNotYet};
+use outboxd::policy::{AwaitGrant, Policy, RetrySchedule, Transition};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -49,7 +54,8 @@ async fn whatever_state_a_row_is_in_it_has_one_reason_and_that_is_true(pool: PgP
         let reasons = told(&pool).await;
         assert_eq!(reasons.len(), ROWS, "seed {seed}: every row has a reason");
         let mut claimable = BTreeSet::new();
-        let (mut expired, mut probing) = (BTreeSet::new(), BTreeSet::new());
+        let (mut ending, mut probing) = (BTreeMap::new(), BTreeSet::new());
+        let mut settled_shortly = BTreeSet::new();
         for (it, why) in &reasons {
             *seen.entry(why.word()).or_default() += 1;
             let called = matches!(why, WhyNotYet::InFlight { .. });
@@ -69,8 +75,17 @@ async fn whatever_state_a_row_is_in_it_has_one_reason_and_that_is_true(pool: PgP
                     claimable.insert(it.id.0);
                 }
                 // It is never called, whoever comes to settle it, and when.
-                WhyNotYet::Expired { .. } => {
-                    expired.insert(it.id.0);
+                WhyNotYet::Expired { held, .. } => {
+                    ending.insert(it.id.0, Status::Expired);
+                    if !held {
+                        settled_shortly.insert(it.id.0);
+                    }
+                }
+                WhyNotYet::Superseded { .. } => {
+                    ending.insert(it.id.0, Status::Superseded);
+                }
+                WhyNotYet::CancelRequested { .. } => {
+                    ending.insert(it.id.0, Status::Cancelled);
                 }
                 // Its wait is over: one of the app's rows is the probe, and this one may be it.
                 WhyNotYet::BreakerOpen { probing: true, .. } => {
@@ -79,11 +94,41 @@ async fn whatever_state_a_row_is_in_it_has_one_reason_and_that_is_true(pool: PgP
                 _ => {}
             }
         }
-        let mut claimed = claimed(&pool).await;
-        claimed.retain(|id| !expired.contains(id) && !probing.contains(id));
+        let claims = claimed(&pool).await;
+        for claim in &claims {
+            let id = claim.id.0;
+            let told = ending.get(&id).copied();
+            for on_unknown in [OnUnknown::Ask, OnUnknown::Resend, OnUnknown::Stop] {
+                assert_eq!(end_of(claim, on_unknown), told, "seed {seed}: {id}");
+            }
+        }
+        let mut claimed: BTreeSet<i64> = claims.iter().map(|claim| claim.id.0).collect();
+        assert!(
+            settled_shortly.is_subset(&claimed),
+            "seed {seed}: {settled_shortly:?} are settled shortly"
+        );
+        claimed.retain(|id| !ending.contains_key(id) && !probing.contains(id));
         assert_eq!(claimed, claimable, "seed {seed}: what a daemon claims");
     }
-    assert_eq!(seen.len(), 13, "every reason was met: {seen:?}");
+    assert_eq!(seen.len(), 15, "every reason was met: {seen:?}");
+}
+
+/// How the policy settles it without a call. What it gives up for lack of an answer nobody was promised.
+fn end_of(claim: &Claim, on_unknown: OnUnknown) -> Option<Status> {
+    let policy = Policy {
+        schedule: RetrySchedule(vec![Duration::from_secs(60); 10]),
+        call_timeout: Duration::from_secs(1),
+        on_unknown,
+        await_grant: AwaitGrant::Never,
+    };
+    match policy.refuse(claim)? {
+        Transition::Settle {
+            status: Status::Dead,
+            ..
+        } => None,
+        Transition::Settle { status, .. } => Some(status),
+        other => panic!("{}: {other:?}", claim.id),
+    }
 }
 
 /// Everything a claim looks at, in any combination that can come about.
@@ -102,13 +147,16 @@ fn drawn(dice: &mut StdRng) -> String {
             "plain", "plain", "other", "other", "new", "paused", "open", "over", "half", "both",
         ]);
         let order_key = pick(&["null", "null", "'a'", "'b'"]);
+        let collapse_key = pick(&["null", "null", "null", "null", "null", "'a'", "'b'"]);
         let expires = pick(&[
             "null",
             "null",
             "null",
-            "now() + interval '1 hour'",
+            "now() + interval '30 minutes'",
+            "now() + interval '2 hours'",
             "'infinity'",
             "now() - interval '1 second'",
+            "now() - interval '90 seconds'",
         ]);
         let due = "now() - interval '2 minutes'";
         let mut next = pick(&[
@@ -127,7 +175,7 @@ fn drawn(dice: &mut StdRng) -> String {
             // Of a clock that has since been set back: no lease is that long.
             "now() + interval '2 hours'",
         ]);
-        let cancel = pick(&["null", "null", "'wang'"]);
+        let cancel = pick(&["null", "null", "null", "null", "'wang'"]);
         let lapses = pick(&["0", "0", "1", "2"]);
         let format = pick(&["1", "1", "1", "1", "1", "1", "1", "2"]);
         let attempts = if lease.is_empty() {
@@ -146,10 +194,10 @@ fn drawn(dice: &mut StdRng) -> String {
         };
         writeln!(
             sql,
-            "insert into outboxd.notification_outbox (app, event_type, aggregate_id, recipient, order_key, expires_at, created_at,
+            "insert into outboxd.notification_outbox (app, event_type, aggregate_id, recipient, order_key, collapse_key, expires_at, created_at,
                  next_attempt_at, cancel_requested_by, lapses, attempts, lease_token, lease_until, leased_by, lease_epoch,
                  awaits_grant, format_version)
-             values ('{app}', 'e', 'c{n}', 'r', {order_key}, {expires}, now() - interval '3 minutes', {next}, {cancel}, {lapses},
+             values ('{app}', 'e', 'c{n}', 'r', {order_key}, {collapse_key}, {expires}, now() - interval '3 minutes', {next}, {cancel}, {lapses},
                  {attempts}, {leased}, 1767225600000, {awaits_grant}, {format});"
         )
         .unwrap();
@@ -199,14 +247,19 @@ async fn is_gone_when_lifted(pool: &PgPool, it: &Notification, told: &WhyNotYet,
             row("lease_token = null, lease_until = null, leased_by = null")
         }
         WhyNotYet::NewerFormat { .. } => row("format_version = 1"),
+        WhyNotYet::CancelRequested { .. } => row("cancel_requested_by = null"),
+        WhyNotYet::Superseded { .. } => row("collapse_key = null"),
         WhyNotYet::Expired { .. } => row("expires_at = null"),
         WhyNotYet::Paused { .. } => gate("paused_at = null, paused_by = null"),
         WhyNotYet::BreakerOpen { .. } => gate("breaker = 'closed', breaker_until = null"),
-        // The grant has come.
-        WhyNotYet::AwaitingGrant { .. }
-        | WhyNotYet::RetryAt { .. }
-        | WhyNotYet::OnHold
-        | WhyNotYet::Scheduled { .. } => row("next_attempt_at = now() - interval '1 second'"),
+        // The grant has come, or somebody gave it a time.
+        WhyNotYet::AwaitingGrant { .. } | WhyNotYet::OnHold => {
+            row("next_attempt_at = now() - interval '1 second'")
+        }
+        // Its time has come.
+        WhyNotYet::RetryAt { .. } | WhyNotYet::Scheduled { .. } => {
+            row("expires_at = expires_at - (next_attempt_at - now()), next_attempt_at = now()")
+        }
         WhyNotYet::Behind { id, .. } => {
             format!("delete from outboxd.notification_outbox where id = {id}")
         }
@@ -225,6 +278,12 @@ async fn is_gone_when_lifted(pool: &PgPool, it: &Notification, told: &WhyNotYet,
         (told.word(), behind(told)),
         "seed {seed}: {id}"
     );
+    // Nor was it said to be sent when it will not be. (Of one in flight nothing is said but that.)
+    let is_told = matches!(told, WhyNotYet::InFlight { .. }) || told.is_the_end();
+    assert!(
+        is_told || !then.is_the_end() || matches!(told, WhyNotYet::NewerFormat { .. }),
+        "seed {seed}: {id} was {told:?} and is {then:?}"
+    );
     tx.rollback().await.unwrap();
 }
 
@@ -241,8 +300,8 @@ fn behind(why: &WhyNotYet) -> Option<i64> {
 }
 
 /// Whatever daemons of all apps take, suspects included.
-async fn claimed(pool: &PgPool) -> BTreeSet<i64> {
-    let mut ids = BTreeSet::new();
+async fn claimed(pool: &PgPool) -> Vec<Claim> {
+    let mut all = Vec::new();
     for app in APPS.iter().map(|(app, _)| *app).chain(["new"]) {
         let mut claimer = Claimer::new(database(pool).line(), app, "d", LEASE);
         // Where the breaker's time is over, one after the other as a probe.
@@ -260,10 +319,10 @@ async fn claimed(pool: &PgPool) -> BTreeSet<i64> {
                 if claims.is_empty() {
                     break;
                 }
-                ids.extend(claims.iter().map(|claim| claim.id.0));
+                all.extend(claims);
             }
         }
         claimer.close().await;
     }
-    ids
+    all
 }

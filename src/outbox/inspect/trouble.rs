@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Capped, Hit};
+use super::{Capped, Hit, Signs, WhyNotYet, why_each_not_yet};
 use crate::catalogue;
+use crate::notification::{Key, NotificationId};
 use crate::outbox::session::{in_order_of_an_index, planned_anew};
 
 /// How many of the newest rows are grouped at most.
@@ -209,12 +210,33 @@ macro_rules! page {
 page!(older, "<", "desc");
 page!(newer, ">", "asc");
 
-/// How many of an app's waiting rows are looked at.
-const LOOKED_AT: i64 = 10_000;
+/// How many of an app's waiting rows are looked at, from either end of each priority.
+const LOOKED_AT: i64 = 5_000;
 
-/// Those whose time is over, but which no claim settles as expired while their app is paused or in trouble: nobody hears of
-/// them otherwise until it goes on. Of an app with very many only the first are looked at.
+/// Those whose time is over, but which no claim settles as expired for now: nobody hears of them otherwise until their turn
+/// comes. Which ones these are, says [`why_each_not_yet`]. Of an app with very many only the first and the last of each
+/// priority are looked at: those that are due, and those that wait longest for their time.
 pub async fn expired_held(
+    conn: &mut PgConnection,
+    app: Option<&str>,
+    recipient: Option<&str>,
+    limit: i64,
+) -> sqlx::Result<Vec<Hit>> {
+    let mut late = planned_anew(conn, async |conn| late(conn, app, recipient, limit).await).await?;
+    let asked: Vec<_> = late
+        .iter()
+        .map(|hit| (NotificationId(hit.id), Key(hit.key)))
+        .collect();
+    let reasons = why_each_not_yet(conn, &asked, &mut Signs::default()).await?;
+    late.retain(|hit| {
+        let reason = reasons.get(&hit.key);
+        matches!(reason, Some(WhyNotYet::Expired { held: true, .. }))
+    });
+    Ok(late)
+}
+
+/// Past their limit, newest first. The apps are found by hopping along the index.
+async fn late(
     conn: &mut PgConnection,
     app: Option<&str>,
     recipient: Option<&str>,
@@ -223,16 +245,25 @@ pub async fn expired_held(
     sqlx::query_as!(
         Hit,
         r#"-- outboxd expired held
+           with recursive hop as (
+               (select o.app from outboxd.notification_outbox o order by o.app limit 1)
+               union all
+               select (select o.app from outboxd.notification_outbox o where o.app > hop.app order by o.app limit 1)
+                 from hop where hop.app is not null),
+           apps as (
+               select hop.app from hop where hop.app is not null and ($1::text is null or hop.app = $1) limit 1000)
            select w.id as "id!", w.key as "key!"
-             from outboxd.app_state s
+             from apps
+            cross join unnest(array[1, 2, 3]::smallint[]) as level (priority)
             cross join lateral (
-                  select o.id, o.key, o.recipient, o.expires_at, o.lease_until, o.format_version
-                    from outboxd.notification_outbox o where o.app = s.app
-                   order by o.priority, o.next_attempt_at, o.id limit $3) w
-            where (s.paused_at is not null or s.breaker in ('open', 'half_open'))
-              and ($1::text is null or s.app = $1) and ($2::text is null or w.recipient = $2)
-              and w.expires_at <= statement_timestamp() and w.format_version <= 1
-              and (w.lease_until between statement_timestamp() and statement_timestamp() + interval '20 minutes') is not true
+                  (select o.id, o.key, o.recipient, o.expires_at from outboxd.notification_outbox o
+                    where o.app = apps.app and o.priority = level.priority
+                    order by o.next_attempt_at, o.id limit $3)
+                  union
+                  (select o.id, o.key, o.recipient, o.expires_at from outboxd.notification_outbox o
+                    where o.app = apps.app and o.priority = level.priority
+                    order by o.next_attempt_at desc, o.id desc limit $3)) w
+            where ($2::text is null or w.recipient = $2) and w.expires_at <= statement_timestamp()
             order by w.id desc limit $4"#,
         app,
         recipient,

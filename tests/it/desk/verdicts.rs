@@ -186,6 +186,90 @@ async fn who_waits_behind_a_pause_in_vain_is_somebodys_turn(pool: PgPool) {
     assert_eq!(found["notifications"][0]["verdict"]["who"], "nobody");
 }
 
+/// Past their limit: on hold for ever, due tomorrow, behind one that is, and one that nobody has settled for a minute. The
+/// first is due and gone shortly, the last is superseded.
+const TOO_LATE: &str = "
+    insert into outboxd.notification_outbox
+        (id, event_type, aggregate_id, recipient, created_at, next_attempt_at, expires_at, order_key, collapse_key)
+    overriding system value
+    select n, 'e', 'late' || n, '42', now() - interval '1 day', now() + due, now() + ends, line, collapses
+      from (values (1, interval '-1 minute', interval '-1 second', null, null),
+                   (3, '1 day', '-1 second', 'line', null), (4, '-1 hour', '-1 second', 'line', null),
+                   (5, '-1 hour', '-2 minutes', null, null), (6, '1 day', '-1 second', null, 'k')) v(n, due, ends, line, collapses);
+    insert into outboxd.notification_outbox (id, event_type, aggregate_id, recipient, next_attempt_at, expires_at, collapse_key)
+    overriding system value values (2, 'e', 'late2', '42', 'infinity', now() - interval '1 second', null),
+                                   (7, 'e', 'newer', '42', now() + interval '1 day', null, 'k');";
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn who_waits_past_a_limit_for_whatever_reason_can_be_phoned(pool: PgPool) {
+    run(&pool, TOO_LATE).await;
+    let open = Desk::open(&pool, &[]).await;
+    let desk = Desk::staffed(&pool, &[]).await;
+    let mut wang = desk.of("wang").await;
+    let calls = wang.get("/api/calls").await.json();
+    let listed: Vec<i64> = calls["expired_held"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|it| it["id"].as_i64())
+        .collect();
+    assert_eq!(listed, [5, 4, 3, 2]);
+    let verdict = async |id: i64| {
+        let found = open.get(&format!("/api/messages/{id}")).await.json();
+        found["notifications"][0].clone()
+    };
+    for id in [2, 3, 4, 5] {
+        let it = verdict(id).await;
+        assert_eq!(it["why_not_yet"]["kind"], "expired", "{id}");
+        assert_eq!(it["verdict"]["who"], "support", "{id}");
+        assert!(it["verdict"]["eta"].is_null(), "{id}");
+    }
+    assert_eq!(verdict(1).await["verdict"]["who"], "nobody");
+    assert_eq!(verdict(6).await["why_not_yet"]["kind"], "superseded");
+    // Sent again it has no limit any more, as the page says, whatever else holds it.
+    let path = "/messages/4/resend";
+    let form = wang.get(path).await;
+    form.has("有效期").has("不再限制");
+    wang.submit(path, &form, &[("reason", "仍需告知")])
+        .await
+        .has("已取消时间限制");
+    assert_eq!(verdict(4).await["why_not_yet"]["kind"], "behind");
+}
+
+/// One of A's is to be tried again, and the customer is B's by now: nobody may be told that A hears of it yet.
+const OVERTAKEN: &str = "
+    insert into outboxd.notification_outbox
+        (id, event_type, aggregate_id, recipient, attempts, next_attempt_at, order_key, collapse_key)
+    overriding system value values (1, 'customer_assigned', '10088', 'a', 1, now() + interval '1 hour', 'k', 'k'),
+                                   (2, 'customer_assigned', '10088', 'b', 0, now(), 'k', 'k');";
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn whom_a_newer_one_overtook_is_promised_nothing(pool: PgPool) {
+    run(&pool, OVERTAKEN).await;
+    let desk = Desk::open(&pool, &[]).await;
+    for page in ["/messages/1", "/messages/1/sheet", "/search?q=10088"] {
+        desk.get(page)
+            .await
+            .has("较新的通知 2 已取代它，这一条不会再发送")
+            .lacks("自动重试")
+            .lacks("会自动继续");
+    }
+    let found = desk.get("/api/messages/1").await.json();
+    let it = &found["notifications"][0];
+    assert_eq!(it["why_not_yet"], json!({"kind": "superseded", "by": 2}));
+    assert!(it["verdict"]["eta"].is_null());
+    // And whose turn it is to be told does not lead in a circle.
+    let found = desk.get("/api/messages/2").await.json();
+    let it = &found["notifications"][0];
+    assert_eq!(
+        (&it["why_not_yet"]["id"], &it["why_not_yet"]["gives_way"]),
+        (&json!(1), &json!(true))
+    );
+    desk.get("/messages/2")
+        .await
+        .has("请对通知 1 选择“重新发送”");
+}
+
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn what_a_chinese_input_method_types_is_found(pool: PgPool) {
     run(&pool, ROWS).await;

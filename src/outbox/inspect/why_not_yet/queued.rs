@@ -53,8 +53,10 @@ pub(super) async fn queued(
             n: row.ahead.min(LOOKED_AT),
             more: row.looked_at > LOOKED_AT,
         },
-        eta: (pace > 0).then(|| {
-            facts.now + TimeDelta::milliseconds((row.ahead + 1) * PACE_SECONDS * 1000 / pace)
-        }),
+        eta: (pace > 0)
+            .then(|| {
+                facts.now + TimeDelta::milliseconds((row.ahead + 1) * PACE_SECONDS * 1000 / pace)
+            })
+            .filter(|eta| facts.expires_at.is_none_or(|limit| *eta < limit)),
     }))
 }
