@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::verdict::Said;
 use super::{Lang, Voice, say};
-use crate::catalogue::{Kind, Who, by_key};
+use crate::catalogue::{Kind, Who, by_key, local};
 use crate::delivery::clean;
 use crate::notification::NotificationId;
 use crate::outbox::inspect::{Notification, WhyNotYet};
@@ -132,8 +132,12 @@ impl Voice {
             } => {
                 let cause = self.cause(reason.as_deref(), *errcode);
                 let (n, at) = (attempt, self.when(*at));
+                let resent = reason.as_deref() == Some(local::UNANSWERED_RESENT.key);
                 let happened = match unknown {
                     false => say!(self, "waiting.retry", n = n, cause = cause, at = at),
+                    true if resent => {
+                        say!(self, "waiting.retry_resent", n = n, cause = cause, at = at)
+                    }
                     true => say!(self, "waiting.retry_unknown", n = n, cause = cause, at = at),
                 };
                 calm(self.and_behind(happened, *behind))

@@ -85,6 +85,30 @@ fn a_limit_that_comes_first_is_told_with_the_last_failure() {
     );
 }
 
+/// Where `on_unknown` is `resend`, nobody is asked.
+#[test]
+fn only_who_can_be_asked_is_said_to_be_asked() {
+    let it = notification(Standing::Retrying);
+    let asked = told(Lang::En, &it, &retry("timed_out", None)).happened;
+    assert!(asked.contains("the receiver is asked"), "{asked}");
+    for lang in [Lang::En, Lang::Zh] {
+        let resent = told(lang, &it, &retry("unanswered_resent", None)).happened;
+        assert!(
+            !resent.contains("is asked") && !resent.contains("询问"),
+            "{resent}"
+        );
+    }
+    // Of the whole row: no target is known here, so both cases are told.
+    let it = Notification {
+        may_have_arrived: true,
+        ..it
+    };
+    let doubt = told(Lang::En, &it, &retry("http_429", None)).doubt;
+    assert!(doubt.is_some_and(|doubt| doubt.contains("told twice")));
+    let doubt = told(Lang::Zh, &it, &retry("http_429", None)).doubt;
+    assert!(doubt.is_some_and(|doubt| doubt.contains("可能收到两次")));
+}
+
 #[test]
 fn a_time_behind_another_one_is_no_promise() {
     let it = notification(Standing::Retrying);
