@@ -32,7 +32,7 @@ use crate::answer::json::{VERSION, stamp};
 use crate::answer::{Card, Sought, Tone, cards, nothing};
 use crate::config::BadgeConfig;
 use crate::lang::Lang;
-use crate::outbox::inspect;
+use crate::outbox::inspect::{self, WhyNotYet};
 use crate::words::cause::role;
 use crate::words::label::cells;
 use crate::words::{Voice, say};
@@ -280,6 +280,9 @@ impl Standing {
             (Some(_), _) => say!(voice, "desk.badge.replaced"),
             (None, Some("told")) => say!(voice, "desk.badge.told"),
             (None, Some("not_needed")) => say!(voice, "desk.badge.not_needed"),
+            _ if card.why.as_ref().is_some_and(WhyNotYet::is_the_end) => {
+                say!(voice, "desk.badge.ending")
+            }
             _ if tone == Tone::Bad => voice.cause(it.reason.as_deref(), it.errcode),
             _ => voice.means_of(it),
         };

@@ -40,7 +40,7 @@ struct CallsPage {
     chips: Vec<Chip>,
     told: Option<Told>,
     calls: Vec<CallView>,
-    /// Out of date in an app that is paused or in trouble; on the first page.
+    /// Past their limit, and not settled for now; on the first page.
     held: Vec<Row>,
     turns: Turns,
     /// The query of this very page, for its forms.

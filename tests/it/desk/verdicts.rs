@@ -246,7 +246,7 @@ const OVERTAKEN: &str = "
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn whom_a_newer_one_overtook_is_promised_nothing(pool: PgPool) {
     run(&pool, OVERTAKEN).await;
-    let desk = Desk::open(&pool, &[]).await;
+    let desk = Desk::open(&pool, &[("OUTBOXD_DESK_BADGE_SECRET", SECRET)]).await;
     for page in ["/messages/1", "/messages/1/sheet", "/search?q=10088"] {
         desk.get(page)
             .await
@@ -258,6 +258,11 @@ async fn whom_a_newer_one_overtook_is_promised_nothing(pool: PgPool) {
     let it = &found["notifications"][0];
     assert_eq!(it["why_not_yet"], json!({"kind": "superseded", "by": 2}));
     assert!(it["verdict"]["eta"].is_null());
+    let signed = super::signed(SECRET, "10088", "a", 600);
+    desk.get(&format!("/badge/10088/a?{signed}"))
+        .await
+        .has("不会再发送")
+        .lacks("自动重试");
     // And whose turn it is to be told does not lead in a circle.
     let found = desk.get("/api/messages/2").await.json();
     let it = &found["notifications"][0];
