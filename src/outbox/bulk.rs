@@ -95,7 +95,7 @@ pub struct Preview {
     pub late: i64,
     /// May have arrived, so may arrive twice; in the set only if that was asked for.
     pub doubtful: i64,
-    /// Another was written in their place: left out.
+    /// Another was written in their place, or a newer one after them: left out.
     #[serde(default)]
     pub replaced: i64,
     /// The person was told another way, or nobody has to know any more: left out.

@@ -4,7 +4,7 @@
 //! Same key, so a receiver that has its receipt still refuses to send twice. The attempt count never falls;
 //! what was spent is spared instead, which gives the row its whole schedule anew.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -46,7 +46,7 @@ pub enum Retried {
     Superseded,
     /// It may have arrived, and nobody accepted the doubt.
     MayHaveArrived,
-    /// Another pending notification has its dedupe key.
+    /// Another pending notification has its dedupe key, or one that goes back with it.
     DedupeTaken,
     /// It moved while we looked.
     Gone,
@@ -160,7 +160,7 @@ async fn settled(
 ) -> sqlx::Result<(Fates, Vec<DateTime<Utc>>)> {
     let looked = sqlx::query!(
         r#"-- outboxd retry: look at settled
-           select d.id, d.key, d.status, d.may_have_arrived, d.settled_at,
+           select d.id, d.key, d.app, d.dedupe_key, d.status, d.may_have_arrived, d.settled_at,
                   coalesce(d.expires_at <= statement_timestamp(), false) as "late!",
                   exists (select from outboxd.notification_outbox o
                            where o.app = d.app and o.dedupe_key = d.dedupe_key) as "dedupe_taken!"
@@ -173,18 +173,25 @@ async fn settled(
     .fetch_all(conn)
     .await?;
     let endings = looked.iter().map(|row| row.settled_at).collect();
+    // Written without the function, two may have the same; of those the first goes back.
+    let mut taken = HashSet::new();
     let fates = looked
         .into_iter()
         .map(|row| {
+            let dedupe = row.dedupe_key.map(|key| (row.app, key));
             let fate = match row.status.as_str() {
                 "delivered" => Retried::Delivered,
                 "superseded" => Retried::Superseded,
                 _ if newer.contains_key(&row.key) => Retried::Superseded,
                 _ if row.dedupe_taken => Retried::DedupeTaken,
+                _ if dedupe.as_ref().is_some_and(|it| taken.contains(it)) => Retried::DedupeTaken,
                 _ if row.may_have_arrived && doubt == Doubt::Refuse => Retried::MayHaveArrived,
                 _ if row.late => Retried::RevivedWithoutLimit,
                 _ => Retried::Revived,
             };
+            if fate.changes() {
+                taken.extend(dedupe);
+            }
             ((row.id, row.key), fate)
         })
         .collect();

@@ -145,8 +145,16 @@ async fn look(
            with all_of as materialized (
                select d.created_at, d.may_have_arrived, d.order_key, d.reason,
                       coalesce(d.expires_at <= $7, false) as late,
+                      -- Nothing newer settled before this one was written.
                       exists (select from outboxd.notification_successor n
-                               where n.old_id = d.id and n.old_key = d.key) as replaced,
+                               where n.old_id = d.id and n.old_key = d.key)
+                      or d.collapse_key is not null
+                         and (exists (select from outboxd.notification_outbox n
+                                       where n.app = d.app and n.collapse_key = d.collapse_key and n.id > d.id)
+                              or exists (select from outboxd.notification_delivery n
+                                          where n.app = d.app and n.collapse_key = d.collapse_key and n.id > d.id
+                                            and n.settled_at > d.created_at - interval '1 day'
+                                            and n.status <> 'cancelled')) as replaced,
                       exists (select from outboxd.notification_handled h
                                where h.notification_id = d.id and h.key = d.key and h.settled_at = d.settled_at
                                  and h.outcome <> 'not_reached') as handled

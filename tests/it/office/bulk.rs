@@ -1,6 +1,7 @@
 //! Redrives of many: exactly the set of the preview, a canary first, in order, stopped by itself, by any driver.
 
 mod apart;
+mod onward;
 
 use std::collections::BTreeSet;
 

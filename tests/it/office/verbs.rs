@@ -137,7 +137,7 @@ async fn whom_no_machine_reached_a_person_does(pool: PgPool) {
     let plan = fleet.ask(&[&plan[..], &["--lang", "zh"]].concat()).await;
     assert_eq!(plan.code, Some(3), "{}", plan.out);
     for left_out in [
-        "另有 2 条已改发或更正，未列入",
+        "另有 2 条已改发、更正或已有更新的通知，未列入",
         "另有 1 条已人工处理，未列入",
     ] {
         assert!(plan.err.contains(left_out), "{}", plan.err);

@@ -132,7 +132,7 @@ async fn what_was_previewed_is_sent_again_and_reported(pool: PgPool) {
         .await
         .has("<strong>16</strong> 条通知")
         .has("条可能已收到，未列入")
-        .has("条已改发或更正，未列入")
+        .has("条已改发、更正或已有更新的通知，未列入")
         .has("条已人工处理，未列入")
         .has("模板");
     let before = number(&pool, "select count(*) from outboxd.bulk_redrive").await;
