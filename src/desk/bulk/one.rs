@@ -66,8 +66,8 @@ struct View {
     stages: Vec<(String, bool)>,
     pace: String,
     orders: Vec<(&'static str, String)>,
-    /// What of the same filter is left now.
-    left: String,
+    /// What of the same filter is left now; none where the address would tell a telephone number.
+    left: Option<String>,
 }
 
 pub(in crate::desk) async fn one(
@@ -288,8 +288,12 @@ fn orders(state: State, voice: &Voice) -> Vec<(&'static str, String)> {
     }
 }
 
-/// The page of a new one with the same filter.
-fn left(it: &Bulk, visit: &Visit) -> String {
+/// The page of a new one with the same filter, if that can be shown.
+fn left(it: &Bulk, visit: &Visit) -> Option<String> {
+    let is_plain = |recipient: &str| shown(recipient) == recipient;
+    if !it.recipient.as_deref().is_none_or(is_plain) {
+        return None;
+    }
     let filter = Filter {
         statuses: ENDINGS
             .into_iter()
@@ -310,5 +314,5 @@ fn left(it: &Bulk, visit: &Visit) -> String {
     };
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(filter.pairs());
-    visit.at(&format!("/bulk/new?{}", query.finish()))
+    Some(visit.at(&format!("/bulk/new?{}", query.finish())))
 }

@@ -41,3 +41,44 @@ async fn a_number_is_masked_however_it_is_written(pool: PgPool) {
     }
     wang.get("/calls").await.has("１３８****８０００");
 }
+
+/// Some CRM know their users by their telephone number.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_recipient_that_is_a_number_is_masked_wherever_it_stands(pool: PgPool) {
+    run(&pool, ROWS).await;
+    run(
+        &pool,
+        "update outboxd.notification_delivery set recipient = '13800138000'",
+    )
+    .await;
+    let desk = Desk::staffed(&pool, &[]).await;
+    let mut wang = desk.of("wang").await;
+    let form = wang.get("/bulk/new?recipient=13800138000&since=7d").await;
+    let typed = [
+        ("status", "dead"),
+        ("recipient", "13800138000"),
+        ("since", "7d"),
+        ("why", "模板已修正"),
+    ];
+    wang.submit("/bulk/new", form.is(200), &typed).await.is(303);
+    for path in [
+        "/bulk",
+        "/bulk/1",
+        "/calls",
+        "/search?q=10086",
+        "/messages",
+        "/messages/1002",
+        "/dead",
+        "/audit",
+    ] {
+        let page = wang.get(path).await;
+        page.is(200).lacks("13800138000");
+        let json = wang.get(&format!("/api{path}")).await;
+        json.is(200).lacks("13800138000");
+    }
+    wang.get("/bulk/1")
+        .await
+        .has("138****8000")
+        .lacks("/bulk/new?");
+    wang.get("/api/bulk/1").await.has("138****8000");
+}
