@@ -9,7 +9,7 @@ use crate::answer::bulk::{counted, object, sentence};
 use crate::answer::json::VERSION;
 use crate::cli::out::Form;
 use crate::cli::{Desk, Exit};
-use crate::outbox::bulk::{self, BulkId};
+use crate::outbox::bulk::{self, BulkId, State};
 use crate::words::say;
 
 pub(super) async fn status(
@@ -48,6 +48,9 @@ pub(super) async fn status(
             }
             for it in &found {
                 desk.out.line(&sentence(it, &voice))?;
+            }
+            if found.iter().any(|it| it.state == State::Running) {
+                desk.out.note(&say!(voice, "bulk.driven"));
             }
         }
     }

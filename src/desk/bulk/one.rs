@@ -50,6 +50,8 @@ struct View {
     said: String,
     /// It moves by itself.
     live: bool,
+    /// But not by this desk.
+    undriven: bool,
     is_planned: bool,
     version: i32,
     filter: Vec<(String, String)>,
@@ -192,6 +194,7 @@ impl View {
         let (mark, tone) = mark(it);
         let running = it.state == State::Running;
         let ended = matches!(it.state, State::Paused | State::Stopped | State::Cancelled);
+        let live = running || ended && it.underway > 0;
         View {
             id: it.id,
             href: visit.at(&format!("/bulk/{}", it.id)),
@@ -199,7 +202,8 @@ impl View {
             tone,
             state: state(it.state, voice),
             said: said(it, voice),
-            live: running || ended && it.underway > 0,
+            live,
+            undriven: live && visit.desk.read_only,
             is_planned: it.state == State::Planned,
             version: it.version,
             filter: described(it, voice),

@@ -340,3 +340,25 @@ async fn who_may_not_act_sees_and_does_nothing(pool: PgPool) {
         .is(422)
         .has("时间有误");
 }
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn where_nobody_drives_it_the_page_says_so(pool: PgPool) {
+    given_up(&pool, 3).await;
+    let desk = Desk::staffed(&pool, &[]).await;
+    let mut wang = desk.of("wang").await;
+    let (path, page) = planned(&mut wang).await;
+    wang.submit(&path, &page, &[("order", "start"), ("count", "3")])
+        .await
+        .is(303);
+    const HINT: &str = "本客服台为只读，不会推进";
+    wang.get(&path).await.has("进行中").lacks(HINT);
+    drop(wang);
+    desk.close().await;
+    let closed = Desk::staffed(&pool, &[("OUTBOXD_DESK_READ_ONLY", "true")]).await;
+    let mut wang = closed.of("wang").await;
+    wang.get(&path)
+        .await
+        .has("进行中")
+        .has(HINT)
+        .has("outboxd bulk drive");
+}
