@@ -27,6 +27,9 @@ pub(crate) fn sentence(it: &Bulk, voice: &Voice) -> String {
             withdrawn = it.withdrawn
         ));
     }
+    if it.waiting > 0 {
+        sentence.push_str(&say!(voice, "bulk.waiting", n = it.waiting));
+    }
     if let Some(share) = &it.stopped_because {
         sentence.push_str(&say!(voice, "bulk.stopped", share = share, id = it.id));
     }
@@ -79,7 +82,9 @@ pub(crate) fn object(it: &Bulk, voice: &Voice) -> Value {
         "failed": it.failed,
         "withdrawn": it.withdrawn,
         "underway": it.underway,
-        "retrying": it.retrying,
+        "retrying": it.retrying.n,
+        "retrying_is_more": it.retrying.more,
+        "waiting": it.waiting,
     })
 }
 

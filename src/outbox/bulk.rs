@@ -14,6 +14,9 @@
 //!
 //! A *rung* is a handful sent again together. The first one is a canary of five, and all of them are waited for. Then each
 //! rung is twice the one before, up to so many a second, and begins when what came of the last one is known.
+//!
+//! It is done when nothing of it is on its way. One that waits for its person's permission, or behind such a one, may wait for
+//! ever: it is somebody's turn, and no longer the redrive's.
 
 mod change;
 mod pick;
@@ -23,6 +26,8 @@ mod step;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
+
+use super::inspect::Capped;
 
 pub use change::{Changed, Order, change};
 pub use plan::{Asked, Planned, plan, preview};
@@ -154,10 +159,15 @@ pub struct Bulk {
     /// Sent again, and not ended yet.
     pub underway: i64,
     /// Of those: an attempt failed, and another follows.
-    pub retrying: i64,
+    pub retrying: Capped,
+    /// Sent again, and left to wait for a permission when all the others had ended.
+    pub waiting: i64,
 }
 
-/// The columns of a [`Bulk`] with what is under way.
+/// How many that are tried again are counted, to show a redrive; the question counts one more.
+const COUNTED: i64 = 1000;
+
+/// The columns of a [`Bulk`] with what is under way, which is what has not ended; where nothing is any more, that waits.
 macro_rules! read {
     ($where:literal, $($argument:expr),*) => {
         sqlx::query!(
@@ -165,11 +175,15 @@ macro_rules! read {
                select b.id, b.statuses, b.app, b.reason, b.event_type, b.recipient, b.settled_since, b.settled_until,
                       b.with_doubtful, b.with_late, b.preview::text as "preview!", b.why, b.state, b.version, b.planned_at,
                       b.planned_by, b.changed_at, b.changed_by, b.stopped_because, b.per_second, b.stop_above, b.rung,
-                      b.redriven, b.refused, b.delivered, b.failed, b.withdrawn, u.underway as "underway!", u.retrying as "retrying!"
+                      b.redriven, b.refused, b.delivered, b.failed, b.withdrawn,
+                      b.redriven - b.delivered - b.failed - b.withdrawn as "not_ended!",
+                      -- In order, so that it goes by the index: beside another one's many, a planner would read all of those.
+                      (select u.bulk_id from outboxd.bulk_redrive_underway u
+                        where u.bulk_id = b.id order by u.notification_id limit 1) is not null as "is_underway!",
+                      (select count(*) from (select from outboxd.bulk_redrive_underway u
+                                              where u.bulk_id = b.id and u.has_failed
+                                              order by u.notification_id limit 1001) f) as "retrying!"
                  from outboxd.bulk_redrive b
-                cross join lateral (
-                      select count(*) as underway, count(*) filter (where u.has_failed) as retrying
-                        from outboxd.bulk_redrive_underway u where u.bulk_id = b.id) u
                 where "# + $where,
             $($argument),*
         )
@@ -182,7 +196,9 @@ macro_rules! read {
             planned_by: row.planned_by, changed_at: row.changed_at, changed_by: row.changed_by,
             stopped_because: row.stopped_because, per_second: row.per_second, stop_above: row.stop_above, rung: row.rung,
             redriven: row.redriven, refused: row.refused, delivered: row.delivered, failed: row.failed,
-            withdrawn: row.withdrawn, underway: row.underway, retrying: row.retrying,
+            withdrawn: row.withdrawn, retrying: Capped::of(row.retrying, COUNTED),
+            underway: if row.is_underway { row.not_ended } else { 0 },
+            waiting: if row.is_underway { 0 } else { row.not_ended },
         }))
     };
 }

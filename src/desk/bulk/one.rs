@@ -63,7 +63,7 @@ struct View {
     /// The bar's end.
     of: i64,
     count: String,
-    numbers: Vec<(String, i64, &'static str)>,
+    numbers: Vec<(String, String, &'static str)>,
     /// The way of a redrive, and how far this one has come.
     stages: Vec<(String, bool)>,
     pace: String,
@@ -240,26 +240,34 @@ fn said(it: &Bulk, voice: &Voice) -> String {
         State::Cancelled => say!(voice, "desk.bulk.said_cancelled", n = n),
         State::Done => {
             let took = voice.span(it.changed_at - it.planned_at);
-            say!(voice, "desk.bulk.said_done", n = it.redriven, took = took)
+            let n = it.redriven - it.waiting;
+            let done = say!(voice, "desk.bulk.said_done", n = n, took = took);
+            match it.waiting {
+                0 => done,
+                n => done + &say!(voice, "desk.bulk.said_waiting", n = n),
+            }
         }
     }
 }
 
-fn numbers(it: &Bulk, voice: &Voice) -> Vec<(String, i64, &'static str)> {
+fn numbers(it: &Bulk, voice: &Voice) -> Vec<(String, String, &'static str)> {
     let bad = |n: i64| if n > 0 { "bad" } else { "quiet" };
-    let mut numbers = vec![
+    let mut numbers: Vec<_> = [
         (say!(voice, "desk.bulk.redriven"), it.redriven, "quiet"),
         (say!(voice, "status.delivered"), it.delivered, "good"),
         (say!(voice, "desk.bulk.failed"), it.failed, bad(it.failed)),
         (say!(voice, "desk.bulk.underway"), it.underway, "quiet"),
-    ];
+    ]
+    .map(|(text, n, tone)| (text, n.to_string(), tone))
+    .into();
     // Rare ones only where there are any.
     for (text, n) in [
-        (say!(voice, "desk.bulk.retrying"), it.retrying),
-        (say!(voice, "desk.bulk.refused"), it.refused),
-        (say!(voice, "desk.bulk.withdrawn"), it.withdrawn),
+        (say!(voice, "desk.bulk.retrying"), it.retrying.to_string()),
+        (say!(voice, "desk.bulk.refused"), it.refused.to_string()),
+        (say!(voice, "desk.bulk.withdrawn"), it.withdrawn.to_string()),
+        (say!(voice, "status.awaiting_grant"), it.waiting.to_string()),
     ] {
-        if n > 0 {
+        if n != "0" {
             numbers.push((text, n, "quiet"));
         }
     }

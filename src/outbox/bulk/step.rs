@@ -28,7 +28,7 @@ pub enum Stepped {
     Sent(usize),
     /// Too large a share of the rung failed.
     Stopped,
-    /// All were sent again, and all have ended.
+    /// All were sent again, and all have ended, but for those that wait for a permission.
     Done,
 }
 
@@ -47,7 +47,8 @@ pub async fn next_to_drive(conn: &mut PgConnection) -> sqlx::Result<Vec<BulkId>>
     Ok(ids.into_iter().map(BulkId).collect())
 }
 
-/// One step, in a transaction of its own.
+/// One step, in a transaction of its own. It has the time of any act on the command line, also where a desk makes it: no page
+/// waits for it, and it is on a connection of its own. What it looks at grows with those that failed and are tried again.
 pub async fn step(conn: &mut PgConnection, id: BulkId) -> sqlx::Result<Stepped> {
     let mut tx = session::acting(conn).await?;
     let stepped = step_in(&mut tx, id).await?;
@@ -73,6 +74,8 @@ async fn step_in(conn: &mut PgConnection, id: BulkId) -> sqlx::Result<Stepped> {
         return Ok(Stepped::Nothing);
     };
     let rung = judge(&mut *conn, &held).await?;
+    let has_sent_all = held.is_walked || !held.is_running;
+    let is_underway = has_sent_all && !leave_waiting(&mut *conn, &held).await?;
     if !held.is_running {
         return Ok(Stepped::Waits);
     }
@@ -90,7 +93,7 @@ async fn step_in(conn: &mut PgConnection, id: BulkId) -> sqlx::Result<Stepped> {
         return Ok(Stepped::Stopped);
     }
     if held.is_walked {
-        if rung.underway > 0 {
+        if is_underway {
             return Ok(Stepped::Waits);
         }
         finish(conn, &held).await?;
@@ -141,9 +144,8 @@ struct Rung {
     failed: i64,
     /// Not known yet, and not held up by a stranger or by one that failed.
     open: i64,
-    /// Of all rungs: not known yet, and not ended yet.
+    /// Of all rungs: not known yet.
     unknown: i64,
-    underway: i64,
 }
 
 /// Looks at those under way. One whose attempt failed counts against its rung at once, and is waited for until it ends.
@@ -205,14 +207,14 @@ async fn judge(conn: &mut PgConnection, held: &Held) -> sqlx::Result<Rung> {
     // One that waits for its predecessor is not open, unless the predecessor is of this redrive and still to be known.
     let left = sqlx::query!(
         r#"-- outboxd bulk underway
-           select count(*) as "underway!", count(*) filter (where not u.has_failed) as "unknown!",
-                  count(*) filter (where not u.has_failed and not exists (
+           select count(*) as "unknown!",
+                  count(*) filter (where not exists (
                       select from outboxd.notification_outbox o
                         join outboxd.notification_outbox p on p.app = o.app and p.order_key = o.order_key and p.id < o.id
                        where o.id = u.notification_id and o.order_key is not null
                          and not exists (select from outboxd.bulk_redrive_underway v
                                           where v.bulk_id = $1 and v.notification_id = p.id and not v.has_failed))) as "open!"
-             from outboxd.bulk_redrive_underway u where u.bulk_id = $1"#,
+             from outboxd.bulk_redrive_underway u where u.bulk_id = $1 and not u.has_failed"#,
         held.id
     )
     .fetch_one(conn)
@@ -222,8 +224,36 @@ async fn judge(conn: &mut PgConnection, held: &Held) -> sqlx::Result<Rung> {
         failed: rung.rung_failed.into(),
         open: left.open,
         unknown: left.unknown,
-        underway: left.underway,
     })
+}
+
+/// Where all that is still under way waits for a permission, or behind one that does, it is let out of sight. Returns whether
+/// nothing is under way now.
+async fn leave_waiting(conn: &mut PgConnection, held: &Held) -> sqlx::Result<bool> {
+    let rest = sqlx::query_scalar!(
+        r#"-- outboxd bulk leave waiting
+           with left_waiting as (
+               delete from outboxd.bulk_redrive_underway u
+                where u.bulk_id = $1
+                  and not exists (
+                      select from outboxd.bulk_redrive_underway v
+                       where v.bulk_id = $1
+                         and not exists (
+                             select from outboxd.notification_outbox o
+                              where o.id = v.notification_id and o.key = v.key
+                                and (o.awaits_grant and o.next_attempt_at > statement_timestamp()
+                                     or exists (select from outboxd.notification_outbox p
+                                                 where p.app = o.app and p.order_key = o.order_key and p.id < o.id
+                                                   and p.awaits_grant and p.next_attempt_at > statement_timestamp()))))
+               returning u.notification_id
+           )
+           select (select count(*) from left_waiting) > 0
+               or not exists (select from outboxd.bulk_redrive_underway u where u.bulk_id = $1) as "nothing!" "#,
+        held.id
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(rest)
 }
 
 /// Sends the next rung.
@@ -291,7 +321,7 @@ async fn stop(conn: &mut PgConnection, held: &Held, share: &str) -> sqlx::Result
     Ok(())
 }
 
-/// All have ended.
+/// All have ended, or wait for somebody.
 async fn finish(conn: &mut PgConnection, held: &Held) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- outboxd bulk finish
@@ -302,7 +332,8 @@ async fn finish(conn: &mut PgConnection, held: &Held) -> sqlx::Result<()> {
            insert into outboxd.audit_log (actor, action, app, affected, reason, detail)
            select $2, 'bulk_done', app, redriven, $3,
                   jsonb_build_object('bulk', id, 'before', 'running', 'after', 'done', 'delivered', delivered, 'failed', failed,
-                                     'withdrawn', withdrawn, 'refused', refused) from done"#,
+                                     'withdrawn', withdrawn, 'refused', refused,
+                                     'waiting', redriven - delivered - failed - withdrawn) from done"#,
         held.id,
         held.by.actor,
         held.by.reason

@@ -236,7 +236,7 @@ async fn a_failed_attempt_counts_at_once_and_is_waited_for(pool: PgPool) {
     assert_eq!(step(&pool, id).await, Stepped::Sent(10));
     let it = read(&pool, id).await;
     assert_eq!(
-        (it.delivered, it.failed, it.retrying, it.underway),
+        (it.delivered, it.failed, it.retrying.n, it.underway),
         (4, 0, 1, 11)
     );
     work(&pool, |_| false).await;

@@ -361,4 +361,17 @@ async fn where_nobody_drives_it_the_page_says_so(pool: PgPool) {
         .has("进行中")
         .has(HINT)
         .has("outboxd bulk drive");
+    run(
+        &pool,
+        "delete from outboxd.bulk_redrive_underway;
+        update outboxd.bulk_redrive set state = 'done', is_walked = true, redriven = 3, delivered = 1",
+    )
+    .await;
+    wang.get(&path)
+        .await
+        .lacks(HINT)
+        .has("1 条已重新发送")
+        .has("2 条在等待用户允许");
+    let it = wang.get(&format!("/api{path}")).await.json()["bulks"][0].clone();
+    assert_eq!((&it["waiting"], &it["underway"]), (&2.into(), &0.into()));
 }

@@ -1,4 +1,4 @@
-//! A redrive always moves on: past what is refused, and past what a newer one has overtaken.
+//! A redrive always moves on: past what is refused, past what a newer one has overtaken, and past what waits for somebody.
 
 use super::*;
 
@@ -71,4 +71,58 @@ async fn of_two_with_one_dedupe_key_the_first_goes(pool: PgPool) {
     let it = to_the_end(&pool, id).await;
     assert_eq!((it.redriven, it.refused, it.delivered), (2, 1, 2));
     assert_eq!(sent_again(&pool).await, [1, 3]);
+}
+
+/// WeChat has no permission for the first, so it waits for the person; the second one comes after it.
+async fn awaits_permission(pool: &PgPool) {
+    run(pool, "insert into outboxd.notification_attempt (notification_id, attempt, app, lease_token, daemon, started_at, ended_at, phase, outcome, sentence)
+        select id, 2, 'default', gen_random_uuid(), 'd', clock_timestamp(), clock_timestamp(), 'answered', 'failed', 'not_subscribed'
+          from outboxd.notification_outbox where id = 1;
+        update outboxd.notification_outbox set next_attempt_at = 'infinity', awaits_grant = true, attempts = 2, spared = 2 where id = 1").await;
+}
+
+async fn nobody_drives(pool: &PgPool) -> bool {
+    let driven = bulk::next_to_drive(&mut *connection(pool).await).await;
+    driven.unwrap().is_empty()
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn what_waits_for_a_permission_is_somebodys_turn_and_not_its_own(pool: PgPool) {
+    settle(&pool, 1, 6, "dead", "template_wrong").await;
+    run(
+        &pool,
+        "update outboxd.notification_delivery set order_key = 'line' where id in (1, 2)",
+    )
+    .await;
+    let patient = Asked {
+        stop_above: 50,
+        ..asked()
+    };
+    let (id, _) = planned(&pool, &patient).await;
+    order(&pool, id, Order::Start).await;
+    assert_eq!(step(&pool, id).await, Stepped::Sent(5));
+    awaits_permission(&pool).await;
+    assert_eq!(work(&pool, |_| false).await, [3, 4, 5]);
+    pass(&pool).await;
+    assert_eq!(step(&pool, id).await, Stepped::Sent(1));
+    assert_eq!(step(&pool, id).await, Stepped::Waits, "one is on its way");
+    assert_eq!(work(&pool, |_| false).await, [6]);
+    assert_eq!(step(&pool, id).await, Stepped::Done);
+    assert!(nobody_drives(&pool).await);
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn one_that_was_ended_is_driven_no_longer_than_something_is_on_its_way(pool: PgPool) {
+    settle(&pool, 1, 6, "dead", "template_wrong").await;
+    let (id, _) = planned(&pool, &asked()).await;
+    order(&pool, id, Order::Start).await;
+    step(&pool, id).await;
+    awaits_permission(&pool).await;
+    order(&pool, id, Order::Cancel).await;
+    step(&pool, id).await;
+    assert!(!nobody_drives(&pool).await, "four are on their way");
+    work(&pool, |_| false).await;
+    step(&pool, id).await;
+    assert!(nobody_drives(&pool).await);
+    assert_eq!(read(&pool, id).await.delivered, 4);
 }
