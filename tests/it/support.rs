@@ -161,6 +161,34 @@ async fn anything_known_finds_the_notification(pool: PgPool) {
     }
 }
 
+/// Two with a dedupe key in two apps that nothing ever happened to, and more after them than anybody reads through.
+const DEDUPED: &str = "
+    update outboxd.notification_delivery set app = 'quiet', dedupe_key = 'assign:10086:7' where id = 1001;
+    insert into outboxd.notification_outbox (id, app, event_type, aggregate_id, recipient, dedupe_key) overriding system value
+    values (1990, 'a', 'e', 'other', 'r', 'x'), (1991, 'still', 'e', 'other', 'r', 'assign:10086:7');
+    insert into outboxd.notification_outbox (event_type, aggregate_id, recipient) select 'e', 'crowd', 'r' from generate_series(1, 2000);
+    insert into outboxd.notification_delivery
+        (id, key, app, event_type, aggregate_type, aggregate_id, recipient, payload, priority, attempts, lease_epoch,
+         format_version, created_at, created_by, status, reason, may_have_arrived, settled_at, settled_by)
+    select 5000 + n, gen_random_uuid(), 'default', 'e', 'customer', 'crowd', 'r', '{}', 2, 1, 0, 1, now(), 'crm', 'delivered',
+           'accepted', false, now(), 'd' from generate_series(1, 2000) n;";
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_dedupe_key_is_found_in_whatever_app_however_many_came_after(pool: PgPool) {
+    run(&pool, SETTLED).await;
+    run(&pool, DEDUPED).await;
+    assert_eq!(
+        number(&pool, "select count(*) from outboxd.app_state").await,
+        0
+    );
+    let mut conn = connection(&pool).await;
+    let found = inspect::find(&mut conn, &Paths::default(), "assign:10086:7", 10)
+        .await
+        .unwrap();
+    let ids: Vec<i64> = found.hits.iter().map(|hit| hit.id).collect();
+    assert_eq!(ids, [1991, 1001]);
+}
+
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn an_id_that_was_handed_out_twice_shows_no_strangers(pool: PgPool) {
     run(&pool, SETTLED).await;

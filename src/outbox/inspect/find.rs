@@ -107,7 +107,11 @@ fn add(hits: &mut Vec<Hit>, mut more: Vec<Hit>, limit: i64) {
     hits.sort_unstable_by_key(newest_first);
 }
 
-/// Those that are called so. A waiting row's recipient stands in no index of its table, but in the search's.
+/// How many apps' dedupe keys are asked.
+const APPS: i64 = 1_000;
+
+/// Those that are called so. A waiting row's recipient stands in no index of its table, but in the search's. A dedupe key belongs
+/// to an app; which ones there are is found by hopping along its index, in an order that only this index has.
 async fn bearers(
     conn: &mut PgConnection,
     index: Option<Index>,
@@ -121,6 +125,20 @@ async fn bearers(
     let id = text.trim_start_matches('#').parse::<i64>().ok();
     sqlx::query_as!(Hit,
         r#"-- outboxd find
+           with recursive waiting as (
+               (select o.app from outboxd.notification_outbox o where o.dedupe_key is not null
+                 order by o.app, o.dedupe_key limit 1)
+               union all
+               select (select o.app from outboxd.notification_outbox o
+                        where o.dedupe_key is not null and o.app > w.app order by o.app, o.dedupe_key limit 1)
+                 from waiting w where w.app is not null),
+           settled as (
+               (select d.app from outboxd.notification_delivery d where d.dedupe_key is not null
+                 order by d.app, d.dedupe_key limit 1)
+               union all
+               select (select d.app from outboxd.notification_delivery d
+                        where d.dedupe_key is not null and d.app > s.app order by d.app, d.dedupe_key limit 1)
+                 from settled s where s.app is not null)
            select distinct hit.id as "id!", hit.key as "key!" from (
                (select o.id, o.key from outboxd.notification_outbox o where o.id = $2 limit 1)
                union all (select d.id, d.key from outboxd.notification_delivery d where d.id = $2 limit 1)
@@ -134,15 +152,16 @@ async fn bearers(
                            where $4::bigint[] is null and o.recipient = $1 order by o.id desc limit $3)
                union all (select d.id, d.key from outboxd.notification_delivery d
                            where d.recipient = $1 order by d.id desc limit $3)
-               union all (select o.id, o.key from outboxd.app_state s join outboxd.notification_outbox o
-                           on o.app = s.app and o.dedupe_key = $1 limit $3)
-               union all (select d.id, d.key from outboxd.app_state s join outboxd.notification_delivery d
+               union all (select o.id, o.key from (select app from waiting limit $5) w join outboxd.notification_outbox o
+                           on o.app = w.app and o.dedupe_key = $1 limit $3)
+               union all (select d.id, d.key from (select app from settled limit $5) s join outboxd.notification_delivery d
                            on d.app = s.app and d.dedupe_key = $1 limit $3)) hit
             order by 1 desc limit $3"#,
         text,
         id,
         limit,
-        told.as_deref()
+        told.as_deref(),
+        APPS
     )
     .fetch_all(conn)
     .await
