@@ -14,6 +14,7 @@ use super::trouble::Trouble;
 use super::visit::{Visit, shown};
 use crate::answer::{Card, Tone};
 use crate::catalogue::Who;
+use crate::config::setting::DEFAULT_APP;
 use crate::delivery::clean;
 use crate::outbox::inspect::{self, Match, Notification};
 use crate::words::mask::{mask_phone, safe};
@@ -101,6 +102,8 @@ pub(super) struct CardView {
     pub(super) eta: Option<When>,
     pub(super) written: When,
     pub(super) event_type: String,
+    /// Its app, where that is not the only one most have.
+    pub(super) app: Option<String>,
     pub(super) customer: Named,
     pub(super) recipient: Named,
     pub(super) phone: Option<String>,
@@ -108,7 +111,7 @@ pub(super) struct CardView {
     pub(super) found: Option<(String, String)>,
     /// What to tell whoever asked.
     pub(super) copy: String,
-    /// The earlier ones between the same two.
+    /// The earlier ones of the same.
     pub(super) earlier: Vec<Earlier>,
 }
 
@@ -200,6 +203,7 @@ impl CardView {
             eta: verdict.eta.map(|eta| When::of(eta, voice)),
             written: When::of(it.created_at, voice),
             event_type: shown(&it.event_type),
+            app: (it.app != DEFAULT_APP).then(|| shown(&it.app)),
             customer,
             recipient,
             phone: labels.and_then(|labels| labels.phone.clone()),
@@ -214,7 +218,12 @@ impl CardView {
         }
     }
 
-    /// What is left of a card under a newer one between the same two.
+    /// One of the earlier ones was not sent: that is not folded away.
+    pub(super) fn failed_earlier(&self) -> bool {
+        self.earlier.iter().any(|one| one.tone == Tone::Bad.word())
+    }
+
+    /// What is left of a card under a newer one of the same.
     fn earlier(self) -> Earlier {
         Earlier {
             id: self.id,
@@ -227,19 +236,25 @@ impl CardView {
     }
 }
 
-/// One card for each customer and recipient: the newest, the earlier ones under it.
-pub(super) fn grouped(cards: Vec<CardView>) -> Vec<CardView> {
-    let mut groups: Vec<CardView> = Vec::new();
+/// One card for each customer, recipient and event: the newest, the earlier ones under it. Who is the same person goes by what
+/// stands in the row, for masked two may look alike; and what one event came to says nothing of another.
+pub(super) fn grouped(cards: &[Card], view: impl Fn(&Card) -> CardView) -> Vec<CardView> {
+    let mut groups: Vec<([&str; 5], CardView)> = Vec::new();
     for card in cards {
-        let same = |other: &&mut CardView| {
-            other.customer.id == card.customer.id && other.recipient.id == card.recipient.id
-        };
-        match groups.iter_mut().find(same) {
-            Some(newest) => newest.earlier.push(card.earlier()),
-            None => groups.push(card),
+        let it = &card.it;
+        let about: [&str; 5] = [
+            &it.aggregate_type,
+            &it.aggregate_id,
+            &it.recipient,
+            &it.app,
+            &it.event_type,
+        ];
+        match groups.iter_mut().find(|(known, _)| *known == about) {
+            Some((_, newest)) => newest.earlier.push(view(card).earlier()),
+            None => groups.push((about, view(card))),
         }
     }
-    groups
+    groups.into_iter().map(|(_, card)| card).collect()
 }
 
 impl Tone {

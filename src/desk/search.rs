@@ -1,4 +1,4 @@
-//! The search: one box for whatever is known, and a verdict for each customer and recipient.
+//! The search: one box for whatever is known, and a verdict for each customer, recipient and event.
 
 use askama::Template;
 use axum::extract::Query;
@@ -124,7 +124,7 @@ pub(super) async fn search(visit: Visit, Query(asked): Query<Asked>) -> Result<R
             .push(say!(voice, "desk.search.limit", n = LIMIT));
     }
     let view = |card: &Card| CardView::of(card, labels.get(&card.it.key.0), &visit, &voice);
-    answer.cards = grouped(cards.iter().map(view).collect());
+    answer.cards = grouped(&cards, view);
     let page = SearchPage {
         frame: Frame::new(&visit, say!(visit.lang, "desk.search.title"), "/"),
         q,

@@ -2,6 +2,7 @@
 
 mod acts;
 mod calls;
+mod cards;
 mod door;
 mod harness;
 mod lists;
