@@ -10,6 +10,7 @@ pub(crate) mod json;
 pub(crate) mod life;
 mod name;
 pub(crate) mod numbers;
+mod passed_on;
 pub(crate) mod told;
 
 use std::collections::HashMap;

@@ -29,10 +29,10 @@ use super::page::When;
 use super::trouble::Trouble;
 use super::visit::{Visit, as_json, known_language};
 use crate::answer::json::{VERSION, stamp};
-use crate::answer::{Card, Sought, Tone, cards, nothing};
+use crate::answer::{Card, Sought, cards, nothing};
 use crate::config::BadgeConfig;
 use crate::lang::Lang;
-use crate::outbox::inspect::{self, WhyNotYet};
+use crate::outbox::inspect;
 use crate::words::cause::role;
 use crate::words::label::cells;
 use crate::words::{Voice, say};
@@ -271,30 +271,16 @@ async fn newest(
 }
 
 impl Standing {
-    /// The verdict's own sentences may name people, so these are the words of the standing and of its cause.
+    /// The verdict's own sentences may name people, so these are the words that may be passed on.
     fn of(card: &Card, voice: &Voice) -> Standing {
         let (it, verdict) = (&card.it, &card.verdict);
         let (mark, tone) = card.mark();
-        let marked = card.links.handled.as_ref().map(|mark| &*mark.outcome);
-        let mut means = match (&card.links.later, marked) {
-            (Some(_), _) => say!(voice, "desk.badge.replaced"),
-            (None, Some("told")) => say!(voice, "desk.badge.told"),
-            (None, Some("not_needed")) => say!(voice, "desk.badge.not_needed"),
-            _ if card.why.as_ref().is_some_and(WhyNotYet::is_the_end) => {
-                say!(voice, "desk.badge.ending")
-            }
-            _ if tone == Tone::Bad => voice.cause(it.reason.as_deref(), it.errcode),
-            _ => voice.means_of(it),
-        };
-        if it.may_have_arrived {
-            means = say!(voice, "desk.badge.doubt", means = means);
-        }
         Standing {
             word: it.standing.word(),
             mark,
             tone: tone.word(),
             name: voice.standing_of(it),
-            means,
+            means: card.means(voice),
             since: Some((When::of(verdict.since, voice), stamp(verdict.since, voice))),
             who: role(verdict.who),
         }

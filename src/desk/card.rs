@@ -18,7 +18,7 @@ use crate::config::setting::DEFAULT_APP;
 use crate::delivery::clean;
 use crate::outbox::inspect::{self, Match, Notification};
 use crate::words::mask::{mask_phone, safe};
-use crate::words::{Lang, Voice, say};
+use crate::words::{Lang, Voice};
 
 /// Longer than any number with what people write beside it.
 const LONGEST_PHONE: usize = 60;
@@ -170,35 +170,21 @@ impl CardView {
         let (it, verdict) = (&card.it, &card.verdict);
         let (mark, tone) = card.mark();
         let (customer, recipient) = (Named::customer(it, labels), Named::recipient(it, labels));
-        let (happened, next) = (safe(&verdict.happened), safe(&verdict.next));
-        let mut copy = say!(
-            voice,
-            "desk.card.copy",
-            customer = customer.full(visit.lang),
-            recipient = recipient.full(visit.lang),
-            happened = happened
-        );
-        // What colleagues have to do is nothing for whoever asked.
-        let for_them = matches!(verdict.who, Who::Nobody | Who::Recipient).then_some(&next);
-        for more in [verdict.doubt.as_ref(), for_them].into_iter().flatten() {
-            if visit.lang == Lang::En {
-                copy.push(' ');
-            }
-            copy.push_str(more);
-        }
+        let names = [&customer, &recipient].map(|named| named.full(visit.lang));
+        let copy = card.passed_on(&names[0], &names[1], voice);
         CardView {
             id: it.id.0,
             href: visit.at(&format!("/messages/{}", it.key)),
             mark,
             tone: tone.word(),
             standing: voice.standing_of(it),
-            happened,
+            happened: safe(&verdict.happened),
             doubt: verdict.doubt.clone(),
             who: match verdict.who {
                 Who::Nobody => None,
                 who => Some(voice.who(who)),
             },
-            next,
+            next: safe(&verdict.next),
             since: When::of(verdict.since, voice),
             eta: verdict.eta.map(|eta| When::of(eta, voice)),
             written: When::of(it.created_at, voice),

@@ -1,10 +1,10 @@
-//! What a card stands for.
+//! What a card stands for and what may be passed on of it.
 
 use std::collections::BTreeSet;
 
 use sqlx::PgPool;
 
-use super::Desk;
+use super::{Desk, Page};
 use crate::harness::run;
 
 /// Two by two they look alike when masked, or differ in one thing only.
@@ -44,5 +44,104 @@ async fn strangers_who_look_alike_have_a_card_each(pool: PgPool) {
     page.has("<details class=\"earlier\" open>").has("#2005");
     for personal in ["13812348000", "13899998000", "oABCD1234", "oABCDzzzz"] {
         page.lacks(personal);
+    }
+}
+
+/// Whatever can stand in a verdict, with names in all of it.
+const NAMED: &str = r#"
+    insert into outboxd.app_state (app, paused_at, paused_by, pause_reason)
+    values ('paused-canary', now(), 'staff-canary', 'reason-canary');
+    insert into outboxd.app_state (app, breaker, breaker_until, breaker_reason, breaker_errcode)
+    values ('broken-canary', 'open', now() + interval '5 minutes', 'secret_wrong', 40125);
+    insert into outboxd.notification_outbox
+        (app, event_type, aggregate_id, recipient, next_attempt_at, created_at, created_by, expires_at, attempts, awaits_grant,
+         format_version, order_key, collapse_key)
+    select app, 'assigned', '10077', 'r' || n, due, now() - interval '20 minutes', 'crm-canary', due_until, attempts, awaits, format,
+           line, line
+      from (values (1, 'paused-canary', now(), null, 0, false, 1, null),
+                   (2, 'broken-canary', now(), null, 0, false, 1, null),
+                   (3, 'idle-canary', now() - interval '10 minutes', null, 0, false, 1, null),
+                   (4, 'retry-canary', now() + interval '10 minutes', null, 1, false, 1, null),
+                   (5, 'later-canary', now() + interval '1 hour', null, 0, false, 1, 'line-canary'),
+                   (6, 'later-canary', now(), null, 0, false, 1, 'line-canary'),
+                   (7, 'held-canary', 'infinity', null, 0, false, 1, null),
+                   (8, 'grant-canary', 'infinity', null, 1, true, 1, null),
+                   (9, 'late-canary', now(), now() - interval '1 minute', 0, false, 1, null),
+                   (10, 'newer-canary', now(), null, 0, false, 2, null))
+           v(n, app, due, due_until, attempts, awaits, format, line);
+    insert into outboxd.notification_outbox
+        (app, event_type, aggregate_id, recipient, attempts, lease_token, lease_until, leased_by, lease_epoch, cancel_requested_by)
+    values ('call-canary', 'assigned', '10077', 'r11', 1, gen_random_uuid(), now() + interval '30 seconds', 'daemon-canary',
+            1767225600000, 'staff-canary'),
+           ('call-canary', 'assigned', '10077', 'r12', 1, gen_random_uuid(), now() - interval '1 second', 'daemon-canary',
+            1767225600000, null);
+    insert into outboxd.notification_delivery
+        (id, key, app, event_type, aggregate_type, aggregate_id, recipient, payload, priority, attempts, lease_epoch,
+         format_version, created_at, created_by, status, reason, may_have_arrived, settled_at, settled_by)
+    select 3000 + n, gen_random_uuid(), 'app-canary', 'assigned', 'customer', '10077', 'r' || n, '{}', 2, 1, 0, 1,
+           now() - interval '1 hour', 'crm-canary', status, reason, doubt, now() - interval '1 minute', 'daemon-canary'
+      from (values (21, 'delivered', 'accepted', false), (22, 'dead', 'not_subscribed', false), (23, 'dead', 'not_subscribed', true),
+                   (24, 'dead', 'not_subscribed', false), (25, 'dead', 'not_subscribed', false), (26, 'expired', 'expired', false),
+                   (27, 'superseded', 'superseded', false), (28, 'cancelled', 'cancelled', false),
+                   (29, 'dead', 'lease_lapsed', false)) v(n, status, reason, doubt);
+    insert into outboxd.audit_log (actor, action, notification_ids, affected, reason)
+    values ('staff-canary', 'cancel', array[3028], 1, 'reason-canary');
+    insert into outboxd.notification_handled (notification_id, key, settled_at, outcome, handled_by)
+    select id, key, settled_at, case id when 3023 then 'not_reached' else 'told' end, 'staff-canary'
+      from outboxd.notification_delivery where id in (3023, 3024);
+    insert into outboxd.notification_successor (old_id, old_key, new_id, new_key, kind, by)
+    select id, key, 3021, gen_random_uuid(), 'redirect', 'staff-canary' from outboxd.notification_delivery where id = 3025;"#;
+
+/// The answers to copy, by the ids of their cards.
+fn copied(page: &Page) -> Vec<(i64, String)> {
+    let answers = page.body.split("<p class=\"text\" id=\"copy").skip(1);
+    answers
+        .map(|rest| {
+            let (id, rest) = rest.split_once("\">").unwrap();
+            (
+                id.parse().unwrap(),
+                rest.split("</").next().unwrap().to_owned(),
+            )
+        })
+        .collect()
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn the_answer_to_copy_names_nobody_of_ours(pool: PgPool) {
+    run(&pool, NAMED).await;
+    let desk = Desk::open(&pool, &[]).await;
+    for lang in ["zh", "en"] {
+        let mut visitor = desk.visitor();
+        visitor.get(&format!("/?lang={lang}")).await;
+        let page = visitor.get("/search?q=10077").await;
+        // The verdicts do, for they are for colleagues.
+        for name in ["staff", "reason", "daemon", "paused", "idle"] {
+            page.has(&format!("{name}-canary"));
+        }
+        let answers = copied(&page);
+        assert_eq!(answers.len(), 21, "{answers:#?}");
+        for (id, answer) in &answers {
+            assert!(!answer.contains("canary"), "{id}: {answer}");
+        }
+        if lang == "en" {
+            continue;
+        }
+        let answer = |id: i64| &answers.iter().find(|(it, _)| *it == id).unwrap().1;
+        for (id, text) in [
+            (3021, "没看到的话"),
+            (3022, "请对方在小程序里"),
+            (3023, "对方可能已经收到"),
+            (3024, "已电话告知"),
+            (3025, "已由另一条通知代替"),
+            (3028, "已取消"),
+            (1, "恢复后自动继续"),
+            (4, "预计 "),
+            (5, "有更新的通知取代了它"),
+            (7, "没有指定发送时间"),
+            (9, "不再发送"),
+        ] {
+            assert!(answer(id).contains(text), "{id}: {}", answer(id));
+        }
+        assert!(!answer(5).contains("预计"), "{}", answer(5));
     }
 }
