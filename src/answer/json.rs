@@ -101,7 +101,7 @@ pub(crate) fn mark(mark: Option<&Mark>, voice: &Voice) -> Value {
     )
 }
 
-/// The notification in its place.
+/// The notification in its place, or the one in whose place it is.
 pub(crate) fn link(link: Option<&Link>, voice: &Voice) -> Value {
     link.map_or(Value::Null, |link| {
         json!({"id": link.id.0, "key": link.key.0, "at": stamp(link.at, voice), "by": mask(&link.by)})

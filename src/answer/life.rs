@@ -1,10 +1,11 @@
 //! One notification's whole life: what was written, tried, answered and done, in the order it happened.
 
 use anyhow::Result;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 
+use super::audit::masked;
 use super::json::stamp;
 use super::{ACTS, Card};
 use crate::outbox::inspect::{self, Act, Attempt, Created, WhyNotYet};
@@ -33,6 +34,8 @@ pub(crate) struct Event {
 }
 
 pub(crate) struct Tried {
+    /// How long nothing had been tried before.
+    pub(crate) waited: Option<TimeDelta>,
     pub(crate) phase: String,
     pub(crate) latency_ms: Option<i32>,
 }
@@ -68,6 +71,7 @@ impl Life {
             let took = a.latency_ms.map_or_else(String::new, |ms| {
                 say!(voice, "event.took", took = voice.took(ms))
             });
+            let waited = self.waited(a.attempt, a.started_at);
             let mut text = say!(
                 voice,
                 "event.attempt",
@@ -76,6 +80,7 @@ impl Life {
                 cause = cause,
                 phase = voice.phase(&a.phase),
                 took = took,
+                waited = after_a_wait(waited, voice),
                 daemon = safe(&a.daemon)
             );
             if let Some(detail) = &a.detail {
@@ -86,6 +91,7 @@ impl Life {
                 word: a.outcome.clone(),
                 text,
                 tried: Some(Tried {
+                    waited,
                     phase: a.phase.clone(),
                     latency_ms: a.latency_ms,
                 }),
@@ -123,7 +129,13 @@ impl Life {
             events.push(Event {
                 at: *since,
                 word: "in_flight".to_owned(),
-                text: say!(voice, "event.in_flight", n = attempt, daemon = safe(daemon)),
+                text: say!(
+                    voice,
+                    "event.in_flight",
+                    n = attempt,
+                    daemon = safe(daemon),
+                    waited = after_a_wait(self.waited(*attempt, *since), voice)
+                ),
                 tried: None,
             });
         }
@@ -144,6 +156,22 @@ impl Life {
         }
         events.sort_by_key(|event| event.at);
         events
+    }
+
+    /// How long it had waited when this attempt began: since it was written, since the attempt before, or since somebody sent it
+    /// again. Not known where the attempt before is not kept any more.
+    fn waited(&self, attempt: i32, began: DateTime<Utc>) -> Option<TimeDelta> {
+        let before = self.attempts.iter().filter(|a| a.attempt < attempt);
+        if attempt > 1 && !before.clone().any(|a| a.attempt == attempt - 1) {
+            return None;
+        }
+        let resent = self.acts.iter().filter(|act| act.action == "retry");
+        let since = before
+            .map(|a| a.ended_at)
+            .chain(resent.map(|act| act.at).filter(|at| *at <= began))
+            .chain([self.card.it.created_at])
+            .max()?;
+        Some((began - since).max(TimeDelta::zero()))
     }
 
     /// What the card has no room for.
@@ -174,7 +202,7 @@ impl Life {
         facts
     }
 
-    /// The document of `show --json`; a payload is given masked, as far as the reader may see it.
+    /// The document of `show --json`; a payload is given masked, if it was asked for and the reader may see it.
     pub(crate) fn object(&self, payload: Option<String>, voice: &Voice) -> Value {
         let Life {
             card,
@@ -188,7 +216,8 @@ impl Life {
         .map(|a| {
             json!({
                 "attempt": a.attempt, "daemon": a.daemon, "started_at": stamp(a.started_at, voice),
-                "ended_at": stamp(a.ended_at, voice), "phase": a.phase, "outcome": a.outcome,
+                "ended_at": stamp(a.ended_at, voice),
+                "waited_ms": self.waited(a.attempt, a.started_at).map(|span| span.num_milliseconds()), "phase": a.phase, "outcome": a.outcome,
                 "errcode": a.errcode, "reason": a.sentence,
                 "sentence": voice.cause(Some(&a.sentence), a.errcode),
                 "detail": a.detail.as_deref().map(mask), "latency_ms": a.latency_ms,
@@ -205,7 +234,8 @@ impl Life {
                     })
                 });
                 json!({"at": stamp(act.at, voice), "actor": act.actor, "action": act.action,
-                   "reason": act.reason.as_deref().map(mask), "affected": act.affected, "answer": answer})
+                   "reason": act.reason.as_deref().map(mask), "affected": act.affected, "answer": answer,
+                   "before": act.before.clone().map(masked), "after": act.after.clone().map(masked)})
             })
             .collect();
         if let Some(created) = created {
@@ -214,10 +244,14 @@ impl Life {
             object["priority"] = json!(created.priority);
             object["traceparent"] = json!(created.traceparent);
         }
-        if let Some(payload) = payload {
-            // As text, so that no number is rounded on the way through a parser.
-            object["payload"] = Value::String(payload);
-        }
+        // As text, so that no number is rounded on the way through a parser.
+        object["payload"] = json!(payload);
         object
     }
+}
+
+fn after_a_wait(waited: Option<TimeDelta>, voice: &Voice) -> String {
+    waited.map_or_else(String::new, |span| {
+        say!(voice, "event.waited", span = voice.lasted(span))
+    })
 }

@@ -146,6 +146,7 @@ impl Card {
         object["verdict"] = json::verdict(&self.verdict, voice);
         object["why_not_yet"] = json::why_not_yet(self.why.as_ref(), voice);
         object["handled"] = json::mark(self.links.handled.as_ref(), voice);
+        object["predecessor"] = json::link(self.links.earlier.as_ref(), voice);
         object["successor"] = json::link(self.links.later.as_ref(), voice);
         if let Some((found, glimpse)) = &self.found {
             object["matched"] = json::matched(found, glimpse);

@@ -62,6 +62,8 @@ struct EventView {
     after: String,
     text: String,
     tone: &'static str,
+    /// How long nothing had been tried before.
+    waited: Option<String>,
     /// The stages of a call, and which of them it reached.
     phases: Vec<(String, bool)>,
     took: Option<String>,
@@ -79,9 +81,14 @@ pub(super) async fn message(visit: Visit, Path(name): Path<String>) -> Result<Re
         frame: Frame::new(&visit, title(&visit, &messages), ""),
         messages,
     };
-    // The same document as `outboxd show --json`.
+    // The same document as `outboxd show --payload --json`.
     visit.answer(&page, || {
-        let objects: Vec<_> = lives.iter().map(|life| life.object(None, &voice)).collect();
+        let payloads = page.messages.iter().map(|message| message.payload.clone());
+        let objects: Vec<_> = lives
+            .iter()
+            .zip(payloads)
+            .map(|(life, payload)| life.object(payload, &voice))
+            .collect();
         json!({"version": VERSION, "found": true, "notifications": objects})
     })
 }
@@ -255,6 +262,7 @@ impl EventView {
                 })
                 .collect()
         });
+        let waited = event.tried.as_ref().and_then(|tried| tried.waited);
         EventView {
             at: When::of(event.at, voice),
             after: voice.span(since),
@@ -265,6 +273,10 @@ impl EventView {
                 "unknown" | "in_flight" | "late_answer" => "waiting",
                 _ => "quiet",
             },
+            waited: waited.map(|span| {
+                let span = voice.lasted(span);
+                say!(voice, "desk.message.waited", span = span)
+            }),
             phases,
             other,
             took: event

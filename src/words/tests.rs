@@ -149,6 +149,8 @@ fn a_cancelled_one_names_who_and_why_without_obeying_them() {
         reason: Some("分配错误".to_owned()),
         affected: 1,
         answer: None,
+        before: None,
+        after: None,
     };
     let it = notification(Standing::Settled(Status::Cancelled));
     let beside = Beside {

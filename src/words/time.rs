@@ -54,6 +54,14 @@ impl Voice {
         }
     }
 
+    /// The same of what may have been short: with tenths of a second, under a minute.
+    pub fn lasted(&self, span: TimeDelta) -> String {
+        match i32::try_from(span.num_milliseconds()) {
+            Ok(ms @ 0..60_000) => self.took(ms),
+            _ => self.span(span),
+        }
+    }
+
     /// How long a call took: `0.4 s`, `14 ms`.
     pub fn took(&self, ms: i32) -> String {
         if ms < 100 {
@@ -106,6 +114,8 @@ mod tests {
         }
         assert_eq!(en.took(412), "0.4 s");
         assert_eq!(en.took(14), "14 ms");
+        assert_eq!(en.lasted(TimeDelta::milliseconds(59_900)), "59.9 s");
+        assert_eq!(en.lasted(TimeDelta::seconds(60)), "1 min");
         assert_eq!(zh.when(zh.now), "10:05:00（刚刚）");
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -62,6 +63,9 @@ pub struct Act {
     pub affected: i32,
     /// What the answer said, if the act is a daemon's answer that came after its lease was lost.
     pub answer: Option<LateAnswer>,
+    /// What was there before, as the log has it, and after. Of an act on many, what there was of this one.
+    pub before: Option<Value>,
+    pub after: Option<Value>,
 }
 
 /// An answer that changed nothing, because the row was in other hands by then.
@@ -84,7 +88,9 @@ pub async fn acts(
         sqlx::query!(
             r#"-- outboxd acts
            select l.at, l.actor, l.action, l.reason, l.affected,
-                  case when l.action = 'late_answer' then l.detail end as answer
+                  case when l.action = 'late_answer' then l.detail end as answer,
+                  coalesce(l.detail -> 'before' -> ($1::bigint)::text, l.detail -> 'before') as before,
+                  coalesce(l.detail -> 'after' -> ($1::bigint)::text, l.detail -> 'after') as after
              from outboxd.audit_log l
             where l.notification_ids @> array[$1::bigint]
             order by l.id desc
@@ -104,6 +110,8 @@ pub async fn acts(
         affected: row.affected,
         // Of a newer version's it is said that it came.
         answer: row.answer.and_then(|it| serde_json::from_value(it).ok()),
+        before: row.before,
+        after: row.after,
     });
     Ok(acts.collect())
 }

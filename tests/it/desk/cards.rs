@@ -1,10 +1,11 @@
-//! What a card stands for and what may be passed on of it.
+//! What a card stands for, what may be passed on of it, and the whole life behind it.
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
 use sqlx::PgPool;
 
-use super::{Desk, Page};
+use super::{Desk, Page, ROWS};
 use crate::harness::run;
 
 /// Two by two they look alike when masked, or differ in one thing only.
@@ -144,4 +145,107 @@ async fn the_answer_to_copy_names_nobody_of_ours(pool: PgPool) {
         }
         assert!(!answer(5).contains("预计"), "{}", answer(5));
     }
+}
+
+/// Two attempts: one two seconds after it was written, one five minutes after the first.
+const TRIED: &str = "
+    update outboxd.notification_delivery set attempts = 2 where id = 1002;
+    insert into outboxd.notification_attempt
+        (notification_id, attempt, app, lease_token, daemon, started_at, ended_at, phase, outcome, sentence, latency_ms)
+    select id, n, 'default', gen_random_uuid(), 'daemon-a', created_at + began, created_at + began + interval '400 milliseconds',
+           'answered', 'failed', 'receiver_not_yet', 400
+      from outboxd.notification_delivery
+     cross join (values (1, interval '2 seconds'), (2, interval '5 minutes 2.4 seconds')) v(n, began)
+     where id = 1002";
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_life_says_how_long_it_waited_and_what_each_act_changed(pool: PgPool) {
+    run(&pool, ROWS).await;
+    run(&pool, TRIED).await;
+    let desk = Desk::staffed(&pool, &[]).await;
+    let mut wang = desk.of("wang").await;
+    let life = wang.get("/api/messages/1002").await.json()["notifications"][0].clone();
+    let waits = |life: &serde_json::Value| {
+        let tries = life["attempts_made"].as_array().unwrap();
+        json!(
+            tries
+                .iter()
+                .map(|it| it["waited_ms"].clone())
+                .collect::<Vec<_>>()
+        )
+    };
+    assert_eq!(waits(&life), json!([2000, 300_000]));
+    let payload: serde_json::Value =
+        serde_json::from_str(life["payload"].as_str().unwrap()).unwrap();
+    assert_eq!(payload["phone"], "138****8000");
+    assert_eq!(payload["aggregate_label"], "李女士");
+    for page in ["/messages/1002", "/messages/1002/sheet"] {
+        wang.get(page)
+            .await
+            .has("用时 0.4 秒，此前等待 2.0 秒")
+            .has("此前等待 5 分钟");
+    }
+    wang.get("/messages/1002").await.has(">等待 5 分钟<");
+
+    // Sent again, it waits from then on.
+    let path = "/messages/1002/resend";
+    let form = wang.get(path).await;
+    wang.submit(path, &form, &[("reason", "再发")])
+        .await
+        .is(200);
+    run(
+        &pool,
+        "update outboxd.notification_outbox set attempts = 3, lease_token = gen_random_uuid(), leased_by = 'daemon-b',
+                lease_until = now() + interval '30 seconds', lease_epoch = extract(epoch from now()) * 1000 where id = 1002;
+         delete from outboxd.notification_attempt where notification_id = 1002 and attempt = 1",
+    )
+    .await;
+    wang.get("/messages/1002")
+        .await
+        .has("第 3 次开始，由 daemon-b 执行，此前等待 ")
+        .lacks("此前等待 1 小时")
+        .lacks("此前等待 59 分钟");
+    let life = wang.get("/api/messages/1002").await.json()["notifications"][0].clone();
+    // Nobody knows when the first ended.
+    assert_eq!(waits(&life), json!([null]));
+    assert_eq!(
+        life["acts"][0]["before"],
+        json!({"status": "dead", "reason": "not_subscribed"})
+    );
+    assert_eq!(life["acts"][0]["after"], "due");
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_life_leads_to_the_one_before_and_tells_its_part_of_an_act_on_many(pool: PgPool) {
+    run(&pool, ROWS).await;
+    run(
+        &pool,
+        r#"insert into outboxd.audit_log (actor, action, notification_ids, affected, reason, detail)
+           values ('chen', 'cancel', array[1001, 1002], 2, 'r', '{"before": {"1001": {"attempts": 8}, "1002": {"attempts": 3}},
+                   "after": {"1001": "cancelled", "1002": "cancel_requested"}}')"#,
+    )
+    .await;
+    let desk = Desk::staffed(&pool, &[]).await;
+    let mut wang = desk.of("wang").await;
+    let path = "/messages/1002/redirect";
+    let form = wang.get(path).await;
+    let typed = [
+        ("reason", "换人"),
+        ("recipient", "13912345678"),
+        ("recipient_name", "陈静"),
+    ];
+    let done = wang.submit(path, &form, &typed).await;
+    done.is(200);
+    let old = wang.get("/api/messages/1002").await.json()["notifications"][0].clone();
+    let acts = &old["acts"];
+    assert_eq!(acts[0]["before"], json!({"attempts": 3}));
+    assert_eq!(acts[0]["after"], "cancel_requested");
+    assert_eq!(acts[1]["before"]["recipient"], "42");
+    assert_eq!(acts[1]["after"]["recipient"], "139****5678");
+    assert!(old["predecessor"].is_null());
+    let path = format!("/api/messages/{}", old["successor"]["id"]);
+    let new = wang.get(&path).await.json()["notifications"][0].clone();
+    assert_eq!(new["predecessor"]["id"], 1002);
+    assert_eq!(new["predecessor"]["key"], old["key"]);
+    assert!(new["successor"].is_null());
 }
