@@ -1,6 +1,8 @@
 //! What may be passed on to anybody: how it stands and why, in words that name no colleague, daemon or app and repeat nothing
 //! that somebody typed. The verdict's own sentences do, for they are for colleagues.
 
+use chrono::{DateTime, Utc};
+
 use super::{Card, Tone};
 use crate::catalogue::Who;
 use crate::notification::Status;
@@ -11,7 +13,10 @@ impl Card {
     /// The answer for whoever asked about it, with the names they know.
     pub(crate) fn passed_on(&self, customer: &str, recipient: &str, voice: &Voice) -> String {
         let it = &self.it;
-        let mut standing = voice.standing_of(it);
+        let mut standing = match self.comes_to() {
+            Some(status) => voice.standing(Standing::Settled(status)),
+            None => voice.standing_of(it),
+        };
         if let Some(at) = it.settled_at.map(|at| voice.exact(at)) {
             standing = say!(voice, "desk.card.at", standing = standing, at = at);
         }
@@ -44,17 +49,11 @@ impl Card {
     pub(crate) fn means(&self, voice: &Voice) -> String {
         let it = &self.it;
         let marked = self.links.handled.as_ref().map(|mark| &*mark.outcome);
-        let means = match (&self.links.later, marked, &self.why) {
+        let means = match (&self.links.later, marked, self.comes_to(), &self.why) {
             (Some(_), ..) => say!(voice, "desk.means.replaced"),
-            (None, Some("told"), _) => say!(voice, "desk.means.told"),
-            (None, Some("not_needed"), _) => say!(voice, "desk.means.not_needed"),
-            // Of these the standing's word still says that they wait.
-            (.., Some(WhyNotYet::Expired { .. })) => {
-                voice.standing_means(Standing::Settled(Status::Expired))
-            }
-            (.., Some(_)) if self.gives_way() => {
-                voice.standing_means(Standing::Settled(Status::Superseded))
-            }
+            (_, Some("told"), ..) => say!(voice, "desk.means.told"),
+            (_, Some("not_needed"), ..) => say!(voice, "desk.means.not_needed"),
+            (.., Some(status), _) => voice.standing_means(Standing::Settled(status)),
             (.., Some(WhyNotYet::OnHold)) => say!(voice, "waiting.on_hold"),
             _ if self.mark().1 == Tone::Bad => {
                 let cause = voice.cause(it.reason.as_deref(), it.errcode);
@@ -69,19 +68,22 @@ impl Card {
     }
 
     /// When it is sent, as far as anybody can say.
-    fn expected(&self) -> Option<chrono::DateTime<chrono::Utc>> {
-        let goes_on = matches!(
-            self.why,
+    fn expected(&self) -> Option<DateTime<Utc>> {
+        match &self.why {
             Some(
-                WhyNotYet::RetryAt { .. } | WhyNotYet::Scheduled { .. } | WhyNotYet::Queued { .. }
-            )
-        );
-        self.verdict.eta.filter(|_| goes_on && !self.gives_way())
+                WhyNotYet::RetryAt { .. } | WhyNotYet::Scheduled { .. } | WhyNotYet::Queued { .. },
+            ) if self.comes_to().is_none() => self.verdict.eta,
+            _ => None,
+        }
     }
 
-    /// A newer one of its `collapse_key` is there, for whose sake a claim passes it by.
-    fn gives_way(&self) -> bool {
-        let in_flight = matches!(self.why, Some(WhyNotYet::InFlight { .. }));
-        self.links.newer.is_some() && !in_flight
+    /// What it will be settled as unsent, though its standing still says that it waits: its time is over, or a newer one of its
+    /// `collapse_key` is there.
+    fn comes_to(&self) -> Option<Status> {
+        match &self.why {
+            Some(WhyNotYet::Expired { .. }) => Some(Status::Expired),
+            Some(WhyNotYet::InFlight { .. }) | None => None,
+            Some(_) => self.links.newer.map(|_| Status::Superseded),
+        }
     }
 }

@@ -137,9 +137,9 @@ async fn the_answer_to_copy_names_nobody_of_ours(pool: PgPool) {
             (3028, "已取消"),
             (1, "恢复后自动继续"),
             (4, "预计 "),
-            (5, "有更新的通知取代了它"),
+            (5, "已被取代。有更新的通知取代了它"),
             (7, "没有指定发送时间"),
-            (9, "不再发送"),
+            (9, "已过期。过了有效期"),
         ] {
             assert!(answer(id).contains(text), "{id}: {}", answer(id));
         }
