@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::notification::Status;
-use crate::outbox::act::{Cancelled, Handled, Replaced, Retried};
+use crate::outbox::act::{Cancelled, HandOutcome, Handled, Replaced, Retried};
 use crate::outbox::inspect::{Notification, Standing};
 use crate::words::mask::safe;
 use crate::words::{Voice, say};
@@ -93,9 +93,24 @@ pub(crate) fn cancelled(it: &Notification, result: Cancelled, voice: &Voice) -> 
     Told::of(it, told)
 }
 
-pub(crate) fn handled(it: &Notification, result: &Handled, voice: &Voice) -> Told {
+/// `outcome` is what was to be noted.
+pub(crate) fn handled(
+    it: &Notification,
+    result: &Handled,
+    outcome: HandOutcome,
+    voice: &Voice,
+) -> Told {
     let told = match result {
         Handled::Done => ("noted", say!(voice, "hand.done"), false),
+        Handled::Already {
+            by,
+            at,
+            outcome: noted,
+        } if noted != outcome.word() => (
+            "noted_otherwise",
+            say!(voice, "hand.otherwise", by = safe(by), at = voice.when(*at)),
+            true,
+        ),
         Handled::Already { by, at, .. } => (
             "already_noted",
             say!(voice, "hand.already", by = safe(by), at = voice.when(*at)),

@@ -215,7 +215,7 @@ pub(super) async fn handled(desk: &Desk, args: &HandledArgs) -> Result<Exit> {
     let by = by(args.actor.as_deref(), Some(&args.reason));
     let done = act::handle(&mut tx, &Seen::of(&it), args.outcome, &by).await?;
     tx.commit().await?;
-    tell(desk, &[told::handled(&it, &done, &voice)])
+    tell(desk, &[told::handled(&it, &done, args.outcome, &voice)])
 }
 
 pub(super) async fn redirect(desk: &Desk, args: &RedirectArgs) -> Result<Exit> {

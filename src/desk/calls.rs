@@ -5,7 +5,7 @@
 
 mod mark;
 
-pub(super) use mark::{handled, reveal};
+pub(super) use mark::{SeenCall, handled, reveal};
 
 use askama::Template;
 use axum::response::Response;
@@ -25,7 +25,7 @@ use crate::outbox::act::{HandOutcome, Seen};
 use crate::outbox::inspect::{self, Call, Ending, Hit, Notification, ToPhone};
 use crate::words::mask::safe;
 use crate::words::{Voice, say};
-use mark::{SeenCall, Told};
+use mark::Told;
 
 const PAGE: usize = 30;
 const BEFORE: &str = "before";
@@ -192,7 +192,7 @@ async fn listed(
         let masked = known.and_then(|labels| labels.phone.clone());
         CallView {
             row: Row::of(it, known, visit, voice),
-            seen: SeenCall::of(it, call).to_string(),
+            seen: SeenCall::of(it, tried_at(call)).to_string(),
             tried: tried(call, voice),
             phone: match (&in_full, masked) {
                 (Some((seen, phone)), _) if seen.key == it.key => Phone::InFull(phone.clone()),
@@ -239,7 +239,7 @@ async fn listed(
             .map(|(call, it)| {
                 let mut row = objects::notification(it, voice);
                 row["tried"] = json!(tried(call, voice));
-                row["seen"] = json!(SeenCall::of(it, call).to_string());
+                row["seen"] = json!(SeenCall::of(it, tried_at(call)).to_string());
                 row
             })
             .collect();
@@ -252,6 +252,10 @@ async fn listed(
             "next_before": older.map(place), "next_after": newer.map(place),
         })
     })
+}
+
+fn tried_at(call: &Call) -> Option<DateTime<Utc>> {
+    call.tried.as_ref().map(|(_, at)| *at)
 }
 
 /// Who tried, and when.

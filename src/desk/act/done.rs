@@ -16,14 +16,13 @@ use crate::answer::Name;
 use crate::answer::json::VERSION;
 use crate::answer::life::life;
 use crate::answer::told::{self, Told};
+use crate::desk::calls::SeenCall;
 use crate::desk::card::CardView;
 use crate::desk::page::Frame;
 use crate::desk::trouble::Trouble;
 use crate::desk::visit::{Visit, shown};
 use crate::notification::NotificationId;
-use crate::outbox::act::{
-    self, AsSeen, By, Change, Doubt, HandOutcome, Handled, Looked, Replaced, Seen,
-};
+use crate::outbox::act::{self, AsSeen, By, Change, Doubt, HandOutcome, Looked, Replaced, Seen};
 use crate::outbox::inspect::Act;
 use crate::words::mask::safe;
 use crate::words::{Voice, say};
@@ -62,14 +61,14 @@ pub(in crate::desk) async fn act(
     let typed = Typed(typed);
     let reason: String = typed.get("reason").chars().take(REASON).collect();
     let by = visit.operator(&reason)?;
-    let seen: Seen = typed.get("seen").parse().map_err(|_| Trouble::Unasked)?;
+    let saw = saw(verb, typed.get("seen")).ok_or(Trouble::Unasked)?;
     let named: Name = name.parse().map_err(|_| Trouble::NotFound(shown(&name)))?;
-    if !named.is_of(&seen) {
+    if !named.is_of(&saw.seen) {
         return Err(Trouble::Unasked);
     }
     let mut tx = visit.desk.lines.act().await?;
     let voice = visit.voice(&mut tx).await?;
-    let before = match seen.look(&mut tx).await? {
+    let before = match saw.seen.look(&mut tx).await? {
         Looked::Same(it) | Looked::Moved(it) => found(&mut tx, &voice, *it).await?,
         Looked::Missing => return Err(Trouble::NotFound(shown(&name))),
     };
@@ -79,10 +78,21 @@ pub(in crate::desk) async fn act(
             return page(&mut tx, &visit, &voice, verb, &before, typed, Some(problem)).await;
         }
     };
-    let acted = asked.make(&mut tx, &before, &seen, &by, &voice).await?;
+    let acted = asked.make(&mut tx, &before, &saw, &by, &voice).await?;
     let response = told_after(&mut tx, &visit, &voice, verb, &before, acted).await?;
     tx.commit().await?;
     Ok(response)
+}
+
+/// What the form carried back ([`Found::seen`] wrote it).
+fn saw(verb: Verb, text: &str) -> Option<SeenCall> {
+    match verb {
+        Verb::Handled => text.parse().ok(),
+        Verb::Resend | Verb::Cancel | Verb::Redirect | Verb::Correct => Some(SeenCall {
+            seen: text.parse().ok()?,
+            tried_at: None,
+        }),
+    }
 }
 
 /// What is to be done, with all it needs.
@@ -192,7 +202,7 @@ impl Asked {
         &self,
         conn: &mut PgConnection,
         before: &Found,
-        seen: &Seen,
+        SeenCall { seen, tried_at }: &SeenCall,
         by: &By,
         voice: &Voice,
     ) -> Result<Acted, Trouble> {
@@ -210,8 +220,8 @@ impl Asked {
                 AsSeen::Moved(_) | AsSeen::Missing => told::moved(it, voice),
             }),
             Asked::Handled(outcome) => {
-                let result: Handled = act::handle(conn, seen, *outcome, by).await?;
-                alone(told::handled(it, &result, voice))
+                let done = act::handle_as_seen(conn, seen, *tried_at, *outcome, by).await?;
+                alone(told::handled(it, &done, *outcome, voice))
             }
             Asked::Redirect(to, payload) => {
                 let change = match payload {
@@ -272,7 +282,7 @@ async fn told_after(
     };
     let life = life(conn, now.card).await?;
     let mut meanwhile = None;
-    if told.refused || told.word.starts_with("already") {
+    if told.word != "noted_otherwise" && (told.refused || told.word.starts_with("already")) {
         let last = life.acts.last();
         if last.is_some_and(|act| is_the_same_click(act, visit, verb, voice)) {
             // The second half of a double click: the first has done it.

@@ -17,7 +17,7 @@ use crate::desk::card::phone_in_full;
 use crate::desk::trouble::Trouble;
 use crate::desk::visit::{Visit, as_json};
 use crate::outbox::act::{self, By, HandOutcome, Handled, Seen};
-use crate::outbox::inspect::{Call, Notification};
+use crate::outbox::inspect::Notification;
 use crate::words::mask::safe;
 use crate::words::{Voice, say};
 
@@ -56,16 +56,16 @@ pub(in crate::desk) async fn handled(
 
 /// What was seen of a call: the notification, and when somebody had last tried.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct SeenCall {
-    seen: Seen,
-    tried_at: Option<DateTime<Utc>>,
+pub(in crate::desk) struct SeenCall {
+    pub(in crate::desk) seen: Seen,
+    pub(in crate::desk) tried_at: Option<DateTime<Utc>>,
 }
 
 impl SeenCall {
-    pub(super) fn of(it: &Notification, call: &Call) -> SeenCall {
+    pub(in crate::desk) fn of(it: &Notification, tried_at: Option<DateTime<Utc>>) -> SeenCall {
         SeenCall {
             seen: Seen::of(it),
-            tried_at: call.tried.as_ref().map(|(_, at)| *at),
+            tried_at,
         }
     }
 }

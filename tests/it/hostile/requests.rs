@@ -202,6 +202,11 @@ async fn asked(desk: &Served, text: &str) -> Vec<(String, Page)> {
     let cookie = form.header("set-cookie").split(';').next().unwrap();
     let token = form.hidden("form_token").unwrap();
     let seen = form.hidden("seen").unwrap();
+    let handled = "/messages/1002/handled";
+    let mark = desk
+        .page(desk.ask(Method::GET, handled, WHO, text), handled)
+        .await;
+    let mark = mark.hidden("seen").unwrap_or_default();
     let nowhere = format!("/messages/{}/resend", encoded(text));
     for (path, fields) in [
         ("/system/pause", vec![("app", "default"), ("reason", text)]),
@@ -215,8 +220,8 @@ async fn asked(desk: &Served, text: &str) -> Vec<(String, Page)> {
             vec![("new_name", text), ("new_value", text), ("reason", " ")],
         ),
         (
-            "/messages/1002/handled",
-            vec![("outcome", text), ("reason", text)],
+            handled,
+            vec![("seen", &*mark), ("outcome", text), ("reason", text)],
         ),
         (
             "/bulk/new",

@@ -205,7 +205,7 @@ async fn desks(pool: &PgPool) -> BTreeMap<&'static str, Desk> {
 async fn seen(wang: &mut Visitor<'_>, path: &str) -> String {
     let form = match path {
         "/calls/handled" | "/calls/reveal" => "/calls",
-        "/messages/2001/cancel" => path,
+        "/messages/2001/cancel" | "/messages/1002/handled" => path,
         _ => "/messages/1002/resend",
     };
     wang.get(form).await.hidden("seen").unwrap()

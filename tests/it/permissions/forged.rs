@@ -45,7 +45,7 @@ async fn books(pool: &PgPool) -> String {
 async fn form(wang: &mut Visitor<'_>, act: &str) -> Vec<(&'static str, String)> {
     let page = match act {
         "/calls/handled" | "/calls/reveal" => wang.get("/calls").await,
-        "/messages/2001/cancel" => wang.get(act).await,
+        "/messages/2001/cancel" | "/messages/1002/handled" => wang.get(act).await,
         _ => wang.get("/messages/1002/resend").await,
     };
     let mut fields: Vec<(&str, String)> = typed(act)

@@ -9,10 +9,15 @@ use crate::harness::{number, run};
 type Typed = &'static [(&'static str, &'static str)];
 
 /// Each act with a row on which it makes sense, and what has to be typed.
-const ACTS: [(&str, i64, Typed); 5] = [
+const ACTS: [(&str, i64, Typed); 6] = [
     ("resend", 1002, &[("reason", "客户来电")]),
     ("cancel", 2001, &[("reason", "分配错了")]),
     ("handled", 1002, &[("reason", "电话"), ("outcome", "told")]),
+    (
+        "handled",
+        1002,
+        &[("reason", "没人接"), ("outcome", "not_reached")],
+    ),
     (
         "redirect",
         1002,
@@ -89,6 +94,31 @@ async fn the_slower_of_two_people_is_told_what_is_true_now(pool: PgPool) {
         };
         assert_eq!(acts(&pool).await, 1, "{act}");
     }
+}
+
+/// A try may be followed by another, but by nobody who has not seen it.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn another_outcome_is_noted_by_whoever_has_seen_the_first(pool: PgPool) {
+    run(&pool, ROWS).await;
+    let desk = Desk::staffed(&pool, &[]).await;
+    let (mut wang, mut chen) = (desk.of("wang").await, desk.of("chen").await);
+    let path = "/messages/1002/handled";
+    let (hers, his) = (wang.get(path).await, chen.get(path).await);
+    let [told, missed] = ["told", "not_reached"].map(|it| [("reason", "r"), ("outcome", it)]);
+    chen.submit(path, &his, &missed).await.is(200);
+    for (visitor, form) in [(&mut wang, &hers), (&mut chen, &his)] {
+        let page = visitor.submit(path, form, &told).await;
+        page.is(409)
+            .has("没有记录：chen 已先记录了别的结果")
+            .lacks("第一次点击");
+    }
+    assert_eq!(acts(&pool).await, 1);
+    let anew = wang.get(path).await;
+    wang.submit(path, &anew, &told)
+        .await
+        .is(200)
+        .has("电话告知");
+    assert_eq!(acts(&pool).await, 2);
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
