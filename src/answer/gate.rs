@@ -9,9 +9,17 @@ pub(crate) fn paused(done: &Paused, app: &str, voice: &Voice) -> (&'static str, 
     let app = safe(app);
     match done {
         Paused::Done { .. } => ("paused", say!(voice, "pause.done", app = app)),
-        Paused::Already { by, since } => {
-            let (by, since) = (safe(by), voice.when(*since));
-            let sentence = say!(voice, "pause.already", app = app, by = by, since = since);
+        Paused::Already(pause) => {
+            let (by, since) = (safe(&pause.by), voice.when(pause.since));
+            let reason = safe(&voice.given(pause.reason.as_deref()));
+            let sentence = say!(
+                voice,
+                "pause.already",
+                app = app,
+                by = by,
+                since = since,
+                reason = reason
+            );
             ("already_paused", sentence)
         }
     }

@@ -1,29 +1,29 @@
 //! The machinery: which apps are claimed from, who is at work, and how this desk is set up. Operators pause an app here,
-//! and resume it; both need a reason, and act at once on every daemon.
+//! and resume it ([`order`]).
+
+mod order;
+
+pub(super) use order::{pause, resume};
 
 use askama::Template;
-use axum::Form as Body;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use chrono::TimeDelta;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::overview::{self, Sign};
 use super::page::{Frame, When};
 use super::trouble::Trouble;
-use super::visit::{Visit, as_json, shown};
+use super::visit::{Visit, shown};
 use crate::answer::json::{VERSION, stamp, stamps};
 use crate::answer::numbers::capped;
-use crate::answer::{Tone, gate, numbers};
+use crate::answer::{Tone, numbers};
 use crate::config::{Config, Row};
 use crate::lang::Lang;
-use crate::outbox::act::{self, Breaker, By, Paused};
 use crate::outbox::inspect::{self, AppStats, DaemonSeen, GateFacts, System};
 use crate::words::mask::safe;
 use crate::words::{Voice, say};
 
-/// Longer than any reason anybody reads, and than any app's name.
-const LONGEST: usize = 500;
 /// A daemon at work leaves a sign at least this often.
 const QUIET: TimeDelta = TimeDelta::minutes(1);
 /// What a day of UTC+8 allows (src/outbox/state.rs).
@@ -55,6 +55,8 @@ impl Settings {
 #[template(path = "system.html")]
 struct SystemPage {
     frame: Frame,
+    /// Why an order was not carried out.
+    told: Option<String>,
     apps: Vec<AppView>,
     daemons: Vec<DaemonView>,
     /// About the database and the fleet, and how good each is.
@@ -69,6 +71,8 @@ struct AppView {
     href: String,
     /// As it goes back in a form.
     app: String,
+    /// When the pause began that is seen here; empty without one.
+    paused_at: String,
     sign: Sign,
     next: Option<String>,
     facts: Vec<(String, String)>,
@@ -86,7 +90,16 @@ struct DaemonView {
 }
 
 pub(super) async fn system(visit: Visit) -> Result<Response, Trouble> {
-    let (stats, voice) = overview::stats(&visit).await?;
+    page(&visit, StatusCode::OK, None).await
+}
+
+/// The page, with a sentence about an order that was not carried out.
+async fn page(
+    visit: &Visit,
+    status: StatusCode,
+    told: Option<String>,
+) -> Result<Response, Trouble> {
+    let (stats, voice) = overview::stats(visit).await?;
     let mut tx = visit.desk.lines.read().await?;
     let now = visit.voice(&mut tx).await?.now;
     let seen = inspect::system(&mut tx).await?;
@@ -96,10 +109,11 @@ pub(super) async fn system(visit: Visit) -> Result<Response, Trouble> {
     let apps: Vec<AppStats> = stats.iter().map(|it| with_gate(it, &seen)).collect();
     let settings = visit.desk.settings.rows(visit.lang);
     let page = SystemPage {
-        frame: Frame::new(&visit, say!(voice, "desk.system.title"), "/system"),
+        frame: Frame::new(visit, say!(voice, "desk.system.title"), "/system"),
+        told,
         apps: apps
             .iter()
-            .map(|it| AppView::of(it, &seen, &visit, &voice))
+            .map(|it| AppView::of(it, &seen, visit, &voice))
             .collect(),
         daemons: seen
             .daemons
@@ -109,7 +123,7 @@ pub(super) async fn system(visit: Visit) -> Result<Response, Trouble> {
         facts: facts(&seen, &voice),
         settings: settings.to_vec(),
     };
-    visit.answer(&page, || object(&apps, &seen, settings, &voice))
+    visit.answer_as(status, &page, || object(&apps, &seen, settings, &voice))
 }
 
 /// The app's numbers of a moment ago, with its gate as it stands.
@@ -134,6 +148,7 @@ impl AppView {
             name: shown(&it.app),
             href: overview::address(visit, "/overview", Some(&it.app)),
             app: it.app.clone(),
+            paused_at: stamps(it.paused_at, voice).unwrap_or_default(),
             sign: Sign::of(tone, safe(&state)),
             next: numbers::next(it, voice).map(|next| safe(&next)),
             facts: gate.map_or_else(Vec::new, |gate| gate_facts(gate, seen, voice)),
@@ -298,66 +313,4 @@ fn object(apps: &[AppStats], seen: &System, settings: &[Row], voice: &Voice) -> 
         "apps": apps,
         "settings": settings,
     })
-}
-
-#[derive(Deserialize)]
-pub(super) struct Order {
-    app: String,
-    #[serde(default)]
-    reason: String,
-    /// Whether an open breaker is closed, too.
-    #[serde(default)]
-    now: Option<String>,
-}
-
-impl Order {
-    fn by(&self, visit: &Visit) -> Result<By, Trouble> {
-        let reason: String = self.reason.trim().chars().take(LONGEST).collect();
-        let by = visit.operator(&reason)?;
-        By::because(&by.actor, &reason).ok_or(Trouble::NoReason)
-    }
-}
-
-pub(super) async fn pause(visit: Visit, Body(order): Body<Order>) -> Result<Response, Trouble> {
-    let by = order.by(&visit)?;
-    let mut tx = visit.desk.lines.act().await?;
-    let voice = visit.voice(&mut tx).await?;
-    let done = act::pause(&mut tx, &order.app, &by).await?;
-    // A mistyped name would pause nothing, and look as if it had.
-    if done == (Paused::Done { known: false }) {
-        return Err(Trouble::NoApp(shown(&order.app)));
-    }
-    tx.commit().await?;
-    Ok(done_with(
-        &visit,
-        &order.app,
-        gate::paused(&done, &order.app, &voice),
-    ))
-}
-
-pub(super) async fn resume(visit: Visit, Body(order): Body<Order>) -> Result<Response, Trouble> {
-    let by = order.by(&visit)?;
-    let breaker = match order.now {
-        Some(_) => Breaker::Close,
-        None => Breaker::Leave,
-    };
-    let mut tx = visit.desk.lines.act().await?;
-    let voice = visit.voice(&mut tx).await?;
-    let done = act::resume(&mut tx, &order.app, &by, breaker).await?;
-    tx.commit().await?;
-    Ok(done_with(
-        &visit,
-        &order.app,
-        gate::resumed(&done, &order.app, &voice),
-    ))
-}
-
-/// Back to the page, where the app stands as it now is; a program reads what was done.
-fn done_with(visit: &Visit, app: &str, (word, sentence): (&str, String)) -> Response {
-    if visit.json {
-        return as_json(
-            &json!({"version": VERSION, "app": app, "result": word, "sentence": sentence}),
-        );
-    }
-    Redirect::to(&visit.at("/system")).into_response()
 }

@@ -17,7 +17,7 @@ mod seen;
 
 pub use cancel::{Cancelled, cancel};
 pub use enqueue::{Enqueue, enqueue};
-pub use gate::{Breaker, Paused, Resumed, pause, resume};
+pub use gate::{Breaker, Pause, Paused, Resumed, pause, resume, resume_as_seen};
 pub use handled::{HandOutcome, Handled, handle, handle_as_seen};
 pub use replace::{Change, Replaced, replace};
 pub(super) use retry::retry_named;

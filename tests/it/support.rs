@@ -452,7 +452,7 @@ async fn a_pause_is_lifted_once_and_a_breaker_only_when_asked(pool: PgPool) {
     let unknown = act::pause(&mut conn, "new", &by("wang")).await.unwrap();
     assert_eq!(unknown, Paused::Done { known: false });
     let again = act::pause(&mut conn, "new", &by("li")).await.unwrap();
-    assert!(matches!(again, Paused::Already { by, .. } if by == "wang"));
+    assert!(matches!(again, Paused::Already(pause) if pause.by == "wang"));
     let lifted = act::resume(&mut conn, "new", &by("li"), Breaker::Leave)
         .await
         .unwrap();

@@ -6,6 +6,14 @@ use sqlx::PgConnection;
 
 use super::By;
 
+/// A pause that stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pause {
+    pub by: String,
+    pub since: DateTime<Utc>,
+    pub reason: Option<String>,
+}
+
 /// What a pause did.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Paused {
@@ -13,8 +21,8 @@ pub enum Paused {
         /// Whether anything is known of this app; if not, its name may be mistyped.
         known: bool,
     },
-    /// Somebody did it before.
-    Already { by: String, since: DateTime<Utc> },
+    /// Somebody did it before, and their reason stays.
+    Already(Pause),
 }
 
 /// Stops claiming for this app.
@@ -50,19 +58,17 @@ pub async fn pause(conn: &mut PgConnection, app: &str, by: &By) -> sqlx::Result<
     if done.rows_affected() == 1 {
         return Ok(Paused::Done { known });
     }
-    let earlier = sqlx::query!(
+    let earlier = sqlx::query_as!(
+        Pause,
         r#"-- outboxd pause: earlier
-           select s.paused_by as "by!", s.paused_at as "since!" from outboxd.app_state s
+           select s.paused_by as "by!", s.paused_at as "since!", s.pause_reason as reason from outboxd.app_state s
             where s.app = $1 and s.paused_at is not null limit 1"#,
         app
     )
     .fetch_optional(conn)
     .await?;
     Ok(match earlier {
-        Some(earlier) => Paused::Already {
-            by: earlier.by,
-            since: earlier.since,
-        },
+        Some(earlier) => Paused::Already(earlier),
         // Paused when we came, resumed by the time we looked: the other person's word is the later one.
         None => Paused::Done { known },
     })
@@ -87,15 +93,7 @@ pub async fn resume(
     close_breaker: Breaker,
 ) -> sqlx::Result<Resumed> {
     let close = close_breaker == Breaker::Close;
-    let before = sqlx::query!(
-        r#"-- outboxd resume: lock
-           select s.paused_at, s.paused_by, s.pause_reason, s.breaker, s.breaker_until from outboxd.app_state s
-            where s.app = $1 limit 1 for update"#,
-        app
-    )
-    .fetch_optional(&mut *conn)
-    .await?;
-    let Some(before) = before else {
+    let Some(before) = locked(&mut *conn, app).await? else {
         return Ok(Resumed {
             paused: None,
             closed: false,
@@ -139,6 +137,54 @@ pub async fn resume(
         closed: close && open,
         still_open: before.breaker_until.filter(|_| open && !close),
     })
+}
+
+/// Resumes what was seen: `seen` is when the pause began, as a document shows it (to the millisecond), or `None` where there was
+/// none. Another pause is not lifted unseen; then nothing is done, and it is returned.
+pub async fn resume_as_seen(
+    conn: &mut PgConnection,
+    app: &str,
+    seen: Option<DateTime<Utc>>,
+    by: &By,
+    close_breaker: Breaker,
+) -> sqlx::Result<Result<Resumed, Pause>> {
+    let seen = seen.map(|at| at.timestamp_millis());
+    let pause = locked(&mut *conn, app).await?.and_then(Gate::pause);
+    match pause.filter(|pause| Some(pause.since.timestamp_millis()) != seen) {
+        Some(other) => Ok(Err(other)),
+        None => resume(conn, app, by, close_breaker).await.map(Ok),
+    }
+}
+
+struct Gate {
+    paused_at: Option<DateTime<Utc>>,
+    paused_by: Option<String>,
+    pause_reason: Option<String>,
+    breaker: String,
+    breaker_until: Option<DateTime<Utc>>,
+}
+
+impl Gate {
+    fn pause(self) -> Option<Pause> {
+        Some(Pause {
+            by: self.paused_by?,
+            since: self.paused_at?,
+            reason: self.pause_reason,
+        })
+    }
+}
+
+/// The gate as it stands, held until the transaction ends.
+async fn locked(conn: &mut PgConnection, app: &str) -> sqlx::Result<Option<Gate>> {
+    sqlx::query_as!(
+        Gate,
+        r#"-- outboxd resume: lock
+           select s.paused_at, s.paused_by, s.pause_reason, s.breaker, s.breaker_until from outboxd.app_state s
+            where s.app = $1 limit 1 for update"#,
+        app
+    )
+    .fetch_optional(conn)
+    .await
 }
 
 /// What to do with an open breaker.

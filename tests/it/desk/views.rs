@@ -6,7 +6,7 @@ mod described;
 use reqwest::Method;
 use sqlx::PgPool;
 
-use super::{Desk, ROWS};
+use super::{Desk, ROWS, Visitor};
 use crate::harness::{number, run};
 
 /// Two apps: one with a past and a permission problem, one paused.
@@ -126,6 +126,85 @@ async fn an_operator_pauses_and_resumes_with_a_reason_and_nobody_else(pool: PgPo
         serde_json::from_str(&asked.send().await.unwrap().text().await.unwrap()).unwrap();
     assert_eq!(answer["result"], "resumed");
     assert_eq!(number(&pool, audited).await, 3);
+}
+
+/// The form carries the pause that was seen: another one stays until somebody has seen that.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn of_two_people_at_the_gate_the_slower_is_told(pool: PgPool) {
+    run(&pool, APPS).await;
+    let (desk, _) = Desk::with_people(&pool, &[]).await;
+    let (mut wang, mut chen) = (desk.of("wang").await, desk.of("chen").await);
+    let audited = async || number(&pool, "select count(*) from outboxd.audit_log").await;
+    let paused =
+        "select count(*) from outboxd.app_state where paused_at is not null and app = 'lab'";
+    let order = |reason: &'static str, seen: &str| {
+        let seen = seen.to_owned();
+        [
+            ("app", "lab".to_owned()),
+            ("reason", reason.to_owned()),
+            ("paused_at", seen),
+        ]
+    };
+    let send = async |visitor: &mut Visitor<'_>, act: &str, order: [(&str, String); 3]| {
+        let order = order
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
+        visitor.post(&format!("/system/{act}"), &order).await
+    };
+    let stale = chen.get("/system").await.hidden("paused_at").unwrap();
+    assert!(!stale.is_empty());
+    assert_eq!(
+        send(&mut wang, "resume", order("reviewed", &stale))
+            .await
+            .status,
+        303
+    );
+    // Chen's was lifted already; nothing is done, and it is said.
+    send(&mut chen, "resume", order("reviewed", &stale))
+        .await
+        .is(200)
+        .has("lab 已经恢复");
+    assert_eq!(
+        send(&mut wang, "pause", order("quota is spent", ""))
+            .await
+            .status,
+        303
+    );
+    // Pressed twice it is one pause; another's reason is not kept, and that is said.
+    assert_eq!(
+        send(&mut wang, "pause", order("quota is spent", ""))
+            .await
+            .status,
+        303
+    );
+    send(&mut chen, "pause", order("template", ""))
+        .await
+        .is(200)
+        .has("已经做过了：wang 于")
+        .has("原因：quota is spent")
+        .has("没有保存");
+    assert_eq!(audited().await, 2);
+    // Neither who saw an earlier pause nor who saw none lifts this one.
+    for seen in [stale.as_str(), ""] {
+        let page = send(&mut chen, "resume", order("reviewed", seen)).await;
+        page.is(409)
+            .has("没有恢复：页面打开之后，wang 于")
+            .has("quota is spent");
+        assert_eq!(number(&pool, paused).await, 1);
+        let current = page.hidden("paused_at").unwrap();
+        assert_ne!(current, seen, "the page has what stands now");
+    }
+    assert_eq!(audited().await, 2);
+    let page = send(&mut chen, "resume", order("reviewed", "yesterday")).await;
+    assert_eq!(page.status, 400);
+    let current = chen.get("/system").await.hidden("paused_at").unwrap();
+    assert_eq!(
+        send(&mut chen, "resume", order("reviewed", &current))
+            .await
+            .status,
+        303
+    );
+    assert_eq!((number(&pool, paused).await, audited().await), (0, 3));
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]

@@ -145,6 +145,11 @@ async fn every_answer_is_as_it_is_described(pool: PgPool) {
         ("/messages/{name}/{act}", act.as_str(), resent),
         ("/calls/handled", "/calls/handled", handled),
         ("/bulk/{id}", "/bulk/1", cancelled),
+        (
+            "/system/resume",
+            "/system/resume",
+            "app=lab&reason=back&paused_at=".to_owned(),
+        ),
     ] {
         let (status, answer) = ask(Method::POST, target, &body).await;
         assert!([200, 409].contains(&status), "{target}: {answer:#}");
