@@ -136,6 +136,12 @@ pub(crate) fn replaced(it: &Notification, result: &Replaced, voice: &Voice) -> T
             if it.expires_at.is_some_and(|limit| limit <= voice.now) {
                 sentence.push_str(&say!(voice, "hand.without_limit"));
             }
+            if it.keeps_its_time(voice.now) {
+                sentence.push_str(&match it.next_attempt_at {
+                    Some(at) => say!(voice, "hand.keeps_time", at = voice.when(at)),
+                    None => say!(voice, "hand.keeps_hold"),
+                });
+            }
             ("written", sentence, false)
         }
         Replaced::Already { by, new } => (

@@ -65,7 +65,8 @@ pub(super) struct HandledArgs {
 Examples:
   outboxd redirect 4711 --to 43 --reason 'assigned to the wrong colleague'
 
-A new notification with a key of its own; one that still waits is not sent. Columns in a pipe: id, result, sentence.")]
+A new notification with a key of its own, due at once; if the old one was not tried yet, at the time that was chosen for
+it. One that still waits is not sent. Columns in a pipe: id, result, sentence.")]
 pub(super) struct RedirectArgs {
     /// Id or key.
     id: Name,
@@ -85,7 +86,8 @@ pub(super) struct RedirectArgs {
 Examples:
   outboxd correct 4711 --payload '{\"customerName\": \"李女士\"}' --reason 'name was empty'
 
-A new notification with a key of its own; one that still waits is not sent. Columns in a pipe: id, result, sentence.")]
+A new notification with a key of its own, due at once; if the old one was not tried yet, at the time that was chosen for
+it. One that still waits is not sent. Columns in a pipe: id, result, sentence.")]
 pub(super) struct CorrectArgs {
     /// Id or key.
     id: Name,

@@ -141,6 +141,14 @@ pub struct Notification {
     pub dedupe_key: Option<String>,
 }
 
+impl Notification {
+    /// Planned for later or on hold, and not tried yet: what is written in its place keeps that.
+    pub fn keeps_its_time(&self, now: DateTime<Utc>) -> bool {
+        let is_ahead = self.next_attempt_at.is_none_or(|at| at > now);
+        !self.standing.is_settled() && self.attempts == 0 && is_ahead
+    }
+}
+
 /// The database's clock.
 pub async fn now(conn: &mut PgConnection) -> sqlx::Result<DateTime<Utc>> {
     sqlx::query_scalar!(

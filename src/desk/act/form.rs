@@ -249,12 +249,7 @@ fn changes(
         }
         Verb::Resend if card.links.newer.is_some() => vec![to(superseded)],
         Verb::Resend => {
-            let mut changes = vec![(
-                say!(voice, "desk.act.next_attempt"),
-                it.next_attempt_at
-                    .map_or_else(|| say!(voice, "desk.act.on_hold"), |at| voice.when(at)),
-                say!(voice, "desk.act.at_once"),
-            )];
+            let mut changes = vec![next_attempt(it, say!(voice, "desk.act.at_once"), voice)];
             changes.extend(lifted(it, voice));
             changes
         }
@@ -270,14 +265,26 @@ fn changes(
             } else {
                 superseded
             };
+            let keeps = it.keeps_its_time(voice.now);
+            let new = match keeps {
+                true => Standing::Scheduled,
+                false => Standing::Queued,
+            };
             let mut changes = vec![
                 (say!(voice, "desk.act.this_one"), now.clone(), old),
                 (
                     say!(voice, "desk.act.new_one"),
                     "–".to_owned(),
-                    voice.standing(Standing::Queued),
+                    voice.standing(new),
                 ),
             ];
+            if keeps || it.standing == Standing::Retrying {
+                let after = match keeps {
+                    true => say!(voice, "desk.act.unchanged"),
+                    false => say!(voice, "desk.act.at_once"),
+                };
+                changes.push(next_attempt(it, after, voice));
+            }
             if verb == Verb::Redirect {
                 changes.push((
                     say!(voice, "column.recipient"),
@@ -289,6 +296,13 @@ fn changes(
             changes
         }
     }
+}
+
+fn next_attempt(it: &Notification, after: String, voice: &Voice) -> (String, String, String) {
+    let now = it
+        .next_attempt_at
+        .map_or_else(|| say!(voice, "desk.act.on_hold"), |at| voice.when(at));
+    (say!(voice, "desk.act.next_attempt"), now, after)
 }
 
 /// A time limit that has passed would end it before it is sent.

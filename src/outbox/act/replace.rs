@@ -4,6 +4,9 @@
 //! through the same door as the CRM's, the two are linked, and the old one is settled as superseded if it was still
 //! waiting. If it was settled already, it stays as it is. Each notification has one successor at most; of two people
 //! who replace the same one, one does, and the other is told which.
+//!
+//! The new one is due at once: what is put right is wanted now, and does not wait for the next try of what was wrong. Only
+//! the time that somebody chose for the old one holds for the new one, too.
 
 use sqlx::PgConnection;
 use sqlx::types::JsonValue;
@@ -151,15 +154,18 @@ async fn write(
                       aggregate_id => old.aggregate_id, payload => coalesce($4::text::jsonb, old.payload),
                       aggregate_type => old.aggregate_type, app => old.app, order_key => old.order_key,
                       collapse_key => old.collapse_key, priority => old.priority::integer,
+                      next_attempt_at => old.planned_for,
                       -- A time limit that has passed would end it before it is sent.
                       expires_at => case when old.expires_at > statement_timestamp() then old.expires_at end,
                       created_by => $5) as "id!"
              from (select o.event_type, o.recipient, o.aggregate_id, o.aggregate_type, o.payload, o.app, o.order_key,
-                          o.collapse_key, o.priority, o.expires_at
+                          o.collapse_key, o.priority, o.expires_at,
+                          -- Notification::keeps_its_time
+                          case when o.attempts = 0 and o.next_attempt_at > statement_timestamp() then o.next_attempt_at end as planned_for
                      from outboxd.notification_outbox o where o.id = $1 and o.key = $2
                    union all
                    select d.event_type, d.recipient, d.aggregate_id, d.aggregate_type, d.payload, d.app, d.order_key,
-                          d.collapse_key, d.priority, d.expires_at
+                          d.collapse_key, d.priority, d.expires_at, null
                      from outboxd.notification_delivery d where d.id = $1 and d.key = $2
                    limit 1) old
             where old.recipient is distinct from coalesce($3, old.recipient)

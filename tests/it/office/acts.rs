@@ -233,6 +233,48 @@ async fn another_is_written_in_its_place_once_and_the_key_stays_true(pool: PgPoo
     );
 }
 
+/// Somebody chose a time or a hold, and that stays; what waits for its next try is put right at once.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn what_was_planned_for_later_is_not_sent_by_a_correction(pool: PgPool) {
+    run(
+        &pool,
+        "insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, attempts, spared, next_attempt_at, awaits_grant)
+         values ('e', 'planned', 'r', 0, 0, now() + interval '1 day', false), ('e', 'on hold', 'r', 0, 0, 'infinity', false),
+                ('e', 'due', 'r', 0, 0, now() - interval '1 hour', false),
+                ('e', 'retry', 'r', 1, 0, now() + interval '1 hour', false), ('e', 'awaiting', 'r', 1, 1, 'infinity', true)",
+    )
+    .await;
+    let mut conn = connection(&pool).await;
+    for change in [
+        Change::Payload("{\"name\": \"李女士\"}"),
+        Change::Recipient("s"),
+    ] {
+        let ids: Vec<i64> =
+            sqlx::query_scalar("select id from outboxd.notification_outbox order by id")
+                .fetch_all(&pool)
+                .await
+                .unwrap();
+        for id in ids {
+            let saw = seen(&pool, id).await;
+            let done = act::replace(&mut conn, &saw, &change, &by("wang"))
+                .await
+                .unwrap();
+            assert!(matches!(done, Replaced::Done { .. }), "{done:?}");
+        }
+        let due: Vec<String> = sqlx::query_scalar(
+            "select aggregate_id from outboxd.notification_outbox where next_attempt_at <= now() and not awaits_grant order by id",
+        )
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+        assert_eq!(due, ["due", "retry", "awaiting"]);
+        let kept = "select count(*) from outboxd.notification_outbox n join outboxd.notification_delivery o using (aggregate_id)
+            where n.aggregate_id = 'on hold' and n.next_attempt_at = 'infinity'
+               or n.aggregate_id = 'planned' and n.next_attempt_at between o.created_at + interval '1 day' and o.created_at + interval '25 hours'";
+        assert!(number(&pool, kept).await >= 2);
+    }
+}
+
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn two_people_correct_at_once_and_one_of_them_does_it(pool: PgPool) {
     settle(&pool, 1, 1, "dead", "not_subscribed").await;

@@ -314,6 +314,34 @@ async fn what_makes_no_sense_is_said_before_it_is_tried(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn when_the_new_one_goes_out_is_said_before_and_after(pool: PgPool) {
+    run(&pool, ROWS).await;
+    let desk = Desk::staffed(&pool, &[]).await;
+    let mut wang = desk.of("wang").await;
+    let path = "/messages/2001/correct";
+    let changed = |page: &Page| -> String {
+        let (_, row) = page.body.split_once("下一次尝试</th>").unwrap();
+        row.split("</tr>").next().unwrap().to_owned()
+    };
+    let retrying = wang.get(path).await;
+    assert!(changed(&retrying).contains("<strong>立即"));
+    let mut form = retrying;
+    for planned in [
+        "update outboxd.notification_outbox set attempts = 0, next_attempt_at = now() + interval '1 day'",
+        "update outboxd.notification_outbox set next_attempt_at = 'infinity'",
+    ] {
+        run(&pool, planned).await;
+        form = wang.get(path).await;
+        assert!(changed(&form).contains("<strong>不变"), "{}", form.body);
+    }
+    let typed = [("reason", "r"), ("field:/phone", "13900139000")];
+    let done = wang.submit(path, &form, &typed).await;
+    done.is(200).has("与原通知一样搁置");
+    // What is settled has no time to keep.
+    wang.get("/messages/1002/correct").await.lacks("下一次尝试");
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn a_time_limit_that_has_passed_is_lifted_openly(pool: PgPool) {
     run(&pool, ROWS).await;
     let desk = Desk::staffed(&pool, &[]).await;
