@@ -38,7 +38,7 @@ pub(super) struct PauseArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  outboxd resume default
+  outboxd resume default --reason 'template approved'
   outboxd resume default --now --reason 'AppSecret replaced'   closes an open breaker too
 
 Columns in a pipe: app, result, sentence.")]
@@ -50,7 +50,7 @@ pub(super) struct ResumeArgs {
     now: bool,
     /// Why; kept in the audit log.
     #[arg(long)]
-    reason: Option<String>,
+    reason: String,
     /// Who acts; else the user who typed this.
     #[arg(long)]
     actor: Option<String>,
@@ -82,7 +82,7 @@ pub(super) async fn resume(desk: &Desk, args: &ResumeArgs) -> Result<Exit> {
     let mut conn = desk.connect().await?;
     let mut tx = session::acting(&mut conn).await?;
     let voice = desk.voice(&mut tx).await?;
-    let by = by(args.actor.as_deref(), args.reason.as_deref());
+    let by = by(args.actor.as_deref(), Some(&args.reason));
     let breaker = if args.now {
         Breaker::Close
     } else {

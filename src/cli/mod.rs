@@ -52,7 +52,7 @@ Examples:
   outboxd find 李女士                    a name, a phone number's tail, a recipient, an id
   outboxd show 4711                      everything that happened to notification 4711
   outboxd list --status dead --since 24h what was given up since yesterday
-  outboxd retry 4711                     send it again
+  outboxd retry 4711 --reason 'she tapped allow'
   outboxd pause default --reason 'template under review'
 
 Exit codes:

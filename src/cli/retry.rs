@@ -19,7 +19,7 @@ use crate::words::{Voice, say};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  outboxd retry 4711
+  outboxd retry 4711 --reason 'the salesperson tapped allow'
   outboxd retry 4711 4712 4713 --yes --reason 'template fixed'
   outboxd retry --status dead --cause template_wrong --since 7d --dry-run
   outboxd retry --status dead --cause template_wrong --since 7d --yes --reason 'template fixed'
@@ -53,7 +53,7 @@ pub(super) struct RetryArgs {
     #[arg(long)]
     dry_run: bool,
     /// Why; kept in the audit log.
-    #[arg(long)]
+    #[arg(long, required_unless_present = "dry_run")]
     reason: Option<String>,
     /// Do not ask.
     #[arg(long)]

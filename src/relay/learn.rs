@@ -20,7 +20,7 @@ impl<T: Target> Relay<T> {
             if shut {
                 info!(
                     app = self.app,
-                    "{} is held: paused, or its breaker is open; `outboxd stats` says why, `outboxd resume {} --now` tries at once",
+                    "{} is held: paused, or its breaker is open; `outboxd stats` says why, `outboxd resume {} --now --reason '…'` tries at once",
                     self.app,
                     self.app
                 );

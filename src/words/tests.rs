@@ -91,7 +91,11 @@ fn a_refusal_names_its_cause_its_code_and_whose_turn_it_is() {
     );
     assert!(said.happened.contains("[43101]"), "{}", said.happened);
     assert_eq!(said.who, Who::Recipient);
-    assert!(said.next.ends_with("`outboxd retry 7`."), "{}", said.next);
+    assert!(
+        said.next.ends_with("`outboxd retry 7 --reason '…'`."),
+        "{}",
+        said.next
+    );
 }
 
 #[test]
@@ -303,7 +307,7 @@ fn what_a_person_mends_can_be_tried_at_once() {
     ] {
         let (_, next) = voice(lang).breaker_remedy(Some(cause), "default");
         assert_eq!(
-            next.contains("`outboxd resume default --now`"),
+            next.contains("`outboxd resume default --now --reason '…'`"),
             at_once,
             "{next}"
         );

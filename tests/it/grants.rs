@@ -163,7 +163,10 @@ async fn a_person_takes_it_back_or_has_it_called_at_once(pool: PgPool) {
         said.out.contains(&second) && !said.out.contains(&first),
         "{said:?}"
     );
-    fleet.ask(&["retry", &second]).await.ends_with(0);
+    fleet
+        .ask(&["retry", &second, "--reason", "r"])
+        .await
+        .ends_with(0);
     assert_eq!(number(&pool, AWAITING).await, 0);
     fleet.drain().await;
     assert_eq!(

@@ -36,7 +36,13 @@ pub(super) async fn ask_everything(fleet: &Fleet, heard: &mut Heard) {
         vec!["retry", first, "--reason", "call 13812345678 first"],
         vec!["cancel", last, "--reason", "call 13812345678 first"],
         vec!["pause", "default", "--reason", "call 13812345678 first"],
-        vec!["resume", "default", "--now"],
+        vec![
+            "resume",
+            "default",
+            "--now",
+            "--reason",
+            "call 13812345678 first",
+        ],
     ];
     for user in [
         "li",

@@ -68,7 +68,10 @@ async fn operators_act_once_and_leave_a_trace(pool: PgPool) {
     );
     fleet.ask(&["run", "--once"]).await.ends_with(0);
     assert_eq!(fleet.verdict("c").await.0, "delivered");
-    let again = fleet.ask(&["retry", &dead, "--json"]).await.ends_with(1);
+    let again = fleet
+        .ask(&["retry", &dead, "--reason", "again", "--json"])
+        .await
+        .ends_with(1);
     assert_eq!(
         again.json()["results"][0]["result"],
         "delivered",
@@ -156,16 +159,18 @@ async fn a_pause_holds_the_whole_fleet_until_it_is_lifted(pool: PgPool) {
     assert!(why.out.contains("review"), "support reads why: {why:?}");
 
     let resumed = fleet
-        .ask(&["resume", "default", "--actor", "zhao", "--json"])
+        .ask(&[
+            "resume", "default", "--reason", "approved", "--actor", "zhao", "--json",
+        ])
         .await
         .ends_with(0);
     assert_eq!(resumed.json()["result"], "resumed");
     assert_eq!(
         audit(&pool).await,
-        ("zhao".into(), "resume".into(), None, 0)
+        ("zhao".into(), "resume".into(), Some("approved".into()), 0)
     );
     let again = fleet
-        .ask(&["resume", "default", "--json"])
+        .ask(&["resume", "default", "--reason", "r", "--json"])
         .await
         .ends_with(0);
     assert_eq!(again.json()["result"], "not_paused");
@@ -173,11 +178,14 @@ async fn a_pause_holds_the_whole_fleet_until_it_is_lifted(pool: PgPool) {
     assert_eq!(fleet.verdict("c").await.0, "delivered");
     // An open breaker stays open until somebody says --now.
     run(&pool, "update outboxd.app_state set breaker = 'open', breaker_until = now() + interval '1 hour', breaker_reason = 'secret_wrong'").await;
-    fleet.ask(&["resume", "default"]).await.ends_with(0);
+    fleet
+        .ask(&["resume", "default", "--reason", "r"])
+        .await
+        .ends_with(0);
     let open = "select count(*) from outboxd.app_state where breaker = 'open'";
     assert_eq!(number(&pool, open).await, 1);
     let closed = fleet
-        .ask(&["resume", "default", "--now", "--json"])
+        .ask(&["resume", "default", "--now", "--reason", "r", "--json"])
         .await
         .ends_with(0);
     assert_eq!(
@@ -226,6 +234,9 @@ async fn a_retry_of_many_leaves_out_what_people_have_dealt_with(pool: PgPool) {
     for id in &ids[..2] {
         assert!(!said.out.contains(&format!("\"id\":{id},")), "{said:?}");
     }
-    let named = fleet.ask(&["retry", &ids[1], "--json"]).await.ends_with(0);
+    let named = fleet
+        .ask(&["retry", &ids[1], "--reason", "r", "--json"])
+        .await
+        .ends_with(0);
     assert_eq!(named.json()["results"][0]["result"], "revived");
 }

@@ -78,6 +78,8 @@ async fn help_is_at_hand_for_every_verb() {
         &["why"],
         &["retry", "李"],
         &["pause", "default"],
+        &["resume", "default"],
+        &["retry", "1"],
         &["list", "--limit", "0"],
     ] {
         let said = ask(&[], wrong).await.ends_with(2);
@@ -143,11 +145,11 @@ async fn a_database_out_of_reach_is_named_without_its_password() {
         &["show", "1"],
         &["list"],
         &["stats"],
-        &["retry", "1"],
+        &["retry", "1", "--reason", "r"],
         &["migrate"],
         &["cancel", "1", "--reason", "r"],
         &["pause", "default", "--reason", "r"],
-        &["resume", "default"],
+        &["resume", "default", "--reason", "r"],
         &["migrate", "status"],
         &["migrate", "roles"],
         &["run"],

@@ -12,7 +12,7 @@ async fn a_database_without_the_schema_is_told_what_to_do(pool: PgPool) {
         &["why", "c"][..],
         &["list"],
         &["stats"],
-        &["retry", "1"],
+        &["retry", "1", "--reason", "r"],
         &["pause", "a", "--reason", "r"],
     ] {
         let said = fleet.ask(arguments).await.ends_with(1);

@@ -37,7 +37,7 @@ const CELLS: &str = r#"
     redirect 1002 --to 43 --reason r                no      no      0       no      0       0
     correct 1002 --payload {"n":1} --reason r       no      no      0       no      0       0
     pause default --reason r                        no      no      0       0       0       0
-    resume default                                  no      no      0       0       0       0
+    resume default --reason r                       no      no      0       0       0       0
     bulk plan --status dead --reason r              no      no      0       no      0       0
     bulk start 1 --yes --detach                     no      no      0       no      0       0
     bulk status                                     no      0       0       no      0       0

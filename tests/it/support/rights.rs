@@ -68,7 +68,7 @@ async fn support_asks_everything_and_reads_no_payload(pool: PgPool) {
     // What it may not do is refused with the role that may.
     for arguments in [
         &["show", "1002", "--payload", "--lang", "en"][..],
-        &["retry", "1002", "--lang", "en"],
+        &["retry", "1002", "--reason", "r", "--lang", "en"],
         &["cancel", "1002", "--reason", "r", "--lang", "en"],
         &["pause", "default", "--reason", "r", "--lang", "en"],
     ] {
@@ -104,10 +104,12 @@ async fn an_admin_asks_and_acts(pool: PgPool) {
         &["show", "1002", "--payload"],
         &["stats"],
         &["retry", "1002", "--reason", "r"],
-        &["retry", "--status", "expired", "--cause", "expired"],
+        &[
+            "retry", "--status", "expired", "--cause", "expired", "--reason", "r",
+        ],
         &["cancel", "1002", "--reason", "r"],
         &["pause", "default", "--reason", "r"],
-        &["resume", "broken", "--now"],
+        &["resume", "broken", "--now", "--reason", "r"],
     ] {
         let said = ask(&fleet, arguments).await;
         assert_eq!(said.code, 0, "{arguments:?}: {}", said.err);

@@ -208,7 +208,9 @@ async fn a_time_is_promised_only_at_a_pace_that_was_seen(pool: PgPool) {
 async fn what_may_have_arrived_needs_its_own_yes(pool: PgPool) {
     let fleet = Fleet::new(&pool).await;
     run(&pool, SETTLED).await;
-    let several = ["retry", "1002", "1003", "--yes", "--lang", "en"];
+    let several = [
+        "retry", "1002", "1003", "--yes", "--reason", "r", "--lang", "en",
+    ];
     let said = ask(&fleet, &several).await.ends_with(1);
     assert!(
         said.err.contains("1 may have arrived and were left alone"),
@@ -220,9 +222,12 @@ async fn what_may_have_arrived_needs_its_own_yes(pool: PgPool) {
         "{}",
         said.out
     );
-    let said = ask(&fleet, &["retry", "1003", "--may-arrive-twice"])
-        .await
-        .ends_with(0);
+    let said = ask(
+        &fleet,
+        &["retry", "1003", "--may-arrive-twice", "--reason", "r"],
+    )
+    .await
+    .ends_with(0);
     assert!(said.out.contains("1003\trevived"), "{}", said.out);
 }
 
@@ -240,8 +245,10 @@ async fn many_are_sent_again_by_what_became_of_them(pool: PgPool) {
         number(&pool, "select count(*) from outboxd.audit_log").await,
         0
     );
-    ask(&fleet, &by_cause).await.ends_with(2);
-    let one_cause = [&by_cause[..], &["--cause", "not_subscribed"]].concat();
+    let reason = ["--reason", "r"];
+    let many = ask(&fleet, &[&by_cause[..], &reason].concat()).await;
+    many.ends_with(2);
+    let one_cause = [&by_cause[..], &["--cause", "not_subscribed"], &reason].concat();
     let said = ask(&fleet, &one_cause).await.ends_with(0);
     assert!(said.out.starts_with("1002\trevived"), "{}", said.out);
     assert_eq!(
@@ -255,7 +262,8 @@ async fn many_are_sent_again_by_what_became_of_them(pool: PgPool) {
         &["retry", "1002", "--status", "dead"],
         &["retry", "1002", "--cause", "x"],
     ] {
-        ask(&fleet, wrong).await.ends_with(2);
+        let wrong = [wrong, &reason].concat();
+        ask(&fleet, &wrong).await.ends_with(2);
     }
 }
 
