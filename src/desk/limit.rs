@@ -1,5 +1,8 @@
 //! How often somebody may try to log in: five a minute from one address for one name, and thirty a minute for a name
 //! or an address altogether. What is beyond waits for the next minute; who is in stays in.
+//!
+//! And how often one account may see what is masked: thirty at once and thirty more an hour is a person on the telephone,
+//! beyond it somebody copies the lot.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -41,6 +44,21 @@ impl Logins {
         self.addresses.check_key(&address).is_ok()
             && self.pairs.check_key(&(name.to_owned(), address)).is_ok()
             && self.names.check_key(&name.to_owned()).is_ok()
+    }
+}
+
+/// Of this desk's process; what was shown is in the audit log, whichever desk showed it.
+pub(super) struct Reveals(Limiter<String>);
+
+impl Reveals {
+    pub(super) fn new() -> Reveals {
+        Reveals(RateLimiter::hashmap(Quota::per_hour(MANY)))
+    }
+
+    /// Whether this account may see one more.
+    pub(super) fn may_see(&self, name: &str) -> bool {
+        self.0.retain_recent();
+        self.0.check_key(&name.to_owned()).is_ok()
     }
 }
 

@@ -127,6 +127,7 @@ pub(super) async fn reveal(
     if by.reason.is_none() {
         return Err(Trouble::NoReason);
     }
+    visit.may_see_one_more(&by)?;
     let mut tx = visit.desk.lines.act().await?;
     let voice = visit.voice(&mut tx).await?;
     let before = lives(&mut tx, &voice, &name).await?;

@@ -73,6 +73,7 @@ struct Desk {
     door: who::Door,
     keys: session::Keys,
     logins: limit::Logins,
+    reveals: limit::Reveals,
     /// Before every path; empty, or like `/outboxd`.
     prefix: String,
     /// Where people come from, when a proxy stands before us: `https://crm.example.com`.

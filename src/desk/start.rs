@@ -48,6 +48,7 @@ pub async fn open(
         door: who::Door::new(told)?,
         keys: session::Keys::new(told.secret.as_ref()),
         logins: limit::Logins::new(),
+        reveals: limit::Reveals::new(),
         prefix: prefix.to_owned(),
         origin: url.map(url::Url::origin),
         secure: url.is_some_and(|url| url.scheme() == "https"),

@@ -25,6 +25,8 @@ pub(super) enum Trouble {
     WrongPassword(String),
     /// Logged in too often in a minute; where to go once it succeeds.
     TooOften(String),
+    /// This account has had too much shown in full within an hour.
+    SeenMany,
     /// A viewer who wants to act.
     NoOperator,
     ReadOnly,
@@ -64,7 +66,7 @@ impl Trouble {
     fn status(&self) -> StatusCode {
         match self {
             Trouble::LogIn | Trouble::WrongPassword(_) => StatusCode::UNAUTHORIZED,
-            Trouble::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
+            Trouble::TooOften(_) | Trouble::SeenMany => StatusCode::TOO_MANY_REQUESTS,
             Trouble::NoOperator | Trouble::ReadOnly | Trouble::Forged => StatusCode::FORBIDDEN,
             Trouble::Elsewhere => StatusCode::MISDIRECTED_REQUEST,
             Trouble::NoPage | Trouble::NotFound(_) | Trouble::NoApp(_) | Trouble::NoBulk(_) => {
@@ -98,6 +100,7 @@ impl Trouble {
             Trouble::LogIn => "log_in",
             Trouble::WrongPassword(_) => "wrong_password",
             Trouble::TooOften(_) => "too_often",
+            Trouble::SeenMany => "seen_many",
             Trouble::NoOperator => "no_operator",
             Trouble::ReadOnly => "read_only",
             Trouble::Forged => "forged",
@@ -131,6 +134,10 @@ impl Trouble {
             Trouble::TooOften(_) => (
                 say!(lang, "desk.trouble.too_often"),
                 say!(lang, "desk.trouble.too_often_next"),
+            ),
+            Trouble::SeenMany => (
+                say!(lang, "desk.trouble.seen_many"),
+                say!(lang, "desk.trouble.seen_many_next"),
             ),
             Trouble::NoOperator => (
                 say!(lang, "desk.trouble.no_operator"),

@@ -134,6 +134,15 @@ impl Visit {
         }
     }
 
+    /// What is masked is shown in full so often and no more.
+    pub(super) fn may_see_one_more(&self, by: &By) -> Result<(), Trouble> {
+        if self.desk.reveals.may_see(&by.actor) {
+            return Ok(());
+        }
+        tracing::warn!(user = %by.actor, address = %self.address, "very much was to be shown in full at the desk");
+        Err(Trouble::SeenMany)
+    }
+
     /// The page to come back to. An act is posted to a path under its page's.
     pub(super) fn page(&self) -> &str {
         match self.here.rsplit_once('/') {

@@ -156,6 +156,7 @@ pub(in crate::desk) async fn reveal(
 ) -> Result<Response, Trouble> {
     let by = because(&visit, &look.reason)?;
     let SeenCall { seen, .. } = look.seen.parse().map_err(|()| Trouble::Unasked)?;
+    visit.may_see_one_more(&by)?;
     let mut tx = visit.desk.lines.act().await?;
     let voice = visit.voice(&mut tx).await?;
     let Some(payload) = act::reveal(&mut tx, seen.id, seen.key, &by).await? else {

@@ -113,6 +113,35 @@ async fn a_number_is_shown_to_an_operator_who_says_why(pool: PgPool) {
     wang.get("/calls").await.lacks("13800138000");
 }
 
+/// Whoever phones has enough; whoever copies the lot has not, and every look that was allowed is in the log.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn nobody_looks_at_all_numbers_one_by_one(pool: PgPool) {
+    run(&pool, ROWS).await;
+    let (desk, _) = Desk::with_people(&pool, &[]).await;
+    let (mut wang, mut chen) = (desk.of("wang").await, desk.of("chen").await);
+    let seen = seen(&wang.get("/calls").await);
+    let look = [("seen", seen.as_str()), ("reason", "r")];
+    // The two ways to look are one count.
+    for _ in 0..15 {
+        for path in ["/calls/reveal", "/messages/1002/reveal"] {
+            wang.post(path, &look).await.is(200).has("13800138000");
+        }
+    }
+    for path in ["/calls/reveal", "/messages/1002/reveal"] {
+        wang.post(path, &look)
+            .await
+            .is(429)
+            .has("查看完整内容的次数过多")
+            .lacks("13800138000");
+    }
+    let looked = "select count(*) from outboxd.audit_log where action = 'reveal'";
+    assert_eq!(number(&pool, looked).await, 30);
+    chen.post("/calls/reveal", &look)
+        .await
+        .is(200)
+        .has("13800138000");
+}
+
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn a_viewer_and_a_read_only_desk_change_nothing(pool: PgPool) {
     run(&pool, ROWS).await;
