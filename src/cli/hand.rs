@@ -131,6 +131,8 @@ pub(super) async fn phone(desk: &Desk, args: &PhoneArgs) -> Result<Exit> {
     let (app, recipient) = (args.app.as_deref(), args.recipient.as_deref());
     let held = inspect::expired_held(&mut tx, app, recipient, args.limit).await?;
     let held = inspect::read(&mut tx, &held).await?;
+    let awaiting = inspect::awaiting_grant(&mut tx, app, recipient, args.limit).await?;
+    let awaiting = inspect::read(&mut tx, &awaiting).await?;
     tx.commit().await?;
     // In the order of the list: by when it ended.
     let found: Vec<(&Notification, String)> = calls
@@ -152,17 +154,26 @@ pub(super) async fn phone(desk: &Desk, args: &PhoneArgs) -> Result<Exit> {
                 row
             })
             .collect();
-        desk.out
-            .json(&json!({
-                "version": VERSION, "notifications": rows,
-                "expired_held": held.iter().map(|it| objects::notification(it, &voice)).collect::<Vec<_>>(),
-            }))?;
+        let plainly = |these: &[Notification]| -> Vec<Value> {
+            let one = |it| objects::notification(it, &voice);
+            these.iter().map(one).collect()
+        };
+        desk.out.json(&json!({
+            "version": VERSION, "notifications": rows,
+            "expired_held": plainly(&held), "awaiting_grant": plainly(&awaiting),
+        }))?;
         return Ok(Exit::Ok);
     }
+    let ids = |these: &[Notification]| -> String {
+        let ids: Vec<String> = these.iter().map(|it| it.id.to_string()).collect();
+        ids.join(" ")
+    };
     if !held.is_empty() {
-        let ids: Vec<String> = held.iter().map(|it| it.id.to_string()).collect();
+        desk.out.note(&say!(voice, "hand.held", ids = ids(&held)));
+    }
+    if !awaiting.is_empty() {
         desk.out
-            .note(&say!(voice, "hand.held", ids = ids.join(" ")));
+            .note(&say!(voice, "hand.awaiting", ids = ids(&awaiting)));
     }
     if found.is_empty() {
         desk.out.note(&say!(voice, "none.listed"));

@@ -2,6 +2,8 @@
 //!
 //! Told is not accepted by WeChat: the message stays what it is, and the mark stands beside it. Whoever marks one names
 //! what they saw, the mark of an earlier try included, so a second press does nothing and says so.
+//!
+//! Below them, on the first page: whose time is over while their app stands still, and who is to be asked to allow messages.
 
 mod mark;
 
@@ -13,7 +15,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 
-use super::asked::{Asked, Chip, Turn, Turns, turned};
+use super::asked::{Asked, Chip, STATUS, Turn, Turns, turned};
 use super::card::labels;
 use super::messages::{APP, RECIPIENT, Row};
 use super::page::{Frame, Link};
@@ -22,7 +24,7 @@ use super::trouble::Trouble;
 use super::visit::{Visit, shown};
 use crate::answer::json::{self as objects, VERSION};
 use crate::outbox::act::{HandOutcome, Seen};
-use crate::outbox::inspect::{self, Call, Ending, Hit, Notification, ToPhone};
+use crate::outbox::inspect::{self, Call, Ending, Hit, Notification, Standing, ToPhone};
 use crate::words::mask::safe;
 use crate::words::{Voice, say};
 use mark::Told;
@@ -42,6 +44,10 @@ struct CallsPage {
     calls: Vec<CallView>,
     /// Past their limit, and not settled for now; on the first page.
     held: Vec<Row>,
+    /// One of each person who has to allow messages first; on the first page.
+    awaiting: Vec<Row>,
+    /// All that wait for that.
+    all_awaiting: String,
     turns: Turns,
     /// The query of this very page, for its forms.
     here: String,
@@ -117,6 +123,12 @@ impl Asking {
         let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
         inspect::expired_held(conn, app, recipient, limit).await
     }
+
+    async fn awaiting(&self, conn: &mut PgConnection) -> sqlx::Result<Vec<Hit>> {
+        let (app, recipient) = (self.app.as_deref(), self.recipient.as_deref());
+        let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
+        inspect::awaiting_grant(conn, app, recipient, limit).await
+    }
 }
 
 /// A place in the list, as it goes through an address and back: microseconds and id.
@@ -166,23 +178,28 @@ async fn listed(
         calls = asking.read(&mut *conn, turn).await?;
     }
     let (calls, newer, older) = turned(calls, PAGE, turn, |call| call.ending);
-    let held = match turn {
-        Turn::Newest => asking.held(&mut *conn).await?,
-        Turn::Before(_) | Turn::After(_) => Vec::new(),
+    let (held, awaiting) = match turn {
+        Turn::Newest => (
+            asking.held(&mut *conn).await?,
+            asking.awaiting(&mut *conn).await?,
+        ),
+        Turn::Before(_) | Turn::After(_) => (Vec::new(), Vec::new()),
     };
     let hits: Vec<_> = calls.iter().map(|call| call.hit).collect();
     let mut read = inspect::read(&mut *conn, &hits).await?;
     read.extend(inspect::read(&mut *conn, &held).await?);
+    read.extend(inspect::read(&mut *conn, &awaiting).await?);
     let labels = labels(&mut *conn, visit, &read).await?;
     // In the order of the list: by when it ended.
     let found: Vec<(&Call, &Notification)> = calls
         .iter()
         .filter_map(|call| Some((call, read.iter().find(|it| it.key.0 == call.hit.key)?)))
         .collect();
-    let held: Vec<&Notification> = held
-        .iter()
-        .filter_map(|hit| read.iter().find(|it| it.key.0 == hit.key))
-        .collect();
+    let of = |hits: &[Hit]| -> Vec<&Notification> {
+        let one = |hit: &Hit| read.iter().find(|it| it.key.0 == hit.key);
+        hits.iter().filter_map(one).collect()
+    };
+    let (held, awaiting) = (of(&held), of(&awaiting));
     let plain = asking.asked.without(&[BEFORE, AFTER]);
     let at = |name, ending: Option<Ending>| {
         ending.map(|ending| plain.with(name, place(ending)).href(visit, "/calls"))
@@ -201,6 +218,7 @@ async fn listed(
             },
         }
     };
+    let row = |it: &&Notification| Row::of(it, labels.get(&it.key.0), visit, voice);
     let mut chips = Vec::new();
     for (name, key) in [(RECIPIENT, "desk.asked.recipient"), (APP, "desk.asked.app")] {
         if let Some(value) = plain.get(name) {
@@ -218,10 +236,12 @@ async fn listed(
         chips,
         told,
         calls: found.iter().map(view).collect(),
-        held: held
-            .iter()
-            .map(|it| Row::of(it, labels.get(&it.key.0), visit, voice))
-            .collect(),
+        held: held.iter().map(row).collect(),
+        awaiting: awaiting.iter().map(row).collect(),
+        all_awaiting: plain
+            .without(&[PERIOD])
+            .with(STATUS, Standing::AwaitingGrant)
+            .href(visit, "/messages"),
         turns: Turns {
             newest: newer.map(|_| plain.href(visit, "/calls")),
             newer: at(AFTER, newer),
@@ -243,12 +263,13 @@ async fn listed(
                 row
             })
             .collect();
-        let held: Vec<Value> = held
-            .iter()
-            .map(|it| objects::notification(it, voice))
-            .collect();
+        let plainly = |these: &[&Notification]| -> Vec<Value> {
+            let one = |it: &&Notification| objects::notification(it, voice);
+            these.iter().map(one).collect()
+        };
         json!({
-            "version": VERSION, "notifications": rows, "expired_held": held,
+            "version": VERSION, "notifications": rows, "expired_held": plainly(&held),
+            "awaiting_grant": plainly(&awaiting),
             "next_before": older.map(place), "next_after": newer.map(place),
         })
     })

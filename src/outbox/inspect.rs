@@ -31,7 +31,9 @@ pub use system::{DaemonSeen, GateFacts, Receipts, System, WakeUp, system};
 pub use timeline::{
     Act, Attempt, Created, LateAnswer, accepted_late, acts, attempts, created, payload, payloads,
 };
-pub use trouble::{Call, Cause, Ending, ToPhone, Turn, causes, expired_held, to_phone};
+pub use trouble::{
+    Call, Cause, Ending, ToPhone, Turn, awaiting_grant, causes, expired_held, to_phone,
+};
 pub use why_not_yet::{WhyNotYet, why_each_not_yet, why_not_yet};
 
 use std::fmt;

@@ -209,6 +209,10 @@ async fn what_stands_behind_it_in_order_says_whose_turn_it_is(pool: PgPool) {
     assert_eq!(it["verdict"]["who"], "recipient", "{why}");
     let said = fleet.ask(&["why", "zhang", "--lang", "zh"]).await.out;
     assert!(said.contains("点“允许”"), "{said}");
+    let to_ask = fleet.ask(&["phone", "--json"]).await.json();
+    assert_eq!(to_ask["awaiting_grant"][0]["id"], it["id"], "{to_ask}");
+    let noted = fleet.ask(&["phone", "--lang", "zh"]).await.err;
+    assert!(noted.contains("点“允许”"), "{noted}");
     let behind = fleet.ask(&["why", "li", "--json"]).await.json();
     let it = &behind["notifications"][0]["why_not_yet"];
     assert_eq!(

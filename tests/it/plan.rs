@@ -117,31 +117,74 @@ async fn the_numbers_walk_over_no_crowd_that_waits(pool: PgPool) {
          analyze outboxd.notification_outbox",
     )
     .await;
-    let read = "select sum(idx_tup_read)::bigint from pg_stat_user_indexes where indexrelname = 'notification_outbox_due'";
-    let before = number(&pool, read).await;
+    let (stats, read) = read_for(&pool, "notification_outbox_due", async |connection| {
+        inspect::stats(connection).await.unwrap()
+    })
+    .await;
+    assert_eq!(
+        (stats[0].due.n, stats[0].scheduled, stats[0].retrying),
+        (7, 0, 0)
+    );
+    assert!(
+        read < 30_000,
+        "the numbers read {read} entries of the index"
+    );
+}
+
+/// What is asked on a connection of its own, and how many entries of the index that read.
+async fn read_for<T>(
+    pool: &PgPool,
+    index: &str,
+    ask: impl AsyncFnOnce(&mut PgConnection) -> T,
+) -> (T, i64) {
+    let read = async || -> i64 {
+        sqlx::query_scalar(
+            "select sum(idx_tup_read)::bigint from pg_stat_user_indexes where indexrelname = $1",
+        )
+        .bind(index)
+        .fetch_one(pool)
+        .await
+        .unwrap()
+    };
+    let before = read().await;
     let mut connection = pool.acquire().await.unwrap().detach();
     sqlx::query("set application_name = 'asks'")
         .execute(&mut connection)
         .await
         .unwrap();
-    let stats = outboxd::outbox::inspect::stats(&mut connection)
-        .await
-        .unwrap();
-    assert_eq!(
-        (stats[0].due.n, stats[0].scheduled, stats[0].retrying),
-        (7, 0, 0)
-    );
+    let answer = ask(&mut connection).await;
     // The counters of a session reach the others when it ends.
     connection.close().await.unwrap();
     let asks = "select count(*) from pg_stat_activity where application_name = 'asks' and datname = current_database()";
-    while number(&pool, asks).await > 0 {
+    while number(pool, asks).await > 0 {
         tokio::task::yield_now().await;
     }
-    let read = number(&pool, read).await - before;
-    assert!(
-        read < 30_000,
-        "the numbers read {read} entries of the index"
-    );
+    (answer, read().await - before)
+}
+
+/// A page of people is found in a crowd by a hop for each of them, however many of theirs wait.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn whom_to_ask_for_permission_costs_a_hop_a_person(pool: PgPool) {
+    run(
+        &pool,
+        "insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, attempts, spared, next_attempt_at, awaits_grant)
+             select 'e', 'c', 'r' || n % 2000, 1, 1, 'infinity', true from generate_series(1, 60000) n;
+         analyze outboxd.notification_outbox",
+    )
+    .await;
+    for (recipient, people) in [(None, 30), (Some("r1999"), 1), (Some("nobody"), 0)] {
+        let index = "notification_outbox_awaiting";
+        let (found, read) = read_for(&pool, index, async |connection| {
+            inspect::awaiting_grant(connection, None, recipient, 30)
+                .await
+                .unwrap()
+        })
+        .await;
+        assert_eq!(found.len(), people, "{recipient:?}");
+        // A named person is looked for among all of them, in the index alone.
+        let most = if recipient.is_none() { 1000 } else { 130_000 };
+        assert!(read < most, "{recipient:?}: {read} entries of the index");
+    }
 }
 
 /// From so many waiting rows on, plans are kept.

@@ -1,6 +1,7 @@
-//! What did not arrive: given up, grouped by cause, and the people who have to be told another way.
+//! What did not arrive: given up, grouped by cause, the people who have to be told another way, and those who have to be
+//! asked to allow messages.
 //!
-//! Both walk the index of trouble from its end and stop at a cap, so a day on which everything failed costs no more than
+//! The first two walk the index of trouble from its end and stop at a cap, so a day on which everything failed costs no more than
 //! the cap, and a million delivered ones cost nothing.
 
 use chrono::{DateTime, Utc};
@@ -212,6 +213,8 @@ page!(newer, ">", "asc");
 
 /// How many of an app's waiting rows are looked at, from either end of each priority.
 const LOOKED_AT: i64 = 5_000;
+/// How many people who wait are passed by.
+const PEOPLE: i64 = 10_000;
 
 /// Those whose time is over, but which no claim settles as expired for now: nobody hears of them otherwise until their turn
 /// comes. Which ones these are, says [`why_each_not_yet`]. Of an app with very many only the first and the last of each
@@ -271,5 +274,47 @@ async fn late(
         limit
     )
     .fetch_all(conn)
+    .await
+}
+
+/// People who have to allow messages first (43101), with one notification each that waits for it: whoever asks them asks
+/// once. Each step hops to the next person in an index that holds nobody else. What has expired is none of them: those are
+/// [`expired_held`], or settled at once.
+pub async fn awaiting_grant(
+    conn: &mut PgConnection,
+    app: Option<&str>,
+    recipient: Option<&str>,
+    limit: i64,
+) -> sqlx::Result<Vec<Hit>> {
+    planned_anew(conn, async |conn| {
+        sqlx::query_as!(
+            Hit,
+            r#"-- outboxd awaiting grant
+               with recursive person as (
+                   (select o.app, o.recipient, 1::bigint as n from outboxd.notification_outbox o
+                     where o.awaits_grant and ($1::text is null or o.app = $1) and ($2::text is null or o.recipient = $2)
+                     order by o.app, o.recipient limit 1)
+                   union all
+                   select next.app, next.recipient, person.n + 1 from person cross join lateral (
+                          select o.app, o.recipient from outboxd.notification_outbox o
+                           where o.awaits_grant and (o.app, o.recipient) > (person.app, person.recipient)
+                             and ($1::text is null or o.app = $1) and ($2::text is null or o.recipient = $2)
+                           order by o.app, o.recipient limit 1) next
+                    where person.n < $4
+               )
+               select w.id as "id!", w.key as "key!" from person cross join lateral (
+                      select o.id, o.key from outboxd.notification_outbox o
+                       where o.awaits_grant and o.app = person.app and o.recipient = person.recipient
+                         and o.next_attempt_at > statement_timestamp()
+                       order by o.event_type, o.id limit 1) w
+                limit $3"#,
+            app,
+            recipient,
+            limit,
+            PEOPLE
+        )
+        .fetch_all(conn)
+        .await
+    })
     .await
 }

@@ -275,6 +275,54 @@ async fn whom_a_newer_one_overtook_is_promised_nothing(pool: PgPool) {
         .has("请对通知 1 选择“重新发送”");
 }
 
+/// Whoever is to allow messages is asked once, however many of theirs wait; nobody is on two lists.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn who_has_to_allow_messages_is_on_the_list_of_people(pool: PgPool) {
+    run(&pool, PAUSED).await;
+    run(
+        &pool,
+        "insert into outboxd.notification_outbox (app, event_type, aggregate_id, recipient, attempts, spared, next_attempt_at, expires_at, awaits_grant)
+         select app, 'e', customer, recipient, 1, 1, coalesce(until, 'infinity'), until, true
+           from (values ('default', '1', '50', null), ('default', '2', '50', null), ('default', '3', '51', now() + interval '1 hour'),
+                        ('lab', '4', '51', null), ('lab', '5', '52', now() - interval '1 second'), ('default', '6', '53', null))
+                w(app, customer, recipient, until);
+         update outboxd.notification_outbox set awaits_grant = false, next_attempt_at = now() where recipient = '53'",
+    )
+    .await;
+    let desk = Desk::open(&pool, &[]).await;
+    let asked = async |path: &str| -> Vec<String> {
+        let list = desk.get(path).await.json()["awaiting_grant"].clone();
+        let rows = list.as_array().unwrap().iter();
+        rows.map(|it| format!("{} {}", it["app"], it["aggregate_id"]).replace('"', ""))
+            .collect()
+    };
+    assert_eq!(
+        asked("/api/calls").await,
+        ["default 1", "default 3", "lab 4"]
+    );
+    assert_eq!(
+        asked("/api/calls?app=default&recipient=51").await,
+        ["default 3"]
+    );
+    let page = desk.get("/calls?app=default").await;
+    page.has("需要请对方点“允许”")
+        .has("href=\"/messages?app=default&#38;status=awaiting_grant\"")
+        .lacks("没有需要打电话的人");
+    // What has expired is on the other list, and there alone.
+    let held = desk.get("/api/calls").await.json()["expired_held"].clone();
+    let held = held.as_array().unwrap().iter();
+    let held: Vec<_> = held
+        .map(|it| it["aggregate_id"].as_str().unwrap())
+        .collect();
+    assert_eq!(held, ["5", "10089"]);
+    run(
+        &pool,
+        "update outboxd.notification_outbox set awaits_grant = false, next_attempt_at = now()",
+    )
+    .await;
+    desk.get("/calls").await.lacks("需要请对方点“允许”");
+}
+
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn what_a_chinese_input_method_types_is_found(pool: PgPool) {
     run(&pool, ROWS).await;
