@@ -13,6 +13,7 @@ use axum::response::{Html, IntoResponse, Response};
 use serde_json::Value;
 use sqlx::postgres::PgConnection;
 
+use super::guard::own_path;
 use super::trouble::Trouble;
 use super::users::Role;
 use super::who::Person;
@@ -152,9 +153,9 @@ impl Visit {
         }
     }
 
-    /// Where a path of ours is.
+    /// Where a path of ours is. One that somebody asked for may begin as an address elsewhere does.
     pub(super) fn at(&self, path: &str) -> String {
-        format!("{}{path}", self.desk.prefix)
+        format!("{}{}", self.desk.prefix, own_path(path))
     }
 
     /// The page, or under `/api` its document.

@@ -224,6 +224,21 @@ async fn language_and_theme_are_chosen_once(pool: PgPool) {
     assert_eq!(visitor.get("/?theme=pink").await.status, 200);
     let page = visitor.get("//evil.example/?lang=en").await;
     assert_eq!(page.header("location"), "/evil.example/");
+    // Nor does any link on a page about a path that is none.
+    let staffed = Desk::staffed(&pool, &[]).await;
+    for (desk, status) in [(&desk, 404), (&staffed, 401)] {
+        for path in [
+            "//evil.example/login",
+            "///evil.example/",
+            "//evil.example?q=1",
+        ] {
+            let page = desk.get(path).await;
+            page.is(status).has("lang=en");
+            for way in ["href=\"//", "action=\"//", "value=\"//", "src=\"//"] {
+                page.lacks(way);
+            }
+        }
+    }
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
