@@ -107,9 +107,9 @@ impl Door {
         let (name, None) = (given.next()?, given.next()) else {
             return None;
         };
-        let name = clean(&String::from_utf8_lossy(name.as_bytes()));
-        let name = name.trim();
-        if name.is_empty() {
+        // A name that would have to be changed to be shown is not somebody else's.
+        let name = std::str::from_utf8(name.as_bytes()).ok()?;
+        if name.is_empty() || name.trim() != name || clean(name) != name {
             return None;
         }
         let may_act = self

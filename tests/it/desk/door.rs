@@ -287,6 +287,21 @@ async fn a_proxy_is_believed_from_its_own_address_only(pool: PgPool) {
     let page = asked("li").send().await.unwrap().text().await.unwrap();
     assert!(!page.contains("/reveal") && page.contains(">li<"), "{page}");
     assert_eq!(asked(" ").send().await.unwrap().status().as_u16(), 401);
+    // A name is taken as it is, or not at all.
+    for like_wang in [
+        "wa\u{200b}ng",
+        "wang\u{202e}",
+        "\u{feff}wang",
+        "wang\u{3000}",
+    ] {
+        let answer = asked(like_wang).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 401, "{like_wang:?}");
+    }
+    let unreadable = reqwest::header::HeaderValue::from_bytes(b"wang\xff").unwrap();
+    let unreadable = desk
+        .ask(Method::GET, "/")
+        .header("x-forwarded-user", unreadable);
+    assert_eq!(unreadable.send().await.unwrap().status().as_u16(), 401);
     let twice = asked("li").header("x-forwarded-user", "wang");
     assert_eq!(twice.send().await.unwrap().status().as_u16(), 401);
     let page = desk.get("/").await;

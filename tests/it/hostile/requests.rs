@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::html::{Words, assert_knows, words};
-use super::{MARK, PLAIN, assert_harmless, encoded, texts};
+use super::{MARK, PLAIN, assert_harmless, encoded, is_harmful, texts};
 use crate::desk::{Page, ROWS};
 use crate::fleet::{Fleet, signal};
 use crate::harness::{number, run};
@@ -196,7 +196,9 @@ async fn asked(desk: &Served, text: &str) -> Vec<(String, Page)> {
     let asked = desk.ask(Method::GET, &choice, "user-agent", PLAIN);
     pages.push((choice.clone(), desk.page(asked, &choice).await));
 
-    let form = desk.ask(Method::GET, "/messages/1002/redirect", WHO, text);
+    // The proxy's name for somebody is taken as it is or not at all.
+    let who: String = text.chars().filter(|c| !is_harmful(*c)).collect();
+    let form = desk.ask(Method::GET, "/messages/1002/redirect", WHO, &who);
     let form = desk.page(form, "the form").await;
     // The token goes with its cookie.
     let cookie = form.header("set-cookie").split(';').next().unwrap();
@@ -237,7 +239,7 @@ async fn asked(desk: &Served, text: &str) -> Vec<(String, Page)> {
         body.extend_pairs(fields);
         body.extend_pairs([("form_token", &token), ("seen", &seen)]);
         let asked = desk
-            .ask(Method::POST, path, WHO, text)
+            .ask(Method::POST, path, WHO, &who)
             .header("cookie", cookie)
             .header("content-type", "application/x-www-form-urlencoded")
             .body(body.finish());
@@ -248,7 +250,7 @@ async fn asked(desk: &Served, text: &str) -> Vec<(String, Page)> {
     }
     for path in ["/audit", "/system"] {
         let place = format!("{path}: {text:?}");
-        let asked = desk.ask(Method::GET, path, WHO, text);
+        let asked = desk.ask(Method::GET, path, WHO, &who);
         pages.push((place.clone(), desk.page(asked, &place).await));
     }
     // The next one pauses again.
@@ -259,7 +261,7 @@ async fn asked(desk: &Served, text: &str) -> Vec<(String, Page)> {
         ("form_token", &*token),
     ]);
     let asked = desk
-        .ask(Method::POST, "/system/resume", WHO, text)
+        .ask(Method::POST, "/system/resume", WHO, &who)
         .header("cookie", cookie)
         .header("content-type", "application/x-www-form-urlencoded")
         .body(body.finish());
