@@ -45,12 +45,31 @@ async fn whoever_a_proxy_passes_on_is_not_on_this_machine(pool: PgPool) {
         Desk::open(&pool, &[]).await,
         Desk::staffed(&pool, &[]).await,
     );
-    for header in ["forwarded", "x-forwarded-for", "x-real-ip"] {
+    for header in [
+        "forwarded",
+        "via",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-real-ip",
+    ] {
         for (desk, status) in [(&open, 421), (&staffed, 401)] {
             let asked = desk.ask(Method::GET, "/").header(header, "203.0.113.9");
             let answer = asked.send().await.unwrap();
             assert_eq!(answer.status().as_u16(), status, "{header}");
         }
+    }
+    // What nginx 1.22 sends where nothing but `proxy_pass` is said.
+    for (desk, status) in [(&open, "421"), (&staffed, "401")] {
+        let address = desk.base.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let asked = format!("GET / HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(asked.as_bytes()).await.unwrap();
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).await.unwrap();
+        assert!(
+            heard.starts_with(&format!("HTTP/1.0 {status}")),
+            "{status}: {heard}"
+        );
     }
     open.get("/").await.is(200);
 }
