@@ -163,6 +163,8 @@ pub(super) fn choice(headers: &HeaderMap, name: &str) -> Option<String> {
 pub(super) fn dressed(mut cookie: Cookie<'static>, prefix: &str, secure: bool) -> String {
     cookie.set_path(format!("{prefix}/"));
     cookie.set_http_only(true);
+    // Not `Strict`: a link in the CRM is to open the desk for whoever is in. Lax cookies come along with links only, and
+    // no link changes anything.
     cookie.set_same_site(SameSite::Lax);
     cookie.set_secure(secure);
     cookie.to_string()

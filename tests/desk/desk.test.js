@@ -1,6 +1,7 @@
 // The desk as people use it: by name, by keyboard, on a phone, without scripts; and readable to everybody.
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
+import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 import { axe, desk, launch, people, page as pageOf } from "./browser.js";
 
@@ -108,6 +109,34 @@ test("without JavaScript everything is there", async (t) => {
   await at.getByRole("heading", { name: "What happened" }).waitFor();
   await at.getByRole("button", { name: "Log out" }).click();
   await at.getByLabel("Name").waitFor();
+});
+
+test("a link elsewhere opens the desk logged in, and a form elsewhere does nothing", async (t) => {
+  const guarded = await desk({ OUTBOXD_DESK_USERS: people("wang", "operator", "correct horse") });
+  t.after(() => guarded.close());
+  // Another site in a browser's eyes: localhost, not 127.0.0.1.
+  const crm = createServer((_, answer) => answer.setHeader("content-type", "text/html").end(`<!doctype html><link rel="icon" href="data:,">
+    <a href="${guarded.base}/messages/1002">her message</a>
+    <form method="post" action="${guarded.base}/messages/1002/reveal"><input name="reason" value="r"><button>send</button></form>`));
+  await new Promise((done) => crm.listen(0, "127.0.0.1", done));
+  t.after(() => crm.close());
+  const elsewhere = `http://localhost:${crm.address().port}/`;
+  const at = await page(t);
+  await at.goto(guarded.base);
+  await at.getByLabel("用户名").fill("wang");
+  await at.getByLabel("密码").fill("correct horse");
+  await at.getByRole("button", { name: "登录" }).click();
+  await at.getByRole("searchbox").waitFor();
+  await at.goto(elsewhere);
+  await at.getByRole("link", { name: "her message" }).click();
+  await at.locator(".payload", { hasText: "138****8000" }).waitFor();
+  await at.goto(elsewhere);
+  const answered = at.waitForResponse((answer) => answer.request().method() === "POST");
+  await at.getByRole("button", { name: "send" }).click();
+  const answer = await answered;
+  assert.equal(answer.status(), 401, "it comes without the cookie");
+  assert.equal((await answer.request().allHeaders()).cookie, undefined);
+  await at.getByRole("heading", { name: "请先登录" }).waitFor();
 });
 
 const PAGES = { home: "/", search: "/search?q=10086", none: "/search?q=nobody", message: "/messages/2001",
