@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::session::Keys;
-use super::users::{Role, Users};
+use super::users::{Role, User, Users};
 use crate::config::DeskConfig;
 use crate::delivery::clean;
 
@@ -31,6 +31,16 @@ pub(super) enum Means {
     /// A browser never sends one by itself, so no other site can have it sent.
     Token,
     Proxy,
+}
+
+impl Person {
+    fn of(user: User, by: Means) -> Person {
+        Person {
+            name: user.name,
+            role: user.role,
+            by,
+        }
+    }
 }
 
 /// Who gets in.
@@ -77,15 +87,12 @@ impl Door {
                 by: Means::Here,
             });
         }
-        // Whoever shows a token means it: a wrong one is no visitor under another name.
-        if let Some(token) = headers.get(AUTHORIZATION) {
-            let token = token.to_str().ok()?.strip_prefix("Bearer ")?;
-            let user = self.users.as_ref()?.with_token(token.trim())?;
-            return Some(Person {
-                name: user.name,
-                role: user.role,
-                by: Means::Token,
-            });
+        let users = self.users.as_ref();
+        // Whoever shows a token means it: a wrong one is no visitor under another name. Where there is no file there
+        // are no tokens, and what is shown is the proxy's.
+        if let (Some(users), Some(token)) = (users, shown(headers, "Bearer")) {
+            let user = users.with_token(&token)?;
+            return Some(Person::of(user, Means::Token));
         }
         if self.believes(peer)
             && let Some(person) = self.named_by_proxy(headers)
@@ -93,12 +100,8 @@ impl Door {
             return Some(person);
         }
         let session = keys.session(headers, now)?;
-        let user = self.users.as_ref()?.still(&session.name, &session.print)?;
-        Some(Person {
-            name: user.name,
-            role: user.role,
-            by: Means::Session,
-        })
+        let user = users?.still(&session.name, &session.print)?;
+        Some(Person::of(user, Means::Session))
     }
 
     fn named_by_proxy(&self, headers: &HeaderMap) -> Option<Person> {
@@ -139,6 +142,15 @@ impl Door {
             .and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok())
             .unwrap_or(peer)
     }
+}
+
+/// What a request shows of this kind in its `Authorization`.
+fn shown(headers: &HeaderMap, kind: &str) -> Option<String> {
+    let value = String::from_utf8_lossy(headers.get(AUTHORIZATION)?.as_bytes());
+    let (given, rest) = value.split_once([' ', '\t']).unwrap_or((&value, ""));
+    given
+        .eq_ignore_ascii_case(kind)
+        .then(|| rest.trim().to_owned())
 }
 
 /// The host a request names, without its port.

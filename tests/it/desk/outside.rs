@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use outboxd::config::Misplaced;
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use sqlx::PgPool;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{Desk, ROWS};
+use super::{Desk, Page, ROWS};
 use crate::harness::run;
 
 /// What it says when it does not open.
@@ -72,6 +72,62 @@ async fn whoever_a_proxy_passes_on_is_not_on_this_machine(pool: PgPool) {
         );
     }
     open.get("/").await.is(200);
+}
+
+/// A proxy that asks for a password of its own hands that on, unless told otherwise.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn what_was_shown_to_the_proxy_locks_nobody_out(pool: PgPool) {
+    run(&pool, ROWS).await;
+    let names = [
+        ("OUTBOXD_DESK_PROXY", "127.0.0.1"),
+        ("OUTBOXD_DESK_USER_HEADER", "X-Forwarded-User"),
+    ];
+    let alone = Desk::open(&pool, &names).await;
+    let (both, token) = Desk::with_people(&pool, &names).await;
+    // zhao:the proxy's; wang:correct horse
+    let (foreign, wangs) = (
+        "Basic emhhbzp0aGUgcHJveHkncw==",
+        "Basic d2FuZzpjb3JyZWN0IGhvcnNl",
+    );
+    let crm = format!("Bearer {token}");
+    for (desk, shown, expected) in [
+        (&alone, foreign, Some("zhao")),
+        (&alone, "Bearer of.the.proxy", Some("zhao")),
+        (&alone, "Negotiate oYG2", Some("zhao")),
+        (&both, foreign, Some("zhao")),
+        (&both, "Negotiate oYG2", Some("zhao")),
+        // Whom the proxy names, not whose password it is.
+        (&both, wangs, Some("zhao")),
+        (&both, &crm, Some("crm")),
+        // A token that is wrong, or was struck out, is no visitor under another name.
+        (&both, "Bearer of.the.proxy", None),
+        (&both, "bearer of.the.proxy", None),
+        (&both, "Bearer", None),
+    ] {
+        let asked = desk.ask(Method::GET, "/").header("authorization", shown);
+        let answer = asked.header("x-forwarded-user", "zhao").send().await;
+        let page = Page::of(answer.unwrap()).await;
+        match expected {
+            Some(name) => page.is(200).has(&format!(">{name}<")),
+            None => page.is(401),
+        };
+    }
+    // Nor is it in the way of whoever logs in behind it.
+    let desk = Desk::staffed(&pool, &names[..1]).await;
+    let mut wang = desk.visitor();
+    let with = |asked: RequestBuilder| asked.header("authorization", foreign);
+    let form = wang.send(with(desk.ask(Method::GET, "/"))).await;
+    let fields = [
+        ("name", "wang"),
+        ("password", "correct horse"),
+        ("form_token", &form.hidden("form_token").unwrap()),
+    ];
+    let proxys = [("authorization", foreign)];
+    wang.post_bare("/login", &fields, &proxys).await.is(303);
+    for _ in 0..7 {
+        let page = wang.send(with(desk.ask(Method::GET, "/"))).await;
+        page.is(200).has(">wang<");
+    }
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
