@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
-use axum::http::{HeaderMap, Method, Uri, Version};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use cookie::Cookie;
@@ -20,7 +20,7 @@ use super::badge;
 use super::trouble::Trouble;
 use super::visit::{LANG, THEME, Theme, Visit, known_language, language};
 use super::who::{Means, host, means_this_machine};
-use super::{Desk, session};
+use super::{Desk, password, session};
 use crate::port::PATIENCE;
 
 /// The form's field, and the header, that carry the token.
@@ -33,11 +33,16 @@ pub(super) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    let (visit, new_seed) = visit(&desk, &request, peer);
+    let (mut visit, new_seed) = visit(&desk, &request, peer);
+    let known = know(&mut visit, request.headers()).await;
     let immutable = visit.here.starts_with("/assets/");
     let dressed = visit.clone();
     let page = tokio::spawn(async move {
-        match admit(&visit, request).await {
+        let admitted = match known {
+            Ok(()) => admit(&visit, request).await,
+            Err(trouble) => Err(trouble),
+        };
+        match admitted {
             Ok(Admitted::Page(mut request)) => {
                 request.extensions_mut().insert(visit);
                 next.run(*request).await
@@ -55,6 +60,17 @@ pub(super) async fn guard(
         }
     };
     let for_others = badge::is_for_others(&response);
+    // A browser that has been on our pages has the form, and would put a box of its own over them.
+    if response.status() == StatusCode::UNAUTHORIZED
+        && dressed.json
+        && desk.door.users.is_some()
+        && new_seed.is_some()
+    {
+        let asked = HeaderValue::from_static(r#"Basic realm="outboxd", charset="UTF-8""#);
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, asked);
+    }
     if let Some(cookie) = new_seed.filter(|_| !immutable && !for_others && !dressed.json) {
         set_cookie(response.headers_mut(), &desk, cookie);
     }
@@ -103,6 +119,22 @@ fn visit(
     (visit, new_seed)
 }
 
+/// A password that the request shows is compared only where somebody has to be known, and nothing else says who it is.
+async fn know(visit: &mut Visit, headers: &HeaderMap) -> Result<(), Trouble> {
+    if visit.person.is_none() && !is_for_all(visit) {
+        visit.person = password::in_request(visit, headers).await?;
+    }
+    Ok(())
+}
+
+/// What is shown to everybody. Logging in and out changes nothing but the visitor's own cookie.
+fn is_for_all(visit: &Visit) -> bool {
+    let path = visit.path();
+    ["/login", "/logout", "/robots.txt", "/livez"].contains(&path)
+        || path.starts_with("/assets/")
+        || !visit.act && badge::is_one(path)
+}
+
 enum Admitted {
     Page(Box<Request>),
     /// The reader has chosen a language or a theme; back to the same page.
@@ -111,26 +143,20 @@ enum Admitted {
 
 /// Lets the request through, or says why not.
 async fn admit(visit: &Visit, request: Request) -> Result<Admitted, Trouble> {
-    let (method, uri) = (request.method().clone(), request.uri().clone());
-    let safe = method == Method::GET || method == Method::HEAD;
     at_our_name(visit, &request)?;
-    let path = visit.here.split('?').next().unwrap_or_default();
-    let for_all = ["/login", "/logout", "/robots.txt", "/livez"].contains(&path)
-        || path.starts_with("/assets/")
-        || safe && badge::is_one(path);
-    if safe
-        && !badge::is_one(path)
-        && let Some(response) = chosen(visit, &uri)
+    if !visit.act
+        && !badge::is_one(visit.path())
+        && let Some(response) = chosen(visit, request.uri())
     {
         return Ok(Admitted::Chosen(response));
     }
+    let for_all = is_for_all(visit);
     if visit.person.is_none() && !for_all {
         return Err(Trouble::LogIn);
     }
-    if safe {
+    if !visit.act {
         return Ok(Admitted::Page(Box::new(request)));
     }
-    // Logging in and out changes nothing but the visitor's own cookie.
     if visit.desk.read_only && !for_all {
         return Err(Trouble::ReadOnly);
     }

@@ -10,7 +10,6 @@ use std::num::NonZeroU32;
 use governor::clock::DefaultClock;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
-use tokio::sync::Semaphore;
 
 type Limiter<K> = RateLimiter<K, HashMapStateStore<K>, DefaultClock>;
 
@@ -21,8 +20,6 @@ pub(super) struct Logins {
     pairs: Limiter<(String, IpAddr)>,
     names: Limiter<String>,
     addresses: Limiter<IpAddr>,
-    /// A password is dear to compare, on purpose; not so dear that pages wait.
-    pub(super) at_once: Semaphore,
 }
 
 impl Logins {
@@ -31,7 +28,6 @@ impl Logins {
             pairs: RateLimiter::hashmap(Quota::per_minute(FEW)),
             names: RateLimiter::hashmap(Quota::per_minute(MANY)),
             addresses: RateLimiter::hashmap(Quota::per_minute(MANY)),
-            at_once: Semaphore::new(1),
         }
     }
 

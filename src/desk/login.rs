@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::guard::{own_path, set_cookie};
 use super::page::Frame;
+use super::password;
 use super::trouble::Trouble;
 use super::visit::Visit;
 use crate::words::say;
@@ -59,37 +60,17 @@ pub(super) async fn form(visit: Visit, Query(back): Query<Back>) -> Result<Respo
 }
 
 pub(super) async fn login(visit: Visit, Body(given): Body<Given>) -> Result<Response, Trouble> {
-    let desk = visit.desk.clone();
-    if desk.door.users.is_none() {
-        return Err(Trouble::NoPage);
-    }
-    let name = given.name.trim().to_owned();
+    let desk = &visit.desk;
     let next = own_path(&given.next.unwrap_or_default());
-    if !desk.logins.may_try(&name, visit.address) {
-        tracing::warn!(address = %visit.address, "too many tries to log in to the desk");
-        return Err(Trouble::TooOften(next));
-    }
-    let turn = desk.logins.at_once.acquire().await;
-    let looked_up = desk.clone();
-    let user = tokio::task::spawn_blocking(move || {
-        let users = looked_up.door.users.as_ref()?;
-        users.with_password(&name, &given.password)
-    })
-    .await
-    .map_err(anyhow::Error::from)?;
-    drop(turn);
-    let Some(user) = user else {
-        tracing::warn!(address = %visit.address, "a wrong name or password at the desk");
-        return Err(Trouble::WrongPassword(next));
-    };
+    let user = password::user(&visit, &given.name, given.password, &next).await?;
     tracing::info!(user = %user.name, address = %visit.address, "logged in to the desk");
     let mut response = Redirect::to(&visit.at(&next)).into_response();
     let session = desk
         .keys
         .open_session(&user, chrono::Utc::now().timestamp());
-    set_cookie(response.headers_mut(), &desk, session);
+    set_cookie(response.headers_mut(), desk, session);
     // A new seed as well: what somebody saw before is of no use now.
-    set_cookie(response.headers_mut(), &desk, desk.keys.new_seed().1);
+    set_cookie(response.headers_mut(), desk, desk.keys.new_seed().1);
     Ok(response)
 }
 

@@ -40,6 +40,7 @@ mod messages;
 mod openapi;
 mod overview;
 mod page;
+mod password;
 mod period;
 mod pulse;
 mod search;
@@ -72,7 +73,7 @@ struct Desk {
     driver: bulk::drive::Driver,
     door: who::Door,
     keys: session::Keys,
-    logins: limit::Logins,
+    passwords: password::Passwords,
     reveals: limit::Reveals,
     /// Before every path; empty, or like `/outboxd`.
     prefix: String,

@@ -50,7 +50,7 @@ struct NoMessageView {
 
 pub(super) async fn home(visit: Visit) -> Result<Response, Trouble> {
     // Without the slash a browser would not send the cookies of the prefix.
-    if visit.here.split('?').next() == Some("") {
+    if visit.path().is_empty() {
         return Ok(Redirect::to(&visit.at("/")).into_response());
     }
     let page = SearchPage {

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{Desk, badge, bulk, limit, lines::Lines, overview, pages, session, system, who};
+use super::{Desk, badge, bulk, lines::Lines, overview, pages, password, session, system, who};
 use crate::config::words::words;
 use crate::config::{Config, DeskConfig, Misplaced, Words};
 use crate::port;
@@ -47,7 +47,7 @@ pub async fn open(
         driver: bulk::drive::Driver::new(&config.database.url)?,
         door: who::Door::new(told)?,
         keys: session::Keys::new(told.secret.as_ref()),
-        logins: limit::Logins::new(),
+        passwords: password::Passwords::new(),
         reveals: limit::Reveals::new(),
         prefix: prefix.to_owned(),
         origin: url.map(url::Url::origin),

@@ -153,6 +153,11 @@ impl Visit {
         }
     }
 
+    /// The path asked for.
+    pub(super) fn path(&self) -> &str {
+        self.here.split('?').next().unwrap_or_default()
+    }
+
     /// Where a path of ours is. One that somebody asked for may begin as an address elsewhere does.
     pub(super) fn at(&self, path: &str) -> String {
         format!("{}{}", self.desk.prefix, own_path(path))

@@ -1,11 +1,14 @@
-//! Who somebody is: a session, a token, or a proxy's word. With none of these set up, this machine's own people may
-//! do everything, for whoever sits there may ask the database as well.
+//! Who somebody is: a token, a proxy's word, a session, or a password shown with the request ([`super::password`]).
+//! With none of these set up, this machine's own people may do everything, for whoever sits there may ask the database
+//! as well.
 
 use std::net::IpAddr;
 
 use anyhow::Result;
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HOST};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
 use url::Url;
 
@@ -31,10 +34,12 @@ pub(super) enum Means {
     /// A browser never sends one by itself, so no other site can have it sent.
     Token,
     Proxy,
+    /// Shown with the request. A browser that was asked for one goes on sending it, whichever site has it sent.
+    Password,
 }
 
 impl Person {
-    fn of(user: User, by: Means) -> Person {
+    pub(super) fn of(user: User, by: Means) -> Person {
         Person {
             name: user.name,
             role: user.role,
@@ -151,6 +156,14 @@ fn shown(headers: &HeaderMap, kind: &str) -> Option<String> {
     given
         .eq_ignore_ascii_case(kind)
         .then(|| rest.trim().to_owned())
+}
+
+/// The name and the password that a request shows.
+pub(super) fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+    let text = STANDARD.decode(shown(headers, "Basic")?).ok()?;
+    let text = String::from_utf8(text).ok()?;
+    let (name, password) = text.split_once(':')?;
+    Some((name.to_owned(), password.to_owned()))
 }
 
 /// The host a request names, without its port.

@@ -9,6 +9,7 @@ mod lists;
 mod masked;
 mod outside;
 mod pages;
+mod passwords;
 mod sessions;
 mod verdicts;
 mod views;
