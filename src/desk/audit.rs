@@ -1,5 +1,9 @@
 //! The audit log: who did what to how many, when and why, and what was there before and after.
 
+mod file;
+
+pub(super) use file::{csv, json};
+
 use askama::Template;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
@@ -9,11 +13,10 @@ use super::asked::{Asked, Chip, Choice, Turn, Turns, turned};
 use super::messages::APP;
 use super::page::{Frame, When};
 use super::period::{FROM, PERIOD, Period, Span, TO};
-use super::stream::{BATCH, Broken, MOST, Writer, download};
 use super::trouble::Trouble;
 use super::visit::{Visit, shown};
 use crate::answer::audit::{detail, object};
-use crate::answer::json::{VERSION, harmless};
+use crate::answer::json::VERSION;
 use crate::notification::NotificationId;
 use crate::outbox::inspect::{self, AuditFilter, AuditLine};
 use crate::words::label::ACTIONS;
@@ -27,7 +30,7 @@ const ACTION: &str = "action";
 const NOTIFICATION: &str = "notification";
 const BEFORE: &str = "before";
 const AFTER: &str = "after";
-const FILTERS: [&str; 9] = [
+pub(super) const FILTERS: [&str; 9] = [
     ACTOR,
     ACTION,
     APP,
@@ -38,6 +41,8 @@ const FILTERS: [&str; 9] = [
     BEFORE,
     AFTER,
 ];
+/// A file goes on to older ones only.
+pub(super) const FILE_FILTERS: &[&str] = FILTERS.split_at(8).0;
 
 #[derive(Template)]
 #[template(path = "audit.html")]
@@ -48,6 +53,7 @@ struct AuditPage {
     lines: Vec<LineView>,
     turns: Turns,
     link: String,
+    csv: String,
     json: String,
 }
 
@@ -88,8 +94,8 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn of(visit: &Visit, voice: &Voice) -> Result<Wanted, Trouble> {
-        let asked = Asked::of(visit, &FILTERS)?;
+    fn of(visit: &Visit, voice: &Voice, known: &[&'static str]) -> Result<Wanted, Trouble> {
+        let asked = Asked::of(visit, known)?;
         let period = Period::of(&asked, visit, voice, Span::Month)?;
         let filter = AuditFilter {
             actor: asked.owned(ACTOR),
@@ -190,7 +196,7 @@ impl Wanted {
 pub(super) async fn audit(visit: Visit) -> Result<Response, Trouble> {
     let mut tx = visit.desk.lines.read().await?;
     let voice = visit.voice(&mut tx).await?;
-    let wanted = Wanted::of(&visit, &voice)?;
+    let wanted = Wanted::of(&visit, &voice, &FILTERS)?;
     let limit = i64::try_from(PAGE + 1).unwrap_or(i64::MAX);
     let mut turn = match (wanted.filter.before, wanted.filter.after) {
         (Some(before), _) => Turn::Before(before),
@@ -220,49 +226,13 @@ pub(super) async fn audit(visit: Visit) -> Result<Response, Trouble> {
             older: at(BEFORE, older),
         },
         link: plain.href(&visit, "/audit"),
+        csv: plain.href(&visit, "/audit/export.csv"),
         json: plain.href(&visit, "/audit/export.json"),
     };
     visit.answer(&page, || {
         let lines: Vec<Value> = lines.iter().map(|line| object(line, &voice)).collect();
         json!({"version": VERSION, "lines": lines, "next_before": older, "next_after": newer})
     })
-}
-
-/// All lines that the filters name, as a file.
-pub(super) async fn export(visit: Visit) -> Result<Response, Trouble> {
-    let mut tx = visit.desk.lines.read().await?;
-    let voice = visit.voice(&mut tx).await?;
-    let wanted = Wanted::of(&visit, &voice)?;
-    let begin = wanted.filter.before.map_or(Turn::Newest, Turn::Before);
-    let mut lines = wanted.lines(&mut tx, begin, BATCH).await?;
-    tx.commit().await?;
-    let write = async move |writer: Writer| -> Result<(), Broken> {
-        let mut piece = format!("{{\"version\": {VERSION}, \"lines\": [");
-        let (mut mark, mut written, mut last) = ("\n", 0, None);
-        while !lines.is_empty() {
-            for line in &lines {
-                piece.push_str(mark);
-                piece.push_str(&harmless(&object(line, &voice).to_string()));
-                mark = ",\n";
-            }
-            written += lines.len();
-            let is_last = i64::try_from(lines.len()).is_ok_and(|n| n < BATCH);
-            last = lines.last().map(|line| line.id).filter(|_| !is_last);
-            let Some(id) = last.filter(|_| written < MOST) else {
-                break;
-            };
-            writer.write(std::mem::take(&mut piece)).await?;
-            let mut tx = visit.desk.lines.read().await?;
-            lines = wanted.lines(&mut tx, Turn::Before(id), BATCH).await?;
-            tx.commit().await?;
-            last = None;
-        }
-        let next = json!(last);
-        piece.push_str(&format!("\n], \"next_before\": {next}}}\n"));
-        Ok(writer.write(piece).await?)
-    };
-    let kind = "application/json; charset=utf-8";
-    Ok(download(kind, "audit.json", write))
 }
 
 impl LineView {

@@ -10,7 +10,7 @@
 //! Pages only give orders. What is running is driven by every desk that may act ([`drive`]), and by `outboxd bulk drive`.
 
 pub(super) mod drive;
-mod filter;
+pub(super) mod filter;
 mod new;
 mod one;
 
@@ -18,11 +18,10 @@ pub(super) use new::{new, plan};
 pub(super) use one::{one, order, progress};
 
 use askama::Template;
-use axum::extract::Query;
 use axum::response::Response;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::asked::Asked;
 use super::page::{Frame, When};
 use super::trouble::Trouble;
 use super::visit::{Visit, shown};
@@ -36,10 +35,8 @@ use crate::words::{Voice, say};
 /// On one page.
 const LIMIT: usize = 30;
 
-#[derive(Deserialize)]
-pub(super) struct Turn {
-    before: Option<i64>,
-}
+const BEFORE: &str = "before";
+pub(super) const FILTERS: [&str; 1] = [BEFORE];
 
 #[derive(Template)]
 #[template(path = "bulks.html")]
@@ -67,12 +64,13 @@ struct Row {
     at: When,
 }
 
-pub(super) async fn list(visit: Visit, Query(turn): Query<Turn>) -> Result<Response, Trouble> {
+pub(super) async fn list(visit: Visit) -> Result<Response, Trouble> {
+    let before = Asked::of(&visit, &FILTERS)?.number(&visit, BEFORE)?;
     let mut tx = visit.desk.lines.read().await?;
     let voice = visit.voice(&mut tx).await?;
     // One more tells whether there is another page.
     let limit = i64::try_from(LIMIT + 1).unwrap_or(i64::MAX);
-    let mut bulks = bulk::bulks(&mut tx, turn.before.map(BulkId), limit).await?;
+    let mut bulks = bulk::bulks(&mut tx, before.map(BulkId), limit).await?;
     tx.commit().await?;
     let more = bulks.len() > LIMIT;
     bulks.truncate(LIMIT);
@@ -81,7 +79,7 @@ pub(super) async fn list(visit: Visit, Query(turn): Query<Turn>) -> Result<Respo
         frame: Frame::new(&visit, say!(visit.lang, "desk.bulk.title"), "/bulk"),
         rows: bulks.iter().map(|it| row(it, &visit, &voice)).collect(),
         older: bulks.last().filter(|_| more).map(|last| at(last.id)),
-        newest: turn.before.map(|_| visit.at("/bulk")),
+        newest: before.map(|_| visit.at("/bulk")),
     };
     // The same objects as `outboxd bulk status --json`.
     visit.answer(&page, || {

@@ -5,8 +5,10 @@
 //!
 //! Below them, on the first page: whose time is over while their app stands still, and who is to be asked to allow messages.
 
+mod file;
 mod mark;
 
+pub(super) use file::export;
 pub(super) use mark::{SeenCall, handled, reveal};
 
 use askama::Template;
@@ -32,7 +34,8 @@ use mark::Told;
 const PAGE: usize = 30;
 const BEFORE: &str = "before";
 const AFTER: &str = "after";
-const FILTERS: [&str; 5] = [APP, RECIPIENT, PERIOD, BEFORE, AFTER];
+pub(super) const FILTERS: [&str; 5] = [APP, RECIPIENT, PERIOD, BEFORE, AFTER];
+pub(super) const FILE_FILTERS: &[&str] = FILTERS.split_at(4).0;
 
 #[derive(Template)]
 #[template(path = "calls.html")]
@@ -51,6 +54,7 @@ struct CallsPage {
     turns: Turns,
     /// The query of this very page, for its forms.
     here: String,
+    csv: String,
     /// What was dealt with.
     log: String,
 }
@@ -80,8 +84,8 @@ struct Asking {
 }
 
 impl Asking {
-    fn of(visit: &Visit, voice: &Voice) -> Result<Asking, Trouble> {
-        let asked = Asked::of(visit, &FILTERS)?;
+    fn of(visit: &Visit, voice: &Voice, known: &[&'static str]) -> Result<Asking, Trouble> {
+        let asked = Asked::of(visit, known)?;
         let period = Period::back(&asked, visit, voice, Span::Week)?;
         let place = |name| match asked.get(name).map(|text| (text, ending(text))) {
             None => Ok(None),
@@ -103,7 +107,12 @@ impl Asking {
         })
     }
 
-    async fn read(&self, conn: &mut PgConnection, turn: Turn<Ending>) -> sqlx::Result<Vec<Call>> {
+    async fn read(
+        &self,
+        conn: &mut PgConnection,
+        turn: Turn<Ending>,
+        limit: i64,
+    ) -> sqlx::Result<Vec<Call>> {
         let asked = ToPhone {
             app: self.app.clone(),
             recipient: self.recipient.clone(),
@@ -113,7 +122,7 @@ impl Asking {
                 Turn::Before(ending) => inspect::Turn::Before(ending),
                 Turn::After(ending) => inspect::Turn::After(ending),
             },
-            limit: i64::try_from(PAGE + 1).unwrap_or(i64::MAX),
+            limit,
         };
         inspect::to_phone(conn, &asked).await
     }
@@ -170,12 +179,13 @@ async fn listed(
     told: Option<Told>,
     in_full: Option<(Seen, String)>,
 ) -> Result<Response, Trouble> {
-    let asking = Asking::of(visit, voice)?;
+    let asking = Asking::of(visit, voice, &FILTERS)?;
+    let limit = i64::try_from(PAGE + 1).unwrap_or(i64::MAX);
     let mut turn = asking.turn;
-    let mut calls = asking.read(&mut *conn, turn).await?;
+    let mut calls = asking.read(&mut *conn, turn, limit).await?;
     if matches!(turn, Turn::After(_)) && calls.len() < PAGE {
         turn = Turn::Newest;
-        calls = asking.read(&mut *conn, turn).await?;
+        calls = asking.read(&mut *conn, turn, limit).await?;
     }
     let (calls, newer, older) = turned(calls, PAGE, turn, |call| call.ending);
     let (held, awaiting) = match turn {
@@ -250,6 +260,7 @@ async fn listed(
         here: href
             .split_once('?')
             .map_or_else(String::new, |(_, q)| format!("?{q}")),
+        csv: plain.href(visit, "/calls/export.csv"),
         log: visit.at("/audit?action=handle&period=30d"),
     };
     // The objects of `outboxd phone --json`, with what an act has to name.

@@ -2,9 +2,11 @@
 
 use askama::Template;
 use axum::response::Response;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::asked::{Asked, Chip, STATUS};
+use super::csv::{self, Batches, Cells};
 use super::messages::{APP, REASON};
 use super::page::{Frame, Link, When};
 use super::period::{PERIOD, Period, Span, switch};
@@ -17,6 +19,8 @@ use crate::words::cause::role;
 use crate::words::mask::safe;
 use crate::words::{Voice, say};
 
+pub(super) const FILTERS: [&str; 2] = [PERIOD, APP];
+
 #[derive(Template)]
 #[template(path = "dead.html")]
 struct DeadPage {
@@ -24,6 +28,7 @@ struct DeadPage {
     spans: Vec<Link>,
     chips: Vec<Chip>,
     causes: Vec<CauseView>,
+    csv: String,
 }
 
 struct CauseView {
@@ -42,20 +47,46 @@ struct CauseView {
     redrive: String,
 }
 
-pub(super) async fn dead(visit: Visit) -> Result<Response, Trouble> {
-    let asked = Asked::of(&visit, &[PERIOD, APP])?;
+/// What was found, and for what.
+struct Found {
+    asked: Asked,
+    span: Span,
+    since: DateTime<Utc>,
+    causes: Vec<Cause>,
+    voice: Voice,
+}
+
+async fn find(visit: &Visit) -> Result<Found, Trouble> {
+    let asked = Asked::of(visit, &FILTERS)?;
     let mut tx = visit.desk.lines.read().await?;
     let voice = visit.voice(&mut tx).await?;
-    let period = Period::back(&asked, &visit, &voice, Span::Week)?;
-    let Some(since) = period.since else {
-        return Err(asked.odd(&visit, PERIOD, period.span.word()));
+    let Period { span, since, .. } = Period::back(&asked, visit, &voice, Span::Week)?;
+    let Some(since) = since else {
+        return Err(asked.odd(visit, PERIOD, span.word()));
     };
     let causes = inspect::causes(&mut tx, asked.get(APP), since).await?;
     tx.commit().await?;
-    let view = |cause: &Cause| CauseView::of(cause, period.span, &visit, &voice);
+    Ok(Found {
+        asked,
+        span,
+        since,
+        causes,
+        voice,
+    })
+}
+
+pub(super) async fn dead(visit: Visit) -> Result<Response, Trouble> {
+    let Found {
+        asked,
+        span,
+        since,
+        causes,
+        voice,
+    } = find(&visit).await?;
+    let view = |cause: &Cause| CauseView::of(cause, span, &visit, &voice);
     let page = DeadPage {
         frame: Frame::new(&visit, say!(visit.lang, "desk.nav.dead"), "/dead"),
-        spans: switch(&asked, period.span, &visit, &voice, "/dead"),
+        spans: switch(&asked, span, &visit, &voice, "/dead"),
         chips: asked
             .get(APP)
             .map(|app| Chip {
@@ -66,11 +97,73 @@ pub(super) async fn dead(visit: Visit) -> Result<Response, Trouble> {
             .into_iter()
             .collect(),
         causes: causes.iter().map(view).collect(),
+        csv: asked.href(&visit, "/dead/export.csv"),
     };
     visit.answer(&page, || {
         let causes: Vec<Value> = causes.iter().map(|cause| object(cause, &voice)).collect();
         json!({"version": VERSION, "since": stamp(since, &voice), "causes": causes})
     })
+}
+
+/// The causes as a file.
+pub(super) async fn export(visit: Visit) -> Result<Response, Trouble> {
+    let Found { causes, voice, .. } = find(&visit).await?;
+    let header = vec![
+        say!(voice, "column.cause"),
+        say!(voice, "column.status"),
+        say!(voice, "desk.asked.app"),
+        say!(voice, "column.count"),
+        say!(voice, "desk.export.may_have_arrived"),
+        say!(voice, "desk.export.dealt_with"),
+        say!(voice, "column.who"),
+        say!(voice, "column.next"),
+        say!(voice, "desk.dead.oldest"),
+        say!(voice, "desk.dead.newest"),
+        say!(voice, "desk.dead.samples"),
+    ];
+    let lines = causes.iter().map(|it| cells(it, &voice)).collect();
+    csv::file("dead.csv", header, Causes { lines, voice }).await
+}
+
+/// So few that they are read at once.
+struct Causes {
+    lines: Vec<Cells>,
+    voice: Voice,
+}
+
+impl Batches for Causes {
+    async fn next(&mut self) -> Result<Vec<Cells>, Trouble> {
+        Ok(std::mem::take(&mut self.lines))
+    }
+
+    fn is_cut(&self) -> bool {
+        false
+    }
+
+    fn voice(&self) -> &Voice {
+        &self.voice
+    }
+}
+
+fn cells(it: &Cause, voice: &Voice) -> Cells {
+    let (who, next) = remedy(it, voice);
+    let samples: Vec<String> = it.samples.iter().map(i64::to_string).collect();
+    vec![
+        safe(&voice.cause(Some(&it.reason), None)),
+        voice.status(&it.status),
+        shown(&it.app),
+        it.count.to_string(),
+        it.in_doubt.to_string(),
+        it.dealt_with.to_string(),
+        match who {
+            Who::Nobody => String::new(),
+            who => voice.who(who).to_owned(),
+        },
+        safe(&next),
+        stamp(it.oldest, voice),
+        stamp(it.newest, voice),
+        samples.join(" "),
+    ]
 }
 
 impl CauseView {

@@ -34,9 +34,11 @@ pub(super) const APP: &str = "app";
 const BEFORE: &str = "before";
 const AFTER: &str = "after";
 
-const FILTERS: [&str; 10] = [
+pub(super) const FILTERS: [&str; 10] = [
     STATUS, REASON, EVENT_TYPE, RECIPIENT, APP, PERIOD, FROM, TO, BEFORE, AFTER,
 ];
+/// A file goes on to older ones only.
+pub(super) const FILE_FILTERS: &[&str] = FILTERS.split_at(9).0;
 
 #[derive(Template)]
 #[template(path = "messages.html")]
@@ -132,8 +134,12 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    pub(super) fn of(visit: &Visit, voice: &Voice) -> Result<Wanted, Trouble> {
-        let asked = Asked::of(visit, &FILTERS)?;
+    pub(super) fn of(
+        visit: &Visit,
+        voice: &Voice,
+        known: &[&'static str],
+    ) -> Result<Wanted, Trouble> {
+        let asked = Asked::of(visit, known)?;
         let mut standings = Vec::new();
         for word in asked.all(STATUS) {
             match word.parse::<Standing>() {
@@ -298,7 +304,7 @@ fn reasons(asked: Option<&str>, voice: &Voice) -> Vec<Choice> {
 pub(super) async fn messages(visit: Visit) -> Result<Response, Trouble> {
     let mut tx = visit.desk.lines.read().await?;
     let voice = visit.voice(&mut tx).await?;
-    let wanted = Wanted::of(&visit, &voice)?;
+    let wanted = Wanted::of(&visit, &voice, &FILTERS)?;
     let limit = i64::try_from(PAGE + 1).unwrap_or(i64::MAX);
     let (newest, count) = wanted.newest(&mut tx).await?;
     let mut turn = wanted.turn();
@@ -376,7 +382,7 @@ pub(super) async fn newer(visit: Visit) -> Result<Response, Trouble> {
     const COUNTED: i64 = 99;
     let mut tx = visit.desk.lines.read().await?;
     let voice = visit.voice(&mut tx).await?;
-    let wanted = Wanted::of(&visit, &voice)?;
+    let wanted = Wanted::of(&visit, &voice, &FILTERS)?;
     let page = wanted.hits(&mut tx, wanted.turn(), COUNTED + 1).await?;
     tx.commit().await?;
     let count = Capped::of(i64::try_from(page.hits.len()).unwrap_or(i64::MAX), COUNTED);

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::Query;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 use serde_json::json;
 
+use super::asked::Asked;
 use super::kept::Kept;
+use super::messages::APP;
 use super::page::Frame;
 use super::trouble::Trouble;
 use super::visit::{Visit, shown};
@@ -44,11 +44,7 @@ impl Default for Known {
     }
 }
 
-#[derive(Deserialize)]
-pub(super) struct Asked {
-    #[serde(default)]
-    app: String,
-}
+pub(super) const FILTERS: [&str; 1] = [APP];
 
 #[derive(Template)]
 #[template(path = "overview.html")]
@@ -130,12 +126,10 @@ async fn hours(visit: &Visit, app: Option<&str>) -> Result<Arc<Vec<Hour>>, Troub
     known.get(app.map(str::to_owned), ask).await
 }
 
-pub(super) async fn overview(
-    visit: Visit,
-    Query(asked): Query<Asked>,
-) -> Result<Response, Trouble> {
+pub(super) async fn overview(visit: Visit) -> Result<Response, Trouble> {
+    let asked = Asked::of(&visit, &FILTERS)?;
+    let one = asked.get(APP);
     let (all, voice) = stats(&visit).await?;
-    let one = Some(asked.app.as_str()).filter(|app| !app.is_empty());
     let apps: Vec<&AppStats> = all
         .iter()
         .filter(|it| one.is_none_or(|app| it.app == app))

@@ -1,10 +1,13 @@
 //! What is to be sent again, as it stands in an address: `?status=dead&cause=template_wrong&since=7d`.
 //!
-//! Other pages link here with the filter they show, so their names for the same things are understood as well.
+//! Other pages link here with the filter they show, so their names for the same things are understood as well. What is not
+//! understood is never passed over: more would be sent again than was asked for.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 
 use super::ENDINGS;
+use crate::desk::guard::FORM_TOKEN;
+use crate::desk::visit::{LANG, THEME, shown};
 use crate::notification::Status;
 use crate::outbox::bulk::Asked;
 use crate::words::{Voice, say};
@@ -23,13 +26,33 @@ pub(super) struct Filter {
     pub(super) late: bool,
     pub(super) per_second: String,
     pub(super) stop_above: String,
+    /// What does not belong here, by its name, or as the value of a status.
+    pub(super) odd: Option<(String, Option<String>)>,
 }
+
+/// What can be asked for.
+pub(in crate::desk) const NAMES: [&str; 10] = [
+    "status",
+    "cause",
+    "app",
+    "event_type",
+    "recipient",
+    "since",
+    "twice",
+    "late",
+    "per_second",
+    "stop_above",
+];
+/// What other pages call it.
+const ALIASES: [&str; 2] = ["reason", "period"];
+/// What else a form or an address of ours carries.
+const BESIDE: [&str; 5] = [FORM_TOKEN, "form", "why", LANG, THEME];
 
 /// How far back, in words of the address.
 pub(super) const SPANS: [&str; 5] = ["today", "24h", "7d", "30d", "all"];
 
 impl Filter {
-    /// From the pairs of an address or a form; whatever is not ours is passed by.
+    /// From the pairs of an address or a form.
     pub(super) fn of(pairs: &[(String, String)]) -> Filter {
         let all = |names: &'static [&str]| {
             let ours = pairs
@@ -40,9 +63,17 @@ impl Filter {
         };
         let text = |names| all(names).next().unwrap_or_default().to_owned();
         let or = |names, otherwise: &str| all(names).next().unwrap_or(otherwise).to_owned();
-        let words: Vec<&str> = all(&["status", "state", "standing"])
+        let words: Vec<&str> = all(&["status"])
             .flat_map(|value| value.split(','))
+            .map(str::trim)
             .collect();
+        let unknown = pairs
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .find(|name| ![&NAMES[..], &ALIASES, &BESIDE].concat().contains(name));
+        let no_ending = words
+            .iter()
+            .find(|word| ENDINGS.iter().all(|status| status.word() != **word));
         let mut statuses: Vec<Status> = ENDINGS
             .into_iter()
             .filter(|status| words.contains(&status.word()))
@@ -54,13 +85,16 @@ impl Filter {
             statuses,
             cause: text(&["cause", "reason"]),
             app: text(&["app"]),
-            event_type: text(&["event_type", "event"]),
+            event_type: text(&["event_type"]),
             recipient: text(&["recipient"]),
             since: or(&["since", "period"], "24h"),
             twice: all(&["twice"]).next().is_some(),
             late: all(&["late"]).next().is_some(),
             per_second: or(&["per_second"], "20"),
             stop_above: or(&["stop_above"], "20"),
+            odd: unknown
+                .map(|name| (name.to_owned(), None))
+                .or(no_ending.map(|word| ("status".to_owned(), Some((*word).to_owned())))),
         }
     }
 
@@ -99,6 +133,13 @@ impl Filter {
                 .ok()
                 .filter(|n| (least..=most).contains(n))
         };
+        if let Some((name, value)) = &self.odd {
+            let name = shown(name);
+            return Err(match value {
+                None => say!(voice, "desk.asked.no_filter", name = name),
+                Some(value) => say!(voice, "desk.asked.odd", name = name, value = shown(value)),
+            });
+        }
         let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         Ok(Asked {
             statuses: self.statuses.clone(),
@@ -165,15 +206,28 @@ mod tests {
     #[test]
     fn an_address_goes_through_the_form_and_back() {
         let it = filter(
-            "status=dead,expired&cause=template_wrong&app=a%26b&since=7d&twice=yes&stop_above=5&odd=1",
+            "status=dead,expired&cause=template_wrong&app=a%26b&since=7d&twice=yes&stop_above=5",
         );
         let mut text = url::form_urlencoded::Serializer::new(String::new());
         text.extend_pairs(it.pairs());
         assert_eq!(filter(&text.finish()), it);
         assert_eq!(it.statuses, [Status::Dead, Status::Expired]);
         assert_eq!((it.app.as_str(), it.late), ("a&b", false));
-        // Nothing that WeChat accepted has a way back.
-        assert_eq!(filter("status=delivered").statuses, [Status::Dead]);
+    }
+
+    #[test]
+    fn nothing_is_sent_again_by_a_filter_that_is_not_understood() {
+        for (query, is_understood) in [
+            ("reason=template_wrong&period=7d&lang=en", true),
+            ("form_token=x&form=y&why=z&status=cancelled", true),
+            ("from=2026-11-22", false),
+            // Nothing that WeChat accepted has a way back.
+            ("status=delivered", false),
+            ("status=dead,queued", false),
+        ] {
+            let asked = filter(query).asked(&voice());
+            assert_eq!(asked.is_ok(), is_understood, "{query}: {asked:?}");
+        }
     }
 
     #[test]

@@ -323,6 +323,7 @@ fn left(it: &Bulk, visit: &Visit) -> Option<String> {
         late: it.with_late,
         per_second: it.per_second.to_string(),
         stop_above: it.stop_above.to_string(),
+        odd: None,
     };
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(filter.pairs());

@@ -31,6 +31,9 @@ async fn a_number_is_masked_however_it_is_written(pool: PgPool) {
             "/messages/1002/sheet",
             "/messages/1002/correct",
             "/messages/export.csv",
+            "/calls/export.csv",
+            "/dead/export.csv",
+            "/audit/export.csv",
         ] {
             wang.get(path)
                 .await

@@ -64,3 +64,67 @@ async fn a_file_is_bounded_and_says_where_it_stopped(pool: PgPool) {
     assert_eq!(file.body.lines().count(), 1 + 10_000 + 1);
     file.has("文件里只有前 10000 条");
 }
+
+/// The list, and nobody who is dealt with.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn whom_to_phone_is_a_file_too(pool: PgPool) {
+    settle(&pool, 1, 620, "dead", "not_subscribed").await;
+    settle(&pool, 1001, 2, "delivered", "accepted").await;
+    let desk = Desk::open(&pool, &[]).await;
+    for (seen, outcome) in [("3", "told"), ("7", "not_reached")] {
+        let call = desk.get(&format!("/api/messages/{seen}/handled")).await;
+        let seen_then = call.json()["seen"].as_str().unwrap().to_owned();
+        let mut nobody = desk.visitor();
+        nobody
+            .post(
+                &format!("/messages/{seen}/handled"),
+                &[
+                    ("seen", &seen_then),
+                    ("outcome", outcome),
+                    ("reason", "=rang"),
+                ],
+            )
+            .await
+            .is(200);
+    }
+    let file = desk.get("/calls/export.csv").await;
+    assert_eq!(file.header("content-type"), "text/csv; charset=utf-8");
+    assert_eq!(
+        file.header("content-disposition"),
+        "attachment; filename=\"calls.csv\""
+    );
+    file.lacks("13800001234").lacks("\r\n\"3\",");
+    let lines: Vec<&str> = file.body.lines().collect();
+    assert_eq!(lines.len(), 1 + 619);
+    assert!(
+        lines[1].starts_with("\"620\",\"已停止\",\"c620\",\"李女士\""),
+        "{}",
+        lines[1]
+    );
+    let tried: Vec<&&str> = lines
+        .iter()
+        .filter(|line| line.contains("联系过"))
+        .collect();
+    assert!(
+        tried.len() == 1 && tried[0].starts_with("\"7\","),
+        "{tried:?}"
+    );
+    let one = desk.get("/calls/export.csv?recipient=u2&app=default").await;
+    assert_eq!(one.body.lines().count(), 1 + 124);
+    desk.get("/calls/export.csv?after=1.1").await.is(400);
+    // What was done is in a file of its own, and what was given up by its cause.
+    let log = desk.get("/audit/export.csv?action=handle").await;
+    assert_eq!(log.body.lines().count(), 3, "{}", log.body);
+    log.has("\"'=rang\"").has("outcome: – → told");
+    let dead = desk.get("/dead/export.csv").await;
+    assert_eq!(dead.body.lines().count(), 2, "{}", dead.body);
+    dead.has("\"620\",\"0\",\"1\",");
+    // Each list leads to its file.
+    for (page, file) in [
+        ("/calls?period=30d", "/calls/export.csv?period=30d"),
+        ("/dead?app=default", "/dead/export.csv?app=default"),
+        ("/audit?action=handle", "/audit/export.csv?action=handle"),
+    ] {
+        desk.get(page).await.has(&format!("href=\"{file}\""));
+    }
+}
