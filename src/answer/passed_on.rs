@@ -77,13 +77,13 @@ impl Card {
         }
     }
 
-    /// What it will be settled as unsent, though its standing still says that it waits: its time is over, or a newer one of its
-    /// `collapse_key` is there.
+    /// What it will be settled as unsent, though its standing still says that it waits.
     fn comes_to(&self) -> Option<Status> {
         match &self.why {
             Some(WhyNotYet::Expired { .. }) => Some(Status::Expired),
-            Some(WhyNotYet::InFlight { .. }) | None => None,
-            Some(_) => self.links.newer.map(|_| Status::Superseded),
+            Some(WhyNotYet::Superseded { .. }) => Some(Status::Superseded),
+            Some(WhyNotYet::CancelRequested { .. }) => Some(Status::Cancelled),
+            _ => None,
         }
     }
 }

@@ -9,7 +9,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{Desk, badge, bulk, lines::Lines, overview, pages, password, session, system, who};
+use super::{
+    Desk, badge, bulk, limit, lines::Lines, overview, pages, password, session, system, who,
+};
 use crate::config::words::words;
 use crate::config::{Config, DeskConfig, Misplaced, Words};
 use crate::port;
