@@ -76,7 +76,11 @@ fn a_limit_that_comes_first_is_told_with_the_last_failure() {
         "Attempt 1 did not succeed: Too many requests; goes on a little later. No other is due before its \
          time limit, 10:09:00 (in 4 min): it is not sent any more."
     );
-    assert!(said.next.contains("`outboxd retry 7`"), "{}", said.next);
+    assert!(
+        said.next.contains("`outboxd retry 7 --reason"),
+        "{}",
+        said.next
+    );
     let untried = Notification { attempts: 0, ..it };
     let said = told(Lang::En, &untried, &why);
     assert!(
@@ -133,6 +137,10 @@ fn who_waits_for_one_it_has_replaced_is_told_how_to_go_at_once() {
         gives_way: true,
     };
     let said = told(Lang::En, &notification(Standing::Queued), &why);
-    assert!(said.next.contains("`outboxd retry 6`"), "{}", said.next);
+    assert!(
+        said.next.contains("`outboxd retry 6 --reason"),
+        "{}",
+        said.next
+    );
     assert!(said.happened.contains("gives way"), "{}", said.happened);
 }

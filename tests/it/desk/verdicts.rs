@@ -261,7 +261,7 @@ async fn whom_a_newer_one_overtook_is_promised_nothing(pool: PgPool) {
     let signed = super::signed(SECRET, "10088", "a", 600);
     desk.get(&format!("/badge/10088/a?{signed}"))
         .await
-        .has("不会再发送")
+        .has("有更新的通知取代了它")
         .lacks("自动重试");
     // And whose turn it is to be told does not lead in a circle.
     let found = desk.get("/api/messages/2").await.json();

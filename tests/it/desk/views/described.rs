@@ -296,14 +296,13 @@ async fn every_answer_is_as_it_is_described(pool: PgPool) {
     let target = "/messages/1002/resend";
     let form = program.check("get", path, target, "", 200).await;
     let seen = plain(&form[key]);
+    let other = "/messages/1002/handled";
+    let form = program.check("get", path, other, "", 200).await;
+    let early = plain(&form[key]);
     for (target, body, status) in [
         (target, format!("seen={seen}&reason="), 422),
         (target, format!("seen={seen}&reason=again"), 200),
-        (
-            "/messages/1002/handled",
-            format!("seen={seen}&reason=rang&outcome=told"),
-            409,
-        ),
+        (other, format!("seen={early}&reason=rang&outcome=told"), 409),
         (target, "seen=odd&reason=again".to_owned(), 400),
     ] {
         program.check("post", path, target, &body, status).await;
