@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Executor, Postgres, Transaction};
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection, Postgres, Transaction};
+use tokio::time::timeout;
 
 use super::trouble::Trouble;
 use crate::config::{DatabaseConfig, Pooler};
@@ -18,6 +19,9 @@ use crate::secret::Secret;
 const LINES: u32 = 4;
 /// How long a page waits for one of them, or for the database to answer at all.
 pub(super) const WAIT: Duration = Duration::from_secs(3);
+
+/// How long the database may take to answer at all, once none of them was to be had.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// How many statements each of them keeps.
 const NAMED: usize = 100;
@@ -53,23 +57,34 @@ impl Lines {
 
     /// One snapshot to read from.
     pub(super) async fn read(&self) -> Result<Transaction<'static, Postgres>, Trouble> {
-        session::viewing(&self.pool)
-            .await
-            .map_err(|error| self.trouble(error))
+        match session::viewing(&self.pool).await {
+            Ok(tx) => Ok(tx),
+            Err(error) => Err(self.trouble(error).await),
+        }
     }
 
     /// To act in; whoever acts commits.
     pub(super) async fn act(&self) -> Result<Transaction<'static, Postgres>, Trouble> {
-        session::handling(&self.pool)
-            .await
-            .map_err(|error| self.trouble(error))
+        match session::handling(&self.pool).await {
+            Ok(tx) => Ok(tx),
+            Err(error) => Err(self.trouble(error).await),
+        }
     }
 
-    /// Waiting in vain means busy lines, or a database that nobody reaches.
-    fn trouble(&self, error: sqlx::Error) -> Trouble {
-        match error {
-            sqlx::Error::PoolTimedOut if self.pool.size() > 0 => Trouble::Busy,
-            error => error.into(),
+    /// Waiting in vain means busy lines, or a database that nobody reaches. The pool counts lines that are still being
+    /// laid; one more attempt tells.
+    async fn trouble(&self, error: sqlx::Error) -> Trouble {
+        if !matches!(error, sqlx::Error::PoolTimedOut) {
+            return error.into();
+        }
+        let options = self.pool.connect_options();
+        match timeout(PROBE, PgConnection::connect_with(&options)).await {
+            Ok(Ok(line)) => {
+                let _ = line.close().await;
+                Trouble::Busy
+            }
+            Ok(Err(error)) => error.into(),
+            Err(_) => Trouble::Away,
         }
     }
 }

@@ -111,7 +111,7 @@ test("without JavaScript everything is there", async (t) => {
 });
 
 test("a link elsewhere opens the desk logged in, and a form elsewhere does nothing", async (t) => {
-  const guarded = await desk({ OUTBOXD_DESK_USERS: people("wang", "operator", "correct horse") });
+  const guarded = await desk({ OUTBOXD_DESK_USERS: people({ wang: ["operator", "correct horse"] }) });
   t.after(() => guarded.close());
   // Another site in a browser's eyes: localhost, not 127.0.0.1.
   const crm = createServer((_, answer) => answer.setHeader("content-type", "text/html").end(`<!doctype html><link rel="icon" href="data:,">

@@ -356,4 +356,13 @@ async fn trouble_is_told_calmly(pool: PgPool) {
         .lacks("secret-word")
         .lacks("127.0.0.1:1");
     assert_eq!(away.get("/").await.status, 200);
+    // Nobody holds a line, however many wait for one.
+    let (one, other, third) = tokio::join!(
+        away.get("/search?q=10086"),
+        away.get("/search?q=10087"),
+        away.get("/messages")
+    );
+    for page in [one, other, third] {
+        page.has("数据库暂时连不上");
+    }
 }
