@@ -12,7 +12,7 @@ use super::history::rows_read;
 const A_HUNDRED_DAYS: &str = r#"
     insert into outboxd.notification_delivery (id, key, app, event_type, aggregate_type, aggregate_id, recipient, payload,
          priority, attempts, lease_epoch, format_version, created_at, created_by, status, reason, may_have_arrived, settled_at, settled_by)
-    select n, gen_random_uuid(), 'default', case when n % 9973 = 0 then 'rare' else 'common' end, 'customer', 'c' || n, 'u' || n % 50, '{}',
+    select n, gen_random_uuid(), 'default', case when n % 9973 = 0 then 'rare' else 'common' end, 'customer', 'c' || n, 'u' || n % 20, '{}',
            2, 1, 1, 1, at, 'crm', status, case when status = 'dead' then 'not_subscribed' else 'accepted' end, false,
            at + case when n % 997 = 0 then interval '20 days' else interval '1 second' end, 'd'
       from generate_series(1, $1) n
@@ -183,6 +183,15 @@ async fn a_page_reads_no_more_than_it_may(pool: PgPool) {
         (
             100_000,
             Filter {
+                event_type: Some("nobody's".into()),
+                period: days_ago(90, 40),
+                ..page.clone()
+            },
+        ),
+        (
+            100_000,
+            Filter {
+                recipient: Some("u7".into()),
                 event_type: Some("nobody's".into()),
                 period: days_ago(90, 40),
                 ..page.clone()
