@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use chrono::{TimeDelta, Utc};
 use tokio::task::JoinSet;
 
 use crate::desk::Desk;
@@ -28,6 +29,7 @@ pub(crate) enum Question {
     LifeByKey,
     Newest,
     OlderPage,
+    OldDay,
     Queued,
     Scheduled,
     DeadOfADay,
@@ -44,12 +46,12 @@ pub(crate) enum Question {
 
 use Question::{
     Audit, ColleagueName, CustomerId, CustomerName, DeadForOneReason, DeadLetters, DeadOfADay, Id,
-    Key, Life, LifeByKey, Newest, Nobody, OfApp, OfEventType, OfNoEventType, OfRecipient,
+    Key, Life, LifeByKey, Newest, Nobody, OfApp, OfEventType, OfNoEventType, OfRecipient, OldDay,
     OlderPage, Overview, PartOfAName, Phone, PhoneTail, Queued, RecipientId, Scheduled, Surname,
     ToPhone,
 };
 
-pub(crate) const ALL: [(Question, &str); 27] = [
+pub(crate) const ALL: [(Question, &str); 28] = [
     (CustomerId, "search a customer's id"),
     (RecipientId, "search a recipient's id"),
     (CustomerName, "search a customer's name"),
@@ -65,6 +67,7 @@ pub(crate) const ALL: [(Question, &str); 27] = [
     (LifeByKey, "a message's page by its key"),
     (Newest, "list the newest"),
     (OlderPage, "list a page in the middle"),
+    (OldDay, "list a day of the past"),
     (Queued, "list what is queued"),
     (Scheduled, "list what is scheduled"),
     (DeadOfADay, "list the dead of a day"),
@@ -106,6 +109,11 @@ impl Question {
             LifeByKey => (format!("messages/{}", it.key), Vec::new()),
             Newest => list(&[]),
             OlderPage => list(&[("period", "own"), ("before", &it.id.to_string())]),
+            OldDay => {
+                let day = |ago| (Utc::now() - TimeDelta::days(ago)).date_naive().to_string();
+                let ago = 2 + i64::try_from(dice % 130).unwrap_or(0);
+                list(&[("from", &day(ago)), ("to", &day(ago))])
+            }
             Queued => list(&[("status", "queued")]),
             Scheduled => list(&[("status", "scheduled")]),
             DeadOfADay => list(&[("status", "dead")]),

@@ -25,7 +25,7 @@ use crate::words::{Voice, say};
 /// Rows on a page.
 const PAGE: usize = 50;
 /// Where counting stops.
-const COUNTED: i64 = 1000;
+const COUNTED: i64 = 200;
 
 pub(super) const REASON: &str = "reason";
 pub(super) const EVENT_TYPE: &str = "event_type";

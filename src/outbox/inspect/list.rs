@@ -54,25 +54,35 @@ pub struct Page {
     pub looked_to: Option<NotificationId>,
 }
 
-/// How many rows of each question a page looks at; one recipient's lie apart, and cost ten times as much each.
-const LOOKED_AT: i64 = 20_000;
-const OF_A_RECIPIENT: i64 = 2_000;
+/// How many rows of a question are looked at: of those that lie side by side, and of trouble or one recipient's, which lie
+/// apart and cost some ten times as much each.
+#[derive(Clone, Copy, Debug)]
+struct Looked {
+    beside: i64,
+    apart: i64,
+}
+
+/// For what one page costs.
+const PAGE: Looked = Looked {
+    beside: 10_000,
+    apart: 600,
+};
+const ALL: Looked = Looked {
+    beside: i64::MAX,
+    apart: i64::MAX,
+};
 
 /// A page at a bounded price.
 pub async fn page(conn: &mut PgConnection, filter: &Filter) -> sqlx::Result<Page> {
-    let most = match filter.recipient {
-        Some(_) => OF_A_RECIPIENT,
-        None => LOOKED_AT,
-    };
-    within(conn, filter, most).await
+    within(conn, filter, PAGE).await
 }
 
 /// A page, newest first, however many rows have to be looked at.
 pub async fn list(conn: &mut PgConnection, filter: &Filter) -> sqlx::Result<Vec<Hit>> {
-    Ok(within(conn, filter, i64::MAX).await?.hits)
+    Ok(within(conn, filter, ALL).await?.hits)
 }
 
-async fn within(conn: &mut PgConnection, filter: &Filter, most: i64) -> sqlx::Result<Page> {
+async fn within(conn: &mut PgConnection, filter: &Filter, most: Looked) -> sqlx::Result<Page> {
     let ends = ends::of(&mut *conn, filter).await?;
     let Walked {
         mut hits,

@@ -4,7 +4,7 @@
 use sqlx::PgConnection;
 
 use super::ends::Ends;
-use super::{Filter, Met, Walked, late};
+use super::{Filter, Looked, Met, Walked, late};
 use crate::notification::Status;
 use crate::outbox::inspect::Standing;
 use crate::outbox::inspect::find::waiting_of;
@@ -39,7 +39,7 @@ macro_rules! walk {
             conn: &mut PgConnection,
             filter: &Filter,
             ends: Ends,
-            most: i64,
+            most: Looked,
         ) -> sqlx::Result<Walked> {
             let (words, from, period) = (words(filter), filter.$from.map(|id| id.0), filter.period);
             // Both ends of the walk, if the period has them.
@@ -104,7 +104,7 @@ macro_rules! walk {
                         period.created_since,
                         period.created_until,
                         told.as_deref(),
-                        most
+                        most.beside
                     )
                     .fetch_all(conn)
                     .await
@@ -157,7 +157,7 @@ macro_rules! walk {
                         settled_since,
                         period.settled_until,
                         period.created_since,
-                        most,
+                        most.apart,
                         period.created_until
                     )
                     .fetch_all(conn)
@@ -211,7 +211,7 @@ macro_rules! walk {
                         period.settled_until,
                         period.created_since,
                         period.created_until,
-                        most,
+                        most.apart,
                         end
                     )
                     .fetch_all(conn)
@@ -264,7 +264,7 @@ macro_rules! walk {
                         period.settled_until,
                         period.created_since,
                         period.created_until,
-                        most,
+                        most.beside,
                         end
                     )
                     .fetch_all(conn)
