@@ -37,8 +37,9 @@ impl Logins {
         self.pairs.retain_recent();
         self.names.retain_recent();
         self.addresses.retain_recent();
-        self.addresses.check_key(&address).is_ok()
-            && self.pairs.check_key(&(name.to_owned(), address)).is_ok()
+        // A pair that may not is no try of the address's other people.
+        self.pairs.check_key(&(name.to_owned(), address)).is_ok()
+            && self.addresses.check_key(&address).is_ok()
             && self.names.check_key(&name.to_owned()).is_ok()
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A password is dear to compare, on purpose: one at a time, and only so many tries a minute. One that was right is
 //! remembered for the address it came from, as a salted hash and as long as the process lives: shown again it costs
-//! neither. The first wrong one from there forgets it, so that nobody guesses any quicker for it.
+//! neither. The first wrong one from there forgets it, so that nobody guesses any quicker for it. The last one that was
+//! wrong is remembered likewise: a browser goes on showing what it showed a proxy, and that is no guess.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -34,12 +35,12 @@ pub(super) async fn user(
     };
     let whose = (name.trim().to_owned(), address);
     let known = || desk.passwords.known(users, &whose, &password);
-    if let Some(user) = known() {
+    if let Some(Some(user)) = known() {
         return Ok(user);
     }
     let turn = desk.passwords.at_once.clone().acquire_owned().await;
     // Of many requests at once the first is compared, and the others have waited for it.
-    if let Some(user) = known() {
+    if let Some(Some(user)) = known() {
         return Ok(user);
     }
     if !desk.passwords.tries.may_try(&whose.0, address) {
@@ -58,13 +59,15 @@ pub(super) async fn user(
 }
 
 fn compare(desk: &Desk, whose: Whose, password: &str) -> Option<User> {
-    let user = desk
-        .door
-        .users
-        .as_ref()?
-        .with_password(&whose.0, password)?;
-    desk.passwords.remember(whose, &user, password);
-    Some(user)
+    let users = desk.door.users.as_ref()?;
+    let user = users.with_password(&whose.0, password);
+    let print = match &user {
+        Some(user) => Some(user.print()),
+        None => users.print_of(&whose.0),
+    };
+    desk.passwords
+        .remember(whose, user.is_some(), print, password);
+    user
 }
 
 /// Who it is by the name and the password in the request itself, where nothing else says so.
@@ -72,16 +75,21 @@ pub(super) async fn in_request(
     visit: &Visit,
     headers: &HeaderMap,
 ) -> Result<Option<Person>, Trouble> {
-    if visit.desk.door.users.is_none() {
+    let Some(users) = &visit.desk.door.users else {
         return Ok(None);
-    }
+    };
     let Some((name, password)) = basic(headers) else {
         return Ok(None);
     };
-    match user(visit, &name, password, visit.page()).await {
+    let whose = (name.trim().to_owned(), visit.address);
+    let told = match visit.desk.passwords.known(users, &whose, &password) {
+        Some(None) => Err(Trouble::WrongPassword(visit.page().to_owned())),
+        _ => user(visit, &name, password, visit.page()).await,
+    };
+    match told {
         Ok(user) => Ok(Some(Person::of(user, Means::Password))),
         // It may be for a proxy that asks for one of its own, and the page has the form.
-        Err(Trouble::WrongPassword(_)) if !visit.json => Ok(None),
+        Err(Trouble::WrongPassword(_) | Trouble::TooOften(_)) if !visit.json => Ok(None),
         Err(trouble) => Err(trouble),
     }
 }
@@ -93,13 +101,14 @@ pub(super) struct Passwords {
     tries: Logins,
     /// Not so dear that pages wait.
     at_once: Arc<Semaphore>,
-    right: Mutex<HashMap<Whose, Right>>,
+    last: Mutex<HashMap<Whose, Last>>,
     salt: [u8; 32],
 }
 
-/// That a password was right for this line of the file ([`User::print`]).
-struct Right {
-    print: String,
+/// What was compared last, and with which line of the file ([`User::print`]); none has that name.
+struct Last {
+    was_right: bool,
+    print: Option<String>,
     hash: [u8; 32],
 }
 
@@ -108,29 +117,38 @@ impl Passwords {
         Passwords {
             tries: Logins::new(),
             at_once: Arc::new(Semaphore::new(1)),
-            right: Mutex::default(),
+            last: Mutex::default(),
             salt: rand::rng().random(),
         }
     }
 
-    fn known(&self, users: &Users, whose: &Whose, password: &str) -> Option<User> {
-        let mut right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = right.get(whose)?;
+    /// Whose it is, or nobody's; nothing when it has to be compared.
+    fn known(&self, users: &Users, whose: &Whose, password: &str) -> Option<Option<User>> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = last.get(whose)?;
         if bool::from(known.hash.ct_eq(&self.hash(password))) {
-            return users.still(&whose.0, &known.print);
+            return match &known.print {
+                Some(print) if known.was_right => users.still(&whose.0, print).map(Some),
+                print => (*print == users.print_of(&whose.0)).then_some(None),
+            };
         }
-        right.remove(whose);
+        last.remove(whose);
         None
     }
 
-    fn remember(&self, whose: Whose, user: &User, password: &str) {
+    fn remember(&self, whose: Whose, was_right: bool, print: Option<String>, password: &str) {
         const MANY: usize = 1000;
-        let (print, hash) = (user.print(), self.hash(password));
-        let mut right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
-        if right.len() >= MANY {
-            right.clear();
+        let hash = self.hash(password);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.len() >= MANY {
+            last.clear();
         }
-        right.insert(whose, Right { print, hash });
+        let compared = Last {
+            was_right,
+            print,
+            hash,
+        };
+        last.insert(whose, compared);
     }
 
     fn hash(&self, password: &str) -> [u8; 32] {

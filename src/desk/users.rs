@@ -114,6 +114,15 @@ impl Users {
         user.filter(|_| right).cloned()
     }
 
+    /// The line that says which password this name has.
+    pub(super) fn print_of(&self, name: &str) -> Option<String> {
+        let users = self.now();
+        let mut named = users.iter().filter(|user| user.name == name);
+        named
+            .find(|user| !user.proof.starts_with(TOKEN))
+            .map(User::print)
+    }
+
     /// The user of this token. Every line is compared, and none breaks off early.
     pub(super) fn with_token(&self, token: &str) -> Option<User> {
         let proof = token_proof(token);

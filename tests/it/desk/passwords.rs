@@ -87,8 +87,9 @@ async fn a_right_password_may_come_often_and_a_guess_may_not(pool: PgPool) {
         assert_eq!(answer.unwrap().status().as_u16(), 200);
     }
     let mut seen = Vec::new();
-    for _ in 0..5 {
-        seen.push(get(&desk, "/api/pulse", ("wang", "guess")).await.status);
+    for n in 0..5 {
+        let guess = format!("guess {n}");
+        seen.push(get(&desk, "/api/pulse", ("wang", &guess)).await.status);
     }
     assert_eq!(seen, [401, 401, 401, 401, 429]);
     // Nor does what is remembered say any more which guess is right.
@@ -99,6 +100,20 @@ async fn a_right_password_may_come_often_and_a_guess_may_not(pool: PgPool) {
     get(&desk, "/api/pulse", ("li", "battery staple"))
         .await
         .is(200);
+}
+
+/// A browser goes on showing what a proxy in front of us has asked for: the same one is no new guess.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn what_a_browser_shows_a_proxy_uses_up_no_tries(pool: PgPool) {
+    let desk = Desk::staffed(&pool, &[]).await;
+    for _ in 0..40 {
+        get(&desk, "/", ("wang", "the proxy's"))
+            .await
+            .is(401)
+            .has("name=\"password\"");
+    }
+    let typed = [("name", WANG.0), ("password", WANG.1)];
+    desk.visitor().post("/login", &typed).await.is(303);
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
