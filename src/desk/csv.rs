@@ -14,8 +14,8 @@ pub(super) type Cells = Vec<String>;
 
 /// What a file is read from.
 pub(super) trait Batches: Send + 'static {
-    /// The next lines; none at the end, nor after [`MOST`].
-    fn next(&mut self) -> impl Future<Output = Result<Vec<Cells>, Trouble>> + Send;
+    /// The next lines, perhaps none yet; nothing at the end, nor after [`MOST`].
+    fn next(&mut self) -> impl Future<Output = Result<Option<Vec<Cells>>, Trouble>> + Send;
 
     /// There may be more than the file holds.
     fn is_cut(&self) -> bool;
@@ -33,8 +33,9 @@ pub(super) async fn file(
     let write = async move |writer: Writer| -> Result<(), Broken> {
         // Spreadsheets take a file without this mark for another encoding.
         writer.write(format!("\u{feff}{}", line(&header))).await?;
-        while !lines.is_empty() {
-            writer.write(lines.iter().map(line).collect()).await?;
+        while let Some(some) = lines {
+            // Also when there are none yet: a reader who has gone is noticed.
+            writer.write(some.iter().map(line).collect()).await?;
             lines = batches.next().await?;
         }
         if batches.is_cut() {

@@ -132,8 +132,9 @@ struct Causes {
 }
 
 impl Batches for Causes {
-    async fn next(&mut self) -> Result<Vec<Cells>, Trouble> {
-        Ok(std::mem::take(&mut self.lines))
+    async fn next(&mut self) -> Result<Option<Vec<Cells>>, Trouble> {
+        let lines = std::mem::take(&mut self.lines);
+        Ok((!lines.is_empty()).then_some(lines))
     }
 
     fn is_cut(&self) -> bool {

@@ -25,8 +25,8 @@ pub(super) async fn json(visit: Visit) -> Result<Response, Trouble> {
     let write = async move |writer: Writer| -> Result<(), Broken> {
         let mut piece = format!("{{\"version\": {VERSION}, \"notifications\": [");
         let mut mark = "\n";
-        while !lines.is_empty() {
-            for (it, _) in &lines {
+        while let Some(some) = lines {
+            for (it, _) in &some {
                 let object = objects::notification(it, &export.voice);
                 piece.push_str(mark);
                 piece.push_str(&objects::harmless(&object.to_string()));
@@ -70,25 +70,19 @@ impl Export {
         })
     }
 
-    /// The next ones, in batches by id; none at the end.
-    async fn lines(&mut self) -> Result<Vec<(Notification, Labels)>, Trouble> {
+    /// The next ones by id, after one look: perhaps none yet, and nothing at the end.
+    async fn lines(&mut self) -> Result<Option<Vec<(Notification, Labels)>>, Trouble> {
         if self.is_over || self.read >= MOST {
-            return Ok(Vec::new());
+            return Ok(None);
         }
+        let room = i64::try_from(MOST - self.read).unwrap_or(BATCH).min(BATCH);
         let mut tx = self.visit.desk.lines.read().await?;
-        let inspect::Page { hits, looked_to } = loop {
-            let turn = self.from.map_or(Turn::Newest, Turn::Before);
-            let page = self.wanted.hits(&mut tx, turn, BATCH).await?;
-            match page.looked_to {
-                // Nothing fits so far: on from there.
-                Some(to) if page.hits.is_empty() => self.from = Some(to.0),
-                _ => break page,
-            }
-        };
+        let turn = self.from.map_or(Turn::Newest, Turn::Before);
+        let inspect::Page { hits, looked_to } = self.wanted.hits(&mut tx, turn, room).await?;
         let found = inspect::read(&mut tx, &hits).await?;
         let mut labels = labels(&mut tx, &self.visit, &found).await?;
         tx.commit().await?;
-        let is_short = i64::try_from(hits.len()).is_ok_and(|n| n < BATCH);
+        let is_short = i64::try_from(hits.len()).is_ok_and(|n| n < room);
         self.is_over = is_short && looked_to.is_none();
         self.from = looked_to
             .map(|to| to.0)
@@ -99,17 +93,19 @@ impl Export {
             let labels = labels.remove(&it.key.0).unwrap_or_default();
             (it, labels)
         };
-        Ok(found.into_iter().map(named).collect())
+        Ok(Some(found.into_iter().map(named).collect()))
     }
 }
 
 impl Batches for Export {
-    async fn next(&mut self) -> Result<Vec<Cells>, Trouble> {
-        let lines = self.lines().await?;
-        Ok(lines
+    async fn next(&mut self) -> Result<Option<Vec<Cells>>, Trouble> {
+        let Some(lines) = self.lines().await? else {
+            return Ok(None);
+        };
+        let cells = lines
             .iter()
-            .map(|(it, labels)| cells(it, labels, &self.voice))
-            .collect())
+            .map(|(it, labels)| cells(it, labels, &self.voice));
+        Ok(Some(cells.collect()))
     }
 
     fn is_cut(&self) -> bool {

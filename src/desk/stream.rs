@@ -67,11 +67,13 @@ where
     let (sender, pieces) = mpsc::channel(2);
     let written = write(Writer(sender.clone()));
     tokio::spawn(async move {
-        if let Err(Broken::Trouble(trouble)) = written.await {
-            tracing::warn!(?trouble, "an export broke off");
-            let broken = std::io::Error::other("the export broke off");
-            let _ = sender.send(Err(broken)).await;
+        match tokio::spawn(written).await {
+            Ok(Ok(()) | Err(Broken::Gone)) => return,
+            Ok(Err(Broken::Trouble(trouble))) => tracing::warn!(?trouble, "an export broke off"),
+            Err(panic) => tracing::error!(%panic, "an export broke off"),
         }
+        let broken = std::io::Error::other("the export broke off");
+        let _ = sender.send(Err(broken)).await;
     });
     let headers = [
         (CONTENT_TYPE, kind.to_owned()),

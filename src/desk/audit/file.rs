@@ -96,9 +96,10 @@ impl Log {
 }
 
 impl Batches for Log {
-    async fn next(&mut self) -> Result<Vec<Cells>, Trouble> {
+    async fn next(&mut self) -> Result<Option<Vec<Cells>>, Trouble> {
         let lines = self.lines().await?;
-        Ok(lines.iter().map(|line| cells(line, &self.voice)).collect())
+        let cells = lines.iter().map(|line| cells(line, &self.voice));
+        Ok((!lines.is_empty()).then(|| cells.collect()))
     }
 
     fn is_cut(&self) -> bool {

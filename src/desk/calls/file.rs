@@ -43,9 +43,9 @@ struct Calls {
 }
 
 impl Batches for Calls {
-    async fn next(&mut self) -> Result<Vec<Cells>, Trouble> {
+    async fn next(&mut self) -> Result<Option<Vec<Cells>>, Trouble> {
         if self.is_over || self.read >= MOST {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let mut tx = self.visit.desk.lines.read().await?;
         let calls = self.asking.read(&mut tx, self.turn, BATCH).await?;
@@ -66,7 +66,7 @@ impl Batches for Calls {
             line.push(tried(call, &self.voice).unwrap_or_default());
             Some(line)
         };
-        Ok(calls.iter().filter_map(line).collect())
+        Ok(Some(calls.iter().filter_map(line).collect()))
     }
 
     fn is_cut(&self) -> bool {
