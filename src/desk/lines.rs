@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, Postgres, Transaction};
-use tokio::time::timeout;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 
 use super::trouble::Trouble;
 use crate::config::{DatabaseConfig, Pooler};
@@ -20,7 +21,7 @@ const LINES: u32 = 4;
 /// How long a page waits for one of them, or for the database to answer at all.
 pub(super) const WAIT: Duration = Duration::from_secs(3);
 
-/// How long the database may take to answer at all, once none of them was to be had.
+/// How long the database may take to answer at all, once none of them was to be had; and how long that is known.
 const PROBE: Duration = Duration::from_secs(1);
 
 /// How many statements each of them keeps.
@@ -28,6 +29,8 @@ const NAMED: usize = 100;
 
 pub(super) struct Lines {
     pool: PgPool,
+    /// Whether the database was there when last somebody had waited in vain.
+    probed: Mutex<Option<(Instant, bool)>>,
 }
 
 impl Lines {
@@ -38,6 +41,7 @@ impl Lines {
             .acquire_timeout(WAIT);
         let options = options(&database.url)?;
         Ok(Lines {
+            probed: Mutex::default(),
             pool: match database.pooler {
                 Pooler::Transaction => pool.connect_lazy_with(options),
                 // A page asks some twenty questions: read once by the server, each takes one trip instead of two. Which plans
@@ -72,19 +76,30 @@ impl Lines {
     }
 
     /// Waiting in vain means busy lines, or a database that nobody reaches. The pool counts lines that are still being
-    /// laid; one more attempt tells.
+    /// laid; one more attempt tells, for all who have waited meanwhile.
     async fn trouble(&self, error: sqlx::Error) -> Trouble {
         if !matches!(error, sqlx::Error::PoolTimedOut) {
             return error.into();
         }
-        let options = self.pool.connect_options();
-        match timeout(PROBE, PgConnection::connect_with(&options)).await {
-            Ok(Ok(line)) => {
-                let _ = line.close().await;
-                Trouble::Busy
+        let mut probed = self.probed.lock().await;
+        let is_there = match *probed {
+            Some((at, is_there)) if at.elapsed() < PROBE => is_there,
+            _ => {
+                let options = self.pool.connect_options();
+                let answered = match timeout(PROBE, PgConnection::connect_with(&options)).await {
+                    Ok(Ok(line)) => line.close().await.is_ok(),
+                    // Whatever it has to say, it is there.
+                    Ok(Err(error)) => error.as_database_error().is_some(),
+                    Err(_) => false,
+                };
+                *probed = Some((Instant::now(), answered));
+                answered
             }
-            Ok(Err(error)) => error.into(),
-            Err(_) => Trouble::Away,
+        };
+        if is_there {
+            Trouble::Busy
+        } else {
+            Trouble::Away
         }
     }
 }
