@@ -47,12 +47,14 @@ struct MessagesPage {
     form: Form,
     chips: Vec<Chip>,
     count: String,
-    /// More than an export holds.
+    /// Perhaps more than an export holds.
     is_long: bool,
     rows: Vec<Row>,
     turns: Turns,
     /// Not all of the period was looked through.
     is_partly: bool,
+    /// There are some on the pages before.
+    is_further: bool,
     /// Where to ask for what has come since; only on the newest page.
     newer: Option<String>,
     /// This very list, without the place in it.
@@ -330,6 +332,12 @@ pub(super) async fn messages(visit: Visit) -> Result<Response, Trouble> {
         Turn::After(_) => newer = newer.or(looked_to),
         Turn::Newest | Turn::Before(_) => older = older.or(looked_to),
     }
+    // From an empty page the way back is the way it was come.
+    match turn {
+        Turn::After(id) if hits.is_empty() => older = Some(id.saturating_add(1)),
+        Turn::Before(id) if hits.is_empty() => newer = Some(id.saturating_sub(1)),
+        _ => {}
+    }
     let found = inspect::read(&mut tx, &hits).await?;
     let labels = labels(&mut tx, &visit, &found).await?;
     let newest = inspect::newest_id(&mut tx).await?;
@@ -352,6 +360,7 @@ pub(super) async fn messages(visit: Visit) -> Result<Response, Trouble> {
             older: at(BEFORE, older),
         },
         is_partly: looked_to.is_some(),
+        is_further: turn != Turn::Newest,
         newer: (turn == Turn::Newest && !wanted.is_void)
             .then(|| plain.with(AFTER, newest).href(&visit, "/messages/newer")),
         link: plain.href(&visit, "/messages"),

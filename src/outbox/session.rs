@@ -99,3 +99,19 @@ pub(super) async fn in_order_of_an_index<T>(
         .await?;
     Ok(answer)
 }
+
+/// Part of such a question that reads a stretch of time as it lies on the disk, and breaks off when it has enough: the planner
+/// may think that a walk through the ids comes to enough sooner, when none of those is of that time.
+pub(super) async fn by_a_bitmap<T>(
+    conn: &mut PgConnection,
+    ask: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+) -> sqlx::Result<T> {
+    sqlx::raw_sql("set local enable_indexscan = off; set local enable_seqscan = off")
+        .execute(&mut *conn)
+        .await?;
+    let answer = ask(&mut *conn).await?;
+    sqlx::raw_sql("set local enable_indexscan to default; set local enable_seqscan to default")
+        .execute(conn)
+        .await?;
+    Ok(answer)
+}

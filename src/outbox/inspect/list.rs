@@ -84,12 +84,20 @@ pub async fn list(conn: &mut PgConnection, filter: &Filter) -> sqlx::Result<Vec<
 
 async fn within(conn: &mut PgConnection, filter: &Filter, most: Looked) -> sqlx::Result<Page> {
     let ends = ends::of(&mut *conn, filter).await?;
+    let walk = async |conn: &mut PgConnection, ends| match filter.after {
+        None => older(conn, filter, ends, most).await,
+        Some(_) => newer(conn, filter, ends, most).await,
+    };
     let Walked {
         mut hits,
         looked_to,
-    } = planned_anew(conn, async |conn| match filter.after {
-        None => older(conn, filter, ends, most).await,
-        Some(_) => newer(conn, filter, ends, most).await,
+        ..
+    } = planned_anew(conn, async |conn| {
+        let walked = walk(&mut *conn, ends).await?;
+        match walked.has_many_late {
+            false => Ok(walked),
+            true => walk(conn, ends.without_low()).await,
+        }
     })
     .await?;
     let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
@@ -123,6 +131,7 @@ async fn within(conn: &mut PgConnection, filter: &Filter, most: Looked) -> sqlx:
 struct Walked {
     hits: Vec<Hit>,
     looked_to: Vec<i64>,
+    has_many_late: bool,
 }
 
 /// A row that fits, or the last one that was looked at.
@@ -143,5 +152,10 @@ impl Walked {
             .extend(fits.map(|Met { id, key, .. }| Hit { id, key }));
         self.looked_to.extend(last);
         !full && last.is_none()
+    }
+
+    fn add_late(&mut self, late: Vec<Hit>) {
+        self.has_many_late |= i64::try_from(late.len()).is_ok_and(|n| n > late::MANY);
+        self.hits.extend(late);
     }
 }

@@ -163,6 +163,37 @@ async fn the_pages_of_a_list_are_all_that_fits(pool: PgPool) {
     }
 }
 
+/// A CRM whose clock is eight hours ahead, and a backlog of a month that was delivered in one day.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_clock_ahead_and_a_late_flood_lose_nothing(pool: PgPool) {
+    fill(&pool, 40_000).await;
+    for change in [
+        "update outboxd.notification_delivery set created_at = created_at + interval '8 hours'",
+        "update outboxd.notification_delivery set settled_at = now() - interval '3 days' - id * interval '1 second'
+          where settled_at > now() - interval '60 days'",
+    ] {
+        sqlx::query(change).execute(&pool).await.unwrap();
+        sqlx::query("vacuum analyze outboxd.notification_delivery")
+            .execute(&pool)
+            .await
+            .unwrap();
+        for period in [days_ago(80, 79), days_ago(4, 2), days_ago(5, 3)] {
+            for event_type in [None, Some("rare"), Some("nobody's")] {
+                let filter = Filter {
+                    event_type: event_type.map(str::to_owned),
+                    period,
+                    limit: 500,
+                    ..Filter::default()
+                };
+                let expected = named(&pool, &filter).await;
+                let [down, up] = both_ways(&pool, &filter).await;
+                assert!(down == expected, "older pages of {filter:?}: {} of {}", down.len(), expected.len());
+                assert!(up == expected, "newer pages of {filter:?}: {} of {}", up.len(), expected.len());
+            }
+        }
+    }
+}
+
 /// A day of long ago, a filter that nothing fits, a page in the middle: each reads so much, however long the history.
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn a_page_reads_no_more_than_it_may(pool: PgPool) {

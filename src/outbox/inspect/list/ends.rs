@@ -25,9 +25,8 @@ impl Ends {
     }
 
     /// Where a walk towards newer ones begins: above this id.
-    #[expect(clippy::unused_self, reason = "the other direction's twin")]
     pub(super) fn newer(self, after: Option<i64>) -> Option<i64> {
-        after
+        after.into_iter().chain(self.low.map(|low| low - 1)).max()
     }
 
     /// Where a walk towards older ones ends: at this id.
@@ -40,10 +39,17 @@ impl Ends {
         self.high
     }
 
-    /// Below which id those are that settled late, if there can be any that the walk did not meet.
-    pub(super) fn late(self, filter: &Filter) -> Option<i64> {
-        let low = self.low.filter(|_| filter.after.is_none())?;
-        Some(filter.before.map_or(low, |before| before.0.min(low)))
+    pub(super) fn without_low(self) -> Ends {
+        Ends { low: None, ..self }
+    }
+
+    /// Between which ids those are that settled late, if the page may have any that the walk does not meet: above the
+    /// first, below the second.
+    pub(super) fn late(self, filter: &Filter) -> Option<(i64, i64)> {
+        let low = self.low?;
+        let above = filter.after.map_or(i64::MIN, |after| after.0);
+        let below = filter.before.map_or(low, |before| before.0.min(low));
+        (above < below - 1 || above == i64::MIN).then_some((above, below))
     }
 }
 
@@ -57,7 +63,6 @@ pub(super) async fn of(conn: &mut PgConnection, filter: &Filter) -> sqlx::Result
     let since = period.settled_since.max(period.created_since);
     if let Some(since) = since
         && filter.recipient.is_none()
-        && filter.after.is_none()
     {
         ends.low = Some(around(&mut *conn, since).await?.0);
     }
@@ -65,7 +70,8 @@ pub(super) async fn of(conn: &mut PgConnection, filter: &Filter) -> sqlx::Result
 }
 
 /// Two ids near each other: before the first hardly anything was written at this time or later, and everything from the
-/// second on was. Halves the ids again and again; looks at the next few rows each time, for a CRM may write the time itself.
+/// second on was. Halves the ids again and again. A CRM may write the time itself, and its clock be ahead: nothing was written
+/// after it settled, nor after now, and the next few rows are looked at each time.
 async fn around(conn: &mut PgConnection, at: DateTime<Utc>) -> sqlx::Result<(i64, i64)> {
     let found = sqlx::query!(
         r#"-- outboxd list: find a time
@@ -80,10 +86,10 @@ async fn around(conn: &mut PgConnection, at: DateTime<Utc>) -> sqlx::Result<(i64
                  from halved h
                 cross join lateral (select h.low + (h.high - h.low) / 2 as id) middle
                 cross join lateral (
-                      select coalesce(min(n.created_at) >= $1, true) as is_later from (
-                             (select d.created_at from outboxd.notification_delivery d where d.id >= middle.id order by d.id limit 4)
+                      select coalesce(min(n.at) >= $1, true) as is_later from (
+                             (select least(d.created_at, d.settled_at) as at from outboxd.notification_delivery d where d.id >= middle.id order by d.id limit 4)
                              union all
-                             (select o.created_at from outboxd.notification_outbox o where o.id >= middle.id order by o.id limit 4)) n) near
+                             (select least(o.created_at, statement_timestamp()) as at from outboxd.notification_outbox o where o.id >= middle.id order by o.id limit 4)) n) near
                 where h.high - h.low > 256)
            select low as "low!", high as "high!" from halved order by high - low limit 1"#,
         at

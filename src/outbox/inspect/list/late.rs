@@ -1,25 +1,28 @@
 //! What settled within a period although it was written long before: it waited for a time, for a permission, for a receiver.
 //!
-//! Asked only when the walk came to the period's lower end, so the period has few rows; they are found by the time at which
-//! they settled, not by their ids.
+//! Asked only when the walk came to the period's lower end, so few were written within it; these are found by the time at
+//! which they settled, not by their ids. Where they are many, after an outage, or all planned for one day, they are left to
+//! the walk instead.
 
 use sqlx::PgConnection;
 
 use super::super::Hit;
 use super::Filter;
 
+/// More than so many are many.
+pub(super) const MANY: i64 = 10_000;
+
 pub(super) async fn trouble(
     conn: &mut PgConnection,
     filter: &Filter,
     words: &[String],
-    below: i64,
+    (above, below): (i64, i64),
 ) -> sqlx::Result<Vec<Hit>> {
     let period = filter.period;
     sqlx::query_as!(
         Hit,
         r#"-- outboxd list: late trouble
-           select d.id as "id!", d.key as "key!" from (
-                  select d.id, d.key from outboxd.notification_delivery d
+           select d.id as "id!", d.key as "key!" from outboxd.notification_delivery d
                    where d.status <> 'delivered' and d.status = any($1)
                      and ($2::text is null or d.app = $2)
                      and ($3::text is null or d.event_type = $3)
@@ -28,19 +31,19 @@ pub(super) async fn trouble(
                      and d.settled_at < coalesce($8::timestamptz, 'infinity')
                      and d.created_at >= coalesce($9::timestamptz, '-infinity')
                      and ($10::timestamptz is null or d.created_at < $10)
-                     and d.id < $5
-                   offset 0) d
-            order by d.id desc limit $6"#,
+                     and d.id > $5 and d.id < $6
+                   limit $11"#,
         words,
         filter.app.as_deref(),
         filter.event_type.as_deref(),
         filter.reason.as_deref(),
+        above,
         below,
-        filter.limit,
         period.settled_since.max(period.created_since),
         period.settled_until,
         period.created_since,
-        period.created_until
+        period.created_until,
+        MANY + 1
     )
     .fetch_all(conn)
     .await
@@ -49,14 +52,13 @@ pub(super) async fn trouble(
 pub(super) async fn delivered(
     conn: &mut PgConnection,
     filter: &Filter,
-    below: i64,
+    (above, below): (i64, i64),
 ) -> sqlx::Result<Vec<Hit>> {
     let period = filter.period;
     sqlx::query_as!(
         Hit,
         r#"-- outboxd list: late delivered
-           select d.id as "id!", d.key as "key!" from (
-                  select d.id, d.key from outboxd.notification_delivery d
+           select d.id as "id!", d.key as "key!" from outboxd.notification_delivery d
                    where d.status = 'delivered'
                      and ($1::text is null or d.app = $1)
                      and ($2::text is null or d.event_type = $2)
@@ -65,18 +67,18 @@ pub(super) async fn delivered(
                      and d.settled_at < coalesce($7::timestamptz, 'infinity')
                      and d.created_at >= coalesce($8::timestamptz, '-infinity')
                      and ($9::timestamptz is null or d.created_at < $9)
-                     and d.id < $4
-                   offset 0) d
-            order by d.id desc limit $5"#,
+                     and d.id > $4 and d.id < $5
+                   limit $10"#,
         filter.app.as_deref(),
         filter.event_type.as_deref(),
         filter.reason.as_deref(),
+        above,
         below,
-        filter.limit,
         period.settled_since.max(period.created_since),
         period.settled_until,
         period.created_since,
-        period.created_until
+        period.created_until,
+        MANY + 1
     )
     .fetch_all(conn)
     .await

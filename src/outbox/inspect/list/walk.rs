@@ -8,7 +8,7 @@ use super::{Filter, Looked, Met, Walked, late};
 use crate::notification::Status;
 use crate::outbox::inspect::Standing;
 use crate::outbox::inspect::find::waiting_of;
-use crate::outbox::session::in_order_of_an_index;
+use crate::outbox::session::{by_a_bitmap, in_order_of_an_index};
 
 /// The words of the view that were asked for, or all.
 fn words(filter: &Filter) -> Vec<String> {
@@ -218,10 +218,12 @@ macro_rules! walk {
                     .await
                 };
                 let met = in_order_of_an_index(&mut *conn, ask).await?;
-                if walked.add(met, filter.limit)
-                    && let Some(from) = ends.late(filter)
+                if (walked.add(met, filter.limit) || filter.after.is_some())
+                    && let Some(between) = ends.late(filter)
                 {
-                    walked.hits.extend(late::trouble(&mut *conn, filter, &words, from).await?);
+                    let ask = async |conn: &mut PgConnection| late::trouble(conn, filter, &words, between).await;
+                    let late = by_a_bitmap(&mut *conn, ask).await?;
+                    walked.add_late(late);
                 }
             }
             if delivered {
@@ -271,10 +273,12 @@ macro_rules! walk {
                     .await
                 };
                 let met = in_order_of_an_index(&mut *conn, ask).await?;
-                if walked.add(met, filter.limit)
-                    && let Some(from) = ends.late(filter)
+                if (walked.add(met, filter.limit) || filter.after.is_some())
+                    && let Some(between) = ends.late(filter)
                 {
-                    walked.hits.extend(late::delivered(&mut *conn, filter, from).await?);
+                    let ask = async |conn: &mut PgConnection| late::delivered(conn, filter, between).await;
+                    let late = by_a_bitmap(&mut *conn, ask).await?;
+                    walked.add_late(late);
                 }
             }
             Ok(walked)
