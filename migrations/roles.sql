@@ -40,7 +40,7 @@ grant select on outboxd.notification_delivery_status to outboxd_daemon;
 -- `run --desk` says who was told and what was replaced, and leaves acting to a desk's own login.
 grant select on outboxd.notification_handled, outboxd.notification_successor to outboxd_daemon;
 grant execute on function outboxd.ensure_partitions, outboxd.newest_settled to outboxd_daemon;
--- It writes the search's index by these functions only; the pieces of names in there are read by an admin.
+-- It writes the search's index by these functions only; the pieces of names in there are read by a desk and an admin.
 grant execute on function outboxd.write_search, outboxd.gather_search to outboxd_daemon;
 -- The sentences of the table's own checks; by default anybody may say them.
 grant execute on function outboxd.refuse to outboxd_daemon, outboxd_crm, outboxd_desk, outboxd_admin;

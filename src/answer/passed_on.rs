@@ -13,7 +13,7 @@ impl Card {
     /// The answer for whoever asked about it, with the names they know.
     pub(crate) fn passed_on(&self, customer: &str, recipient: &str, voice: &Voice) -> String {
         let it = &self.it;
-        let mut standing = match self.comes_to() {
+        let mut standing = match self.comes_to(voice) {
             Some(status) => voice.standing(Standing::Settled(status)),
             None => voice.standing_of(it),
         };
@@ -30,7 +30,7 @@ impl Card {
         // What colleagues have to do is nothing for whoever asked.
         let for_them = (it.standing.is_settled() && self.verdict.who == Who::Recipient)
             .then(|| voice.remedy(it.reason.as_deref()).1);
-        let expected = self.expected().map(|at| {
+        let expected = self.expected(voice).map(|at| {
             let at = voice.exact(at);
             say!(voice, "desk.card.expected", at = at)
         });
@@ -49,11 +49,12 @@ impl Card {
     pub(crate) fn means(&self, voice: &Voice) -> String {
         let it = &self.it;
         let marked = self.links.handled.as_ref().map(|mark| &*mark.outcome);
-        let means = match (&self.links.later, marked, self.comes_to(), &self.why) {
+        let means = match (&self.links.later, marked, self.comes_to(voice), &self.why) {
             (Some(_), ..) => say!(voice, "desk.means.replaced"),
             (_, Some("told"), ..) => say!(voice, "desk.means.told"),
             (_, Some("not_needed"), ..) => say!(voice, "desk.means.not_needed"),
             (.., Some(status), _) => voice.standing_means(Standing::Settled(status)),
+            (.., Some(WhyNotYet::Expired { .. })) => say!(voice, "desk.means.expiring"),
             (.., Some(WhyNotYet::OnHold)) => say!(voice, "waiting.on_hold"),
             _ if self.mark().1 == Tone::Bad => {
                 let cause = voice.cause(it.reason.as_deref(), it.errcode);
@@ -68,19 +69,19 @@ impl Card {
     }
 
     /// When it is sent, as far as anybody can say.
-    fn expected(&self) -> Option<DateTime<Utc>> {
+    fn expected(&self, voice: &Voice) -> Option<DateTime<Utc>> {
         match &self.why {
             Some(
                 WhyNotYet::RetryAt { .. } | WhyNotYet::Scheduled { .. } | WhyNotYet::Queued { .. },
-            ) if self.comes_to().is_none() => self.verdict.eta,
+            ) if self.comes_to(voice).is_none() => self.verdict.eta,
             _ => None,
         }
     }
 
     /// What it will be settled as unsent, though its standing still says that it waits.
-    fn comes_to(&self) -> Option<Status> {
+    fn comes_to(&self, voice: &Voice) -> Option<Status> {
         match &self.why {
-            Some(WhyNotYet::Expired { .. }) => Some(Status::Expired),
+            Some(WhyNotYet::Expired { at, .. }) if *at <= voice.now => Some(Status::Expired),
             Some(WhyNotYet::Superseded { .. }) => Some(Status::Superseded),
             Some(WhyNotYet::CancelRequested { .. }) => Some(Status::Cancelled),
             _ => None,

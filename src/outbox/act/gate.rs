@@ -37,41 +37,42 @@ pub async fn pause(conn: &mut PgConnection, app: &str, by: &By) -> sqlx::Result<
     )
     .fetch_one(&mut *conn)
     .await?;
-    let done = sqlx::query!(
-        r#"-- outboxd pause
-           with paused as (
-               insert into outboxd.app_state as s (app, paused_at, paused_by, pause_reason)
-               values ($1, clock_timestamp(), $2, $3)
-               on conflict (app) do update
-                  set paused_at = excluded.paused_at, paused_by = excluded.paused_by, pause_reason = excluded.pause_reason
-                where s.paused_at is null
-               returning s.app
-           )
-           insert into outboxd.audit_log (actor, action, app, affected, reason, detail)
-           select $2, 'pause', app, 0, $3, jsonb_build_object('before', 'open', 'after', 'paused') from paused"#,
-        app,
-        by.actor,
-        by.reason
-    )
-    .execute(&mut *conn)
-    .await?;
-    if done.rows_affected() == 1 {
-        return Ok(Paused::Done { known });
+    // Paused when we came, and resumed by the time we looked: once more.
+    loop {
+        let done = sqlx::query!(
+            r#"-- outboxd pause
+               with paused as (
+                   insert into outboxd.app_state as s (app, paused_at, paused_by, pause_reason)
+                   values ($1, clock_timestamp(), $2, $3)
+                   on conflict (app) do update
+                      set paused_at = excluded.paused_at, paused_by = excluded.paused_by, pause_reason = excluded.pause_reason
+                    where s.paused_at is null
+                   returning s.app
+               )
+               insert into outboxd.audit_log (actor, action, app, affected, reason, detail)
+               select $2, 'pause', app, 0, $3, jsonb_build_object('before', 'open', 'after', 'paused') from paused"#,
+            app,
+            by.actor,
+            by.reason
+        )
+        .execute(&mut *conn)
+        .await?;
+        if done.rows_affected() == 1 {
+            return Ok(Paused::Done { known });
+        }
+        let earlier = sqlx::query_as!(
+            Pause,
+            r#"-- outboxd pause: earlier
+               select s.paused_by as "by!", s.paused_at as "since!", s.pause_reason as reason from outboxd.app_state s
+                where s.app = $1 and s.paused_at is not null limit 1"#,
+            app
+        )
+        .fetch_optional(&mut *conn)
+        .await?;
+        if let Some(earlier) = earlier {
+            return Ok(Paused::Already(earlier));
+        }
     }
-    let earlier = sqlx::query_as!(
-        Pause,
-        r#"-- outboxd pause: earlier
-           select s.paused_by as "by!", s.paused_at as "since!", s.pause_reason as reason from outboxd.app_state s
-            where s.app = $1 and s.paused_at is not null limit 1"#,
-        app
-    )
-    .fetch_optional(conn)
-    .await?;
-    Ok(match earlier {
-        Some(earlier) => Paused::Already(earlier),
-        // Paused when we came, resumed by the time we looked: the other person's word is the later one.
-        None => Paused::Done { known },
-    })
 }
 
 /// What a resume did.

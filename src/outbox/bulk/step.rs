@@ -144,7 +144,7 @@ struct Rung {
     failed: i64,
     /// Not known yet, and not held up by a stranger or by one that failed.
     open: i64,
-    /// Of all rungs: not known yet.
+    /// Of all rungs: not known yet, and not waiting for a permission or behind one that does.
     unknown: i64,
 }
 
@@ -207,7 +207,13 @@ async fn judge(conn: &mut PgConnection, held: &Held) -> sqlx::Result<Rung> {
     // One that waits for its predecessor is not open, unless the predecessor is of this redrive and still to be known.
     let left = sqlx::query!(
         r#"-- outboxd bulk underway
-           select count(*) as "unknown!",
+           select count(*) filter (where not exists (
+                      select from outboxd.notification_outbox o
+                       where o.id = u.notification_id and o.key = u.key
+                         and (o.awaits_grant and o.next_attempt_at > statement_timestamp()
+                              or exists (select from outboxd.notification_outbox p
+                                          where p.app = o.app and p.order_key = o.order_key and p.id < o.id
+                                            and p.awaits_grant and p.next_attempt_at > statement_timestamp())))) as "unknown!",
                   count(*) filter (where not exists (
                       select from outboxd.notification_outbox o
                         join outboxd.notification_outbox p on p.app = o.app and p.order_key = o.order_key and p.id < o.id

@@ -225,7 +225,9 @@ pub async fn expired_held(
     recipient: Option<&str>,
     limit: i64,
 ) -> sqlx::Result<Vec<Hit>> {
-    let mut late = planned_anew(conn, async |conn| late(conn, app, recipient, limit).await).await?;
+    // Some of them have another reason, and are none of these.
+    let more = limit.saturating_mul(10);
+    let mut late = planned_anew(conn, async |conn| late(conn, app, recipient, more).await).await?;
     let asked: Vec<_> = late
         .iter()
         .map(|hit| (NotificationId(hit.id), Key(hit.key)))
@@ -235,6 +237,7 @@ pub async fn expired_held(
         let reason = reasons.get(&hit.key);
         matches!(reason, Some(WhyNotYet::Expired { held: true, .. }))
     });
+    late.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     Ok(late)
 }
 
@@ -259,14 +262,17 @@ async fn late(
              from apps
             cross join unnest(array[1, 2, 3]::smallint[]) as level (priority)
             cross join lateral (
-                  (select o.id, o.key, o.recipient, o.expires_at from outboxd.notification_outbox o
+                  (select o.id, o.key, o.recipient, o.expires_at, o.format_version, o.cancel_requested_by
+                     from outboxd.notification_outbox o
                     where o.app = apps.app and o.priority = level.priority
                     order by o.next_attempt_at, o.id limit $3)
                   union
-                  (select o.id, o.key, o.recipient, o.expires_at from outboxd.notification_outbox o
+                  (select o.id, o.key, o.recipient, o.expires_at, o.format_version, o.cancel_requested_by
+                     from outboxd.notification_outbox o
                     where o.app = apps.app and o.priority = level.priority
                     order by o.next_attempt_at desc, o.id desc limit $3)) w
             where ($2::text is null or w.recipient = $2) and w.expires_at <= statement_timestamp()
+              and w.format_version <= 1 and w.cancel_requested_by is null
             order by w.id desc limit $4"#,
         app,
         recipient,
