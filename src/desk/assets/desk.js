@@ -5,6 +5,9 @@
   const all = (selector) => [...document.querySelectorAll(selector)];
   const said = find("#said");
 
+  // A browser does this when it first paints, which may be after the first keys.
+  if (document.activeElement === document.body) find("[autofocus]")?.focus();
+
   function say(text) {
     said.textContent = text;
     clearTimeout(say.gone);
