@@ -55,26 +55,80 @@ begin
      group by term order by term;
 end $$;
 
--- Gathers eight complete slices, the newest first, and says how many ids they cover; 0 when there is nothing to do. What would be
--- much more than ten million ordinary rows have in eight slices stays as it is: it would take longer than a statement may.
--- Like `write_search`, it may be called by any daemon at any time.
-create function outboxd.gather_search() returns bigint
+-- Does the next piece of work and says how many ids it covered; 0 when there is none. Any daemon may call it at any time:
+-- guarded by a lock that is tried, never waited for. A slice has 1024 ids at first; when the 32 of a block are complete,
+-- one of 32768 takes their place (`at_most` keeps the slices small, should that take too long). When nothing else is to be done,
+-- complete ones are gathered into a run.
+create or replace function outboxd.write_search(the_paths text[], at_most bigint default 32768) returns bigint
 language plpgsql security definer
-set search_path = pg_catalog, pg_temp set work_mem = '64MB' as $$
+set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
 declare
-    long constant bigint := 262144;
-    first bigint;
+    small constant bigint := 1024;
+    large constant bigint := 32768;
+    oldest_month timestamptz;
+    mark outboxd.search_mark;
+    last_given bigint;
+    first bigint; last bigint;
 begin
     if not pg_try_advisory_xact_lock(hashtextextended('outboxd.write_search', 0)) then
         return 0;
     end if;
+    select min(to_date(right(c.relname, 7), 'YYYY_MM')) into oldest_month
+      from pg_inherits i join pg_class c on c.oid = i.inhrelid
+     where i.inhparent = 'outboxd.notification_delivery'::regclass and c.relname ~ '_\d{4}_\d{2}$';
+
+    -- First what must be forgotten, or was read by other paths.
+    select s.first_id, s.last_id into first, last from outboxd.search_slice s
+     where s.settled_since < oldest_month or s.paths <> the_paths order by s.first_id desc limit 1;
+    if found then
+        perform outboxd.write_search_slice(first, last, the_paths, oldest_month);
+        return last - first + 1;
+    end if;
+
+    -- A row takes its id a moment before its transaction can be seen to run; hence the five seconds.
+    select * into mark from outboxd.search_mark;
+    last_given := (select s.last_value from outboxd.notification_outbox_id_seq s);
+    if mark.seen_id > mark.ready_id and mark.seen_at < clock_timestamp() - interval '5 seconds'
+       and pg_snapshot_xmin(pg_current_snapshot()) >= mark.seen_xid then
+        mark.ready_id := mark.seen_id;
+        update outboxd.search_mark set ready_id = mark.ready_id;
+    end if;
+    if last_given > mark.seen_id and mark.ready_id = mark.seen_id then
+        update outboxd.search_mark
+           set seen_id = last_given, seen_xid = pg_snapshot_xmax(pg_current_snapshot()), seen_at = clock_timestamp();
+    end if;
+
+    -- The next id that has a row: a sequence leaves gaps.
+    last := (select s.last_id from outboxd.search_slice s order by s.first_id desc limit 1);
+    first := least((select min(o.id) from outboxd.notification_outbox o where o.id > coalesce(last, -1)),
+                   (select min(d.id) from outboxd.notification_delivery d where d.id > coalesce(last, -1)));
+    if first is null then
+        return case when at_most >= large then outboxd.gather_search() else 0 end;
+    end if;
+    if at_most >= large and mark.ready_id >= first - first % large + large - 1 then
+        first := first - first % large;
+        last := first + large - 1;
+    else
+        first := first - first % small;
+        last := first + small - 1;
+    end if;
+    if mark.ready_id < last then
+        return case when at_most >= large then outboxd.gather_search() else 0 end;
+    end if;
+    perform outboxd.write_search_slice(first, last, the_paths, oldest_month);
+    return last - first + 1;
+end $$;
+
+-- Gathers eight complete slices, the newest first, and says how many ids they cover; 0 when there is nothing to do.
+create function outboxd.gather_search() returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp set work_mem = '64MB' as $$
+declare
+    long constant bigint := 262144;
+    first bigint;
+begin
     select block into first
-      from (select s.first_id - s.first_id % long as block, count(distinct s.run) as runs, count(*) as slices
-              from outboxd.search_slice s group by 1) blocks
-     where runs > 1
-       and slices * (select c.reltuples from pg_class c where c.oid = 'outboxd.search_term'::regclass)
-           <= 600000 * (select count(*) from outboxd.search_slice)
-       and block + long - 1 <= (select max(s.last_id) from outboxd.search_slice s)
+      from (select s.first_id - s.first_id % long as block, count(distinct s.run) as runs from outboxd.search_slice s group by 1) blocks
+     where runs > 1 and block + long - 1 <= (select max(s.last_id) from outboxd.search_slice s)
      order by block desc limit 1;
     if not found then
         return 0;
@@ -90,14 +144,6 @@ begin
     return long;
 end $$;
 revoke all on function outboxd.gather_search from public;
-
--- The role, where it was made before.
-do $$
-begin
-    if exists (select from pg_roles where rolname = 'outboxd_daemon') then
-        grant execute on function outboxd.gather_search to outboxd_daemon;
-    end if;
-end $$;
 
 -- The newest rows below an id that have all of these pieces, and behind whose piece the text goes on like that: what comes
 -- next leaves this remainder. Run by run, newest first, and no further than needed. Of several pieces the one that is rarest in
@@ -131,26 +177,23 @@ begin
     rarest := (select piece from unnest(the_pieces) as piece
                  left join outboxd.search_term t on t.run = its_run and t.term = piece and t.first_id = slice
                 order by coalesce(t.n, 0), piece limit 1);
-    for its_run in select s.run from outboxd.search_slice s where s.first_id < below group by s.run order by s.run desc loop
-        for slice, leads in
-            select first.first_id, there.terms[1:greatest(there.rare, 1)]
-              from outboxd.search_term first
-             cross join lateral (
-                   select array_agg(t.term order by t.n) as terms, (count(*) filter (where t.n <= 200))::integer as rare
-                     from outboxd.search_term t where t.run = its_run and t.term = any(the_pieces) and t.first_id = first.first_id
-                   having count(*) = cardinality(the_pieces)) there
-             where first.run = its_run and first.term = rarest and first.first_id < below
-             order by first.first_id desc
-        loop
-            return query
-            select slice + at
-              from (select t.term, unnest(t.ids) & 32767 as at
-                      from outboxd.search_term t where t.run = its_run and t.term = any(leads) and t.first_id = slice) row
-             where slice + at < below group by at having count(distinct term) = cardinality(leads) order by at desc limit room;
-            get diagnostics got = row_count;
-            room := room - got;
-            exit when room <= 0;
-        end loop;
+    for its_run, slice, leads in
+        select first.run, first.first_id, there.terms[1:greatest(there.rare, 1)]
+          from (select s.run from outboxd.search_slice s where s.first_id < below group by s.run) r
+          join outboxd.search_term first on first.run = r.run and first.term = rarest and first.first_id < below
+         cross join lateral (
+               select array_agg(t.term order by t.n) as terms, (count(*) filter (where t.n <= 200))::integer as rare
+                 from outboxd.search_term t where t.run = first.run and t.term = any(the_pieces) and t.first_id = first.first_id
+               having count(*) = cardinality(the_pieces)) there
+         order by first.first_id desc
+    loop
+        return query
+        select slice + at
+          from (select t.term, unnest(t.ids) & 32767 as at
+                  from outboxd.search_term t where t.run = its_run and t.term = any(leads) and t.first_id = slice) row
+         where slice + at < below group by at having count(distinct term) = cardinality(leads) order by at desc limit room;
+        get diagnostics got = row_count;
+        room := room - got;
         exit when room <= 0;
     end loop;
 end $$;

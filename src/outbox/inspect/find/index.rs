@@ -1,7 +1,7 @@
 //! The questions to the search's index: how far it reaches, and which rows it comes up with.
 //!
 //! What it comes up with are candidates, for whoever asks to read and compare. How the index is walked stands beside how
-//! it is written, in `migrations/0015_shorter_walks.sql`.
+//! it is written, in `migrations/0015_shorter_walks.sql` and `0016_gathering_apart.sql`.
 
 use sqlx::PgConnection;
 
