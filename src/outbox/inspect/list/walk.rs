@@ -276,7 +276,7 @@ macro_rules! walk {
                 if (walked.add(met, filter.limit) || filter.after.is_some())
                     && let Some(between) = ends.late(filter)
                 {
-                    let ask = async |conn: &mut PgConnection| late::delivered(conn, filter, between).await;
+                    let ask = async |conn: &mut PgConnection| late::delivered(conn, filter, &words, between).await;
                     let late = by_a_bitmap(&mut *conn, ask).await?;
                     walked.add_late(late);
                 }

@@ -126,3 +126,33 @@ async fn one_that_was_ended_is_driven_no_longer_than_something_is_on_its_way(poo
     assert!(nobody_drives(&pool).await);
     assert_eq!(read(&pool, id).await.delivered, 4);
 }
+
+/// More than a step looks at come after the one that waits for a permission; the others are not left for that.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_long_line_behind_a_permission_keeps_nobody_else_waiting(pool: PgPool) {
+    settle(&pool, 1, 2603, "dead", "template_wrong").await;
+    run(
+        &pool,
+        "update outboxd.notification_delivery set order_key = 'line' where id = 1 or id between 5 and 2600",
+    )
+    .await;
+    let patient = Asked {
+        stop_above: 50,
+        per_second: 500,
+        ..asked()
+    };
+    let (id, _) = planned(&pool, &patient).await;
+    order(&pool, id, Order::Start).await;
+    assert_eq!(step(&pool, id).await, Stepped::Sent(5));
+    awaits_permission(&pool).await;
+    for _ in 0..20 {
+        pass(&pool).await;
+        if step(&pool, id).await == Stepped::Done {
+            break;
+        }
+        work(&pool, |_| false).await;
+    }
+    let it = read(&pool, id).await;
+    assert_eq!((it.redriven, it.delivered, it.waiting), (2603, 6, 2597));
+    assert_eq!(sent_again(&pool).await, [2, 3, 4, 2601, 2602, 2603]);
+}
