@@ -131,6 +131,8 @@ async fn within(conn: &mut PgConnection, filter: &Filter, most: Looked) -> sqlx:
 struct Walked {
     hits: Vec<Hit>,
     looked_to: Vec<i64>,
+    /// How far the last question came that did not come to the end. The ones after it need not go beyond.
+    reach: Option<i64>,
     has_many_late: bool,
 }
 
@@ -147,11 +149,15 @@ impl Walked {
     fn add(&mut self, met: Vec<Met>, limit: i64) -> bool {
         let full = i64::try_from(met.len()).is_ok_and(|n| n >= limit);
         let last = met.iter().find(|met| met.is_last).map(|met| met.id);
+        let stopped = full || last.is_some();
+        if stopped && let Some(farthest) = met.last() {
+            self.reach = Some(farthest.id);
+        }
         let fits = met.into_iter().filter(|met| met.fits);
         self.hits
             .extend(fits.map(|Met { id, key, .. }| Hit { id, key }));
         self.looked_to.extend(last);
-        !full && last.is_none()
+        !stopped
     }
 
     fn add_late(&mut self, late: Vec<Hit>) {

@@ -29,14 +29,14 @@ impl Ends {
         after.into_iter().chain(self.low.map(|low| low - 1)).max()
     }
 
-    /// Where a walk towards older ones ends: at this id.
-    pub(super) fn bottom(self) -> Option<i64> {
-        self.low
+    /// Where a walk towards older ones ends: at this id, or where another one has ended.
+    pub(super) fn bottom(self, reach: Option<i64>) -> Option<i64> {
+        reach.or(self.low)
     }
 
-    /// Where a walk towards newer ones ends: below this id.
-    pub(super) fn top(self) -> Option<i64> {
-        self.high
+    /// Where a walk towards newer ones ends: below this id, or where another one has ended.
+    pub(super) fn top(self, reach: Option<i64>) -> Option<i64> {
+        reach.map(|id| id.saturating_add(1)).or(self.high)
     }
 
     pub(super) fn without_low(self) -> Ends {
