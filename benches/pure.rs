@@ -17,7 +17,7 @@ use outboxd::delivery::{
 use outboxd::notification::{AttemptNo, Claim, Key, LeaseToken, NotificationId};
 use outboxd::policy::{Policy, RetrySchedule};
 use outboxd::secret::Secret;
-use outboxd::wechat::{NeverForce, WechatSettings, WechatTarget};
+use outboxd::wechat::{Alone, WechatSettings, WechatTarget};
 use tokio::runtime;
 use uuid::Uuid;
 
@@ -113,7 +113,7 @@ fn target(base_url: String, signing_secret: Option<Secret>) -> WechatTarget {
         call_timeout: Duration::from_secs(10),
         signing_secret,
     };
-    WechatTarget::new(settings, Arc::new(NeverForce)).expect("good settings")
+    WechatTarget::new(settings, Arc::new(Alone)).expect("good settings")
 }
 
 /// The address of a thread that gives every call this answer, and every other request a token.

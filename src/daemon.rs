@@ -8,7 +8,6 @@ mod ready;
 
 use std::future::Future;
 use std::io::IsTerminal as _;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -36,7 +35,7 @@ use crate::relay::{Ended, Relay, Until};
 use crate::step::Lane;
 use crate::target::{self, AppTarget};
 use crate::wake::{Rhythm, Sleeper, Wake};
-use crate::wechat::ForcedRefresh;
+use crate::wechat::{Fleet, Pending};
 
 /// After the drain time, for what has been answered to be written.
 const LAST_WRITES: Duration = Duration::from_secs(3);
@@ -71,8 +70,8 @@ pub async fn run(
     let mut targets = Vec::new();
     for app in &config.apps {
         metrics.serve(&app.name);
-        let fence = Arc::new(FleetFence(Mutex::new(database.line())));
-        let target = AppTarget::new(app, config.time_zone, &database, fence)?;
+        let fleet = Arc::new(FleetState(Mutex::new(database.line())));
+        let target = AppTarget::new(app, config.time_zone, &database, fleet)?;
         targets.push((app.name.clone(), Arc::new(target)));
     }
     let health = Arc::new(Health {
@@ -300,23 +299,38 @@ async fn keep_partitions(mut line: Line) {
     }
 }
 
-/// Asks the database whether this daemon, of the whole fleet, may force a token refresh now.
-struct FleetFence(Mutex<Line>);
+/// What the daemons of an app share about its token, in the database. Seldom needed, so no connection is kept for it.
+struct FleetState(Mutex<Line>);
 
-impl ForcedRefresh for FleetFence {
-    fn may_force<'a>(&'a self, app: &'a str) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+impl Fleet for FleetState {
+    fn may_force_refresh<'a>(&'a self, app: &'a str) -> Pending<'a, bool> {
         Box::pin(async move {
             let mut line = self.0.lock().await;
-            state::may_force_refresh(&mut line, app)
-                .await
-                .unwrap_or_else(|cause| {
-                    warn!(
-                        app,
-                        error = format!("{cause:#}"),
-                        "no forced token refresh without the database"
-                    );
-                    false
-                })
+            let may = state::may_force_refresh(&mut line, app).await;
+            line.close().await;
+            may.unwrap_or_else(|cause| {
+                warn!(
+                    app,
+                    error = format!("{cause:#}"),
+                    "no forced token refresh without the database"
+                );
+                false
+            })
+        })
+    }
+
+    fn token_fetched<'a>(&'a self, app: &'a str, life: Duration) -> Pending<'a, ()> {
+        Box::pin(async move {
+            let mut line = self.0.lock().await;
+            let noted = state::note_token(&mut line, app, life).await;
+            line.close().await;
+            if let Err(cause) = noted {
+                debug!(
+                    app,
+                    error = format!("{cause:#}"),
+                    "the new token's age could not be noted"
+                );
+            }
         })
     }
 }

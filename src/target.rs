@@ -18,7 +18,7 @@ use crate::outbox::line::Database;
 use crate::outbox::openid::OpenidQuery;
 use crate::policy::AwaitGrant;
 use crate::wechat::{
-    DirectSettings, DirectTarget, ForcedRefresh, Openids, Rehearsal, TokenFigures, WechatSettings,
+    DirectSettings, DirectTarget, Fleet, Openids, Rehearsal, TokenFigures, WechatSettings,
     WechatTarget,
 };
 
@@ -35,7 +35,7 @@ impl AppTarget {
         app: &AppConfig,
         zone: Tz,
         database: &Database,
-        permission: Arc<dyn ForcedRefresh>,
+        fleet: Arc<dyn Fleet>,
     ) -> Result<AppTarget> {
         let (name, call_timeout) = (app.name.clone(), app.call_timeout);
         Ok(match &app.target {
@@ -50,7 +50,7 @@ impl AppTarget {
                     call_timeout,
                     signing_secret: it.signing_secret.clone(),
                 };
-                AppTarget::CloudFunction(WechatTarget::new(settings, permission)?)
+                AppTarget::CloudFunction(WechatTarget::new(settings, fleet)?)
             }
             TargetConfig::SubscribeSend(it) => {
                 let openids = match &it.openid {
@@ -70,7 +70,7 @@ impl AppTarget {
                     openids,
                     on_unknown: it.on_unknown,
                 };
-                AppTarget::SubscribeSend(DirectTarget::new(settings, permission)?)
+                AppTarget::SubscribeSend(DirectTarget::new(settings, fleet)?)
             }
             TargetConfig::Http(it) => AppTarget::Http(HookTarget::new(HookSettings {
                 app: name,

@@ -18,7 +18,7 @@ use crate::outbox::act::{self, Enqueue};
 use crate::outbox::line::Database;
 use crate::outbox::session;
 use crate::target::AppTarget;
-use crate::wechat::NeverForce;
+use crate::wechat::Alone;
 use crate::words::cause::{cause, remedy};
 use crate::words::{Lang, label, say};
 
@@ -93,7 +93,7 @@ pub(super) async fn send_test(desk: &Desk, args: &SendTestArgs) -> Result<Exit> 
         .into());
     };
     let database = Database::configured(&config.database)?;
-    let target = AppTarget::new(app, config.time_zone, &database, Arc::new(NeverForce))?;
+    let target = AppTarget::new(app, config.time_zone, &database, Arc::new(Alone))?;
     let rehearsal = target.rehearse(&claim).await;
     let why = rehearsal.outcome.why();
     let errcode = rehearsal.outcome.errcode();

@@ -171,6 +171,22 @@ fn gate_facts(gate: &GateFacts, seen: &System, voice: &Voice) -> Vec<(String, St
             gate.breaker_strikes.to_string(),
         ));
     }
+    if let (Some(fetched), Some(end)) = (gate.token_fetched_at, gate.token_expires_at) {
+        let (at, until) = (voice.when(fetched), voice.when(end));
+        let text = if voice.now < end {
+            let age = voice.span(voice.now - fetched);
+            say!(
+                voice,
+                "desk.system.token_good",
+                age = age,
+                at = at,
+                end = until
+            )
+        } else {
+            say!(voice, "desk.system.token_over", at = at, end = until)
+        };
+        facts.push((say!(voice, "desk.system.token"), text));
+    }
     if let Some(at) = gate.forced_refresh_at {
         let today = gate.forced_refresh_day == Some(day_at_wechat(seen));
         let count = if today { gate.forced_refresh_count } else { 0 };
@@ -181,7 +197,7 @@ fn gate_facts(gate: &GateFacts, seen: &System, voice: &Voice) -> Vec<(String, St
             n = count,
             most = FORCED_REFRESHES
         );
-        facts.push((say!(voice, "desk.system.token"), text));
+        facts.push((say!(voice, "desk.system.forced_refresh"), text));
     }
     facts
 }
@@ -273,6 +289,8 @@ fn object(apps: &[AppStats], seen: &System, settings: &[Row], voice: &Voice) -> 
             "breaker_since": stamps(gate.breaker_since, voice),
             "breaker_errcode": gate.breaker_errcode,
             "breaker_strikes": gate.breaker_strikes,
+            "token_fetched_at": stamps(gate.token_fetched_at, voice),
+            "token_expires_at": stamps(gate.token_expires_at, voice),
             "forced_refresh_at": stamps(gate.forced_refresh_at, voice),
             "forced_refresh_day": gate.forced_refresh_day,
             "forced_refresh_count": gate.forced_refresh_count,

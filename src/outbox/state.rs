@@ -165,3 +165,23 @@ pub async fn may_force_refresh(line: &mut Line, app: &str) -> Result<bool> {
     line.back(connection).await?;
     Ok(done.rows_affected() == 1)
 }
+
+/// Tells whoever looks that the app has a new token, and until when it is used.
+pub async fn note_token(line: &mut Line, app: &str, life: Duration) -> Result<()> {
+    let mut connection = line.take().await?;
+    answered(
+        sqlx::query!(
+            r#"-- outboxd note token
+            insert into outboxd.app_state as s (app, token_fetched_at, token_expires_at)
+            values ($1, clock_timestamp(), clock_timestamp() + make_interval(secs => $2))
+            on conflict (app) do update
+               set token_fetched_at = excluded.token_fetched_at, token_expires_at = excluded.token_expires_at"#,
+            app,
+            life.as_secs_f64()
+        )
+        .execute(&mut connection),
+    )
+    .await
+    .context("note the token's age")?;
+    line.back(connection).await
+}

@@ -5,7 +5,7 @@
 //! While a token is good it is handed out at once, also during its renewal; a renewal that fails costs
 //! nothing before the old token's end. Only the very token that was refused is forgotten. When WeChat
 //! then answers with the same string, fetching again is useless; a forced refresh, which kills the token
-//! of everybody, is made only with the fleet's permission ([`ForcedRefresh`]).
+//! of everybody, is made only with the leave of the [`Fleet`].
 
 use std::future::Future;
 use std::pin::Pin;
@@ -26,19 +26,29 @@ use crate::delivery::Failure;
 use crate::http::Wire;
 use crate::secret::Secret;
 
-/// Leave to force a refresh, given once for the whole fleet: at least 30 s apart, at most 20 a day. The
-/// implementation counts in the database; a `true` is spent whether or not it is used.
-pub trait ForcedRefresh: Send + Sync + 'static {
-    fn may_force<'a>(&'a self, app: &'a str) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
+/// What all daemons of an app share about its token; the implementation keeps it in the database.
+pub trait Fleet: Send + Sync + 'static {
+    /// Leave to force a refresh, given once for the whole fleet: at least 30 s apart, at most 20 a day. A `true` is spent
+    /// whether or not it is used.
+    fn may_force_refresh<'a>(&'a self, app: &'a str) -> Pending<'a, bool>;
+
+    /// A token was fetched, to be used for so long. Told for people who look; nothing waits for it.
+    fn token_fetched<'a>(&'a self, app: &'a str, life: Duration) -> Pending<'a, ()>;
 }
 
-/// Never forces: for tools that must not disturb running daemons, such as `send-test`.
-#[derive(Clone, Copy, Debug)]
-pub struct NeverForce;
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-impl ForcedRefresh for NeverForce {
-    fn may_force<'a>(&'a self, _app: &'a str) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+/// Never forces and tells nobody: for tools that must not disturb running daemons, such as `send-test`.
+#[derive(Clone, Copy, Debug)]
+pub struct Alone;
+
+impl Fleet for Alone {
+    fn may_force_refresh<'a>(&'a self, _app: &'a str) -> Pending<'a, bool> {
         Box::pin(std::future::ready(false))
+    }
+
+    fn token_fetched<'a>(&'a self, _app: &'a str, _life: Duration) -> Pending<'a, ()> {
+        Box::pin(std::future::ready(()))
     }
 }
 
@@ -53,7 +63,7 @@ struct Inner {
     appsecret: Secret,
     wire: Wire,
     call_timeout: Duration,
-    permission: Arc<dyn ForcedRefresh>,
+    fleet: Arc<dyn Fleet>,
     state: Mutex<State>,
     fetches: AtomicU64,
     failures: AtomicU64,
@@ -92,7 +102,7 @@ impl TokenCache {
         appsecret: Secret,
         wire: Wire,
         call_timeout: Duration,
-        permission: Arc<dyn ForcedRefresh>,
+        fleet: Arc<dyn Fleet>,
     ) -> TokenCache {
         TokenCache {
             inner: Arc::new(Inner {
@@ -101,7 +111,7 @@ impl TokenCache {
                 appsecret,
                 wire,
                 call_timeout,
-                permission,
+                fleet,
                 state: Mutex::default(),
                 fetches: AtomicU64::new(0),
                 failures: AtomicU64::new(0),
@@ -180,8 +190,15 @@ impl TokenCache {
         let inner = Arc::clone(&self.inner);
         tokio::spawn(async move {
             let landed = inner.refresh().await;
-            inner.land(&landed);
+            let life = inner.land(&landed);
             let _ = sender.send(Some(landed));
+            if let Some(life) = life {
+                let _ = timeout(
+                    inner.call_timeout,
+                    inner.fleet.token_fetched(&inner.app, life),
+                )
+                .await;
+            }
         });
         receiver
     }
@@ -197,7 +214,7 @@ impl Inner {
         if let Some(token) = self.fetch_and_keep(false).await? {
             return Ok(token);
         }
-        let allowed = timeout(self.call_timeout, self.permission.may_force(&self.app))
+        let allowed = timeout(self.call_timeout, self.fleet.may_force_refresh(&self.app))
             .await
             .unwrap_or(false);
         if allowed {
@@ -268,12 +285,15 @@ impl Inner {
         })
     }
 
-    fn land(&self, landed: &Result<Secret, Failure>) {
+    /// Says for how long the token is used that was fetched.
+    fn land(&self, landed: &Result<Secret, Failure>) -> Option<Duration> {
         let mut state = self.lock();
         state.flight = None;
         match landed {
             Ok(_) => {
                 self.fetches.fetch_add(1, Ordering::Relaxed);
+                let end = state.held.as_ref()?.expires_at;
+                Some(end.saturating_duration_since(Instant::now()))
             }
             Err(failure) => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
@@ -287,6 +307,7 @@ impl Inner {
                         "the access token could not be renewed yet",
                     );
                 }
+                None
             }
         }
     }

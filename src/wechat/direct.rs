@@ -15,7 +15,7 @@ use chrono::Utc;
 use chrono_tz::Tz;
 use serde_json::Value;
 
-use super::credential::{ForcedRefresh, TokenCache};
+use super::credential::{Fleet, TokenCache};
 use super::event::{self, Verb};
 use super::function::{msgid, notified, text, wish};
 use super::reply::{CONFIG, Heard, Unfit, excerpt, find, number, parse, retry_after, verdict};
@@ -75,10 +75,7 @@ impl fmt::Debug for DirectTarget {
 }
 
 impl DirectTarget {
-    pub fn new(
-        settings: DirectSettings,
-        permission: Arc<dyn ForcedRefresh>,
-    ) -> anyhow::Result<DirectTarget> {
+    pub fn new(settings: DirectSettings, fleet: Arc<dyn Fleet>) -> anyhow::Result<DirectTarget> {
         let wire = Wire::new(&settings.base_url, settings.call_timeout)?;
         let tokens = TokenCache::new(
             &settings.app,
@@ -86,7 +83,7 @@ impl DirectTarget {
             settings.appsecret.clone(),
             wire.clone(),
             settings.call_timeout,
-            permission,
+            fleet,
         );
         Ok(DirectTarget {
             settings,

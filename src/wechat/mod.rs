@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 
-pub use credential::{ForcedRefresh, NeverForce};
+pub use credential::{Alone, Fleet, Pending};
 pub use direct::{DirectSettings, DirectTarget, Openids};
 pub use grants::MOST_ASKED;
 pub use template::Templates;
@@ -100,10 +100,7 @@ impl TokenFigures {
 
 impl WechatTarget {
     /// Builds the HTTPS client, so that bad settings and a missing CA store stop the start.
-    pub fn new(
-        settings: WechatSettings,
-        permission: Arc<dyn ForcedRefresh>,
-    ) -> anyhow::Result<WechatTarget> {
+    pub fn new(settings: WechatSettings, fleet: Arc<dyn Fleet>) -> anyhow::Result<WechatTarget> {
         let given = [
             ("appid", settings.appid.as_str()),
             ("appsecret", settings.appsecret.expose()),
@@ -141,7 +138,7 @@ impl WechatTarget {
             settings.appsecret.clone(),
             wire.clone(),
             settings.call_timeout,
-            permission,
+            fleet,
         );
         Ok(WechatTarget {
             settings,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::event::tests::claim;
 use super::testing::{Seen, Server, say, say_function, say_json, say_token};
-use super::{NeverForce, Trouble, WechatSettings, WechatTarget, Wire};
+use super::{Alone, Trouble, WechatSettings, WechatTarget, Wire};
 use crate::delivery::{FailureKind, Outcome, Phase, Sealed, Target as _};
 use crate::notification::Claim;
 use crate::secret::Secret;
@@ -34,7 +34,7 @@ fn settings(base_url: String) -> WechatSettings {
 }
 
 pub(crate) fn target(server: &Server) -> WechatTarget {
-    WechatTarget::new(settings(server.url()), Arc::new(NeverForce)).unwrap()
+    WechatTarget::new(settings(server.url()), Arc::new(Alone)).unwrap()
 }
 
 /// One that does not wait long, for servers that never come to an end.
@@ -45,7 +45,7 @@ fn hasty(server: &Server) -> WechatTarget {
         call_timeout,
         ..settings(server.url())
     };
-    WechatTarget::new(settings, Arc::new(NeverForce)).unwrap()
+    WechatTarget::new(settings, Arc::new(Alone)).unwrap()
 }
 
 /// Hands out the token and leaves the call of the function to `answer`.
@@ -378,9 +378,9 @@ fn bad_settings_stop_the_start() {
             ..good()
         },
     ];
-    assert!(WechatTarget::new(good(), Arc::new(NeverForce)).is_ok());
+    assert!(WechatTarget::new(good(), Arc::new(Alone)).is_ok());
     for settings in bad {
-        let error = WechatTarget::new(settings, Arc::new(NeverForce)).unwrap_err();
+        let error = WechatTarget::new(settings, Arc::new(Alone)).unwrap_err();
         assert!(!format!("{error:?}").contains("canary"));
     }
 }

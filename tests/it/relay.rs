@@ -259,6 +259,22 @@ async fn a_token_that_stays_refused_is_forced_once_per_fleet(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_fetched_token_tells_its_age(pool: PgPool) {
+    let fleet = Fleet::new(&pool).await;
+    enqueue(&pool, "li", "c").await;
+    let daemon = fleet.start();
+    // The simulator hands out tokens for 7,200 s; the last five seconds of one are left alone.
+    appears(
+        &pool,
+        "select count(*) from outboxd.app_state
+          where token_fetched_at between now() - interval '1 minute' and now()
+            and token_expires_at - token_fetched_at between interval '7190 seconds' and interval '7195 seconds'",
+    )
+    .await;
+    daemon.stop().await;
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn a_throttled_token_endpoint_is_waited_for(pool: PgPool) {
     let fleet = Fleet::new(&pool).await;
     fleet

@@ -1,7 +1,6 @@
 //! The machinery as the database sees it: which daemons are at work, what they hold, and how the schema stands.
 //!
-//! Daemons keep no register of themselves; one is known by what it leaves behind. What the database does not know (a
-//! token's age, say) is not here: it stands in the daemons' metrics.
+//! Daemons keep no register of themselves; one is known by what it leaves behind.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
@@ -76,6 +75,9 @@ pub struct GateFacts {
     pub breaker_errcode: Option<i32>,
     /// Probes that failed since it opened.
     pub breaker_strikes: i32,
+    /// When a daemon last fetched the access token, and until when it uses that one.
+    pub token_fetched_at: Option<DateTime<Utc>>,
+    pub token_expires_at: Option<DateTime<Utc>>,
     /// The fleet's last forced refresh of the access token; at most 20 on a day of UTC+8.
     pub forced_refresh_at: Option<DateTime<Utc>>,
     pub forced_refresh_day: Option<NaiveDate>,
@@ -100,7 +102,8 @@ async fn all(conn: &mut PgConnection) -> sqlx::Result<System> {
         GateFacts,
         r#"-- outboxd gates
            select s.app, s.paused_at, s.paused_by, s.pause_reason, s.breaker, s.breaker_since, s.breaker_until,
-                  s.breaker_reason, s.breaker_errcode, s.breaker_strikes, s.forced_refresh_at, s.forced_refresh_day,
+                  s.breaker_reason, s.breaker_errcode, s.breaker_strikes, s.token_fetched_at, s.token_expires_at,
+                  s.forced_refresh_at, s.forced_refresh_day,
                   s.forced_refresh_count
              from outboxd.app_state s order by s.app limit 1000"#
     )

@@ -1,12 +1,10 @@
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::testing::{Server, say_json, say_token};
-use super::{ForcedRefresh, Handed, NeverForce, TokenCache};
+use super::{Alone, Fleet, Handed, Pending, TokenCache};
 use crate::delivery::{Failure, FailureKind, Phase};
 use crate::http::Wire;
 use crate::secret::Secret;
@@ -17,20 +15,22 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Default)]
 struct Leave(AtomicUsize);
 
-impl ForcedRefresh for Leave {
-    fn may_force<'a>(&'a self, app: &'a str) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+impl Fleet for Leave {
+    fn may_force_refresh<'a>(&'a self, app: &'a str) -> Pending<'a, bool> {
         assert_eq!(app, "crm");
         self.0.fetch_add(1, Ordering::SeqCst);
         Box::pin(std::future::ready(true))
     }
+
+    fn token_fetched<'a>(&'a self, _app: &'a str, _life: Duration) -> Pending<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
-fn cache(server: &Server, permission: Arc<dyn ForcedRefresh>) -> Arc<TokenCache> {
+fn cache(server: &Server, fleet: Arc<dyn Fleet>) -> Arc<TokenCache> {
     let wire = Wire::new(&server.url(), TIMEOUT).unwrap();
     let secret = Secret::new("appsecret-canary");
-    Arc::new(TokenCache::new(
-        "crm", "wx1", secret, wire, TIMEOUT, permission,
-    ))
+    Arc::new(TokenCache::new("crm", "wx1", secret, wire, TIMEOUT, fleet))
 }
 
 async fn get(cache: &TokenCache) -> Result<Handed, Failure> {
@@ -56,7 +56,7 @@ async fn fifty_callers_share_one_fetch() {
         thread::sleep(Duration::from_millis(100));
         say_token(stream, "T", 7200);
     });
-    let cache = cache(&server, Arc::new(NeverForce));
+    let cache = cache(&server, Arc::new(Alone));
     let callers: Vec<_> = (0..50)
         .map(|_| {
             let cache = Arc::clone(&cache);
@@ -84,7 +84,7 @@ async fn a_leading_caller_that_goes_away_takes_nothing_with_it() {
         thread::sleep(Duration::from_millis(150));
         say_token(stream, "T", 7200);
     });
-    let cache = cache(&server, Arc::new(NeverForce));
+    let cache = cache(&server, Arc::new(Alone));
     let leader = {
         let cache = Arc::clone(&cache);
         tokio::spawn(async move { token(&cache).await })
@@ -101,7 +101,7 @@ async fn a_leading_caller_that_goes_away_takes_nothing_with_it() {
 #[tokio::test]
 async fn only_the_refused_token_is_forgotten() {
     let server = counting(7200);
-    let cache = cache(&server, Arc::new(NeverForce));
+    let cache = cache(&server, Arc::new(Alone));
     assert_eq!(token(&cache).await, "T1");
     cache.forget(&Secret::new("T0"));
     assert_eq!(token(&cache).await, "T1");
@@ -132,7 +132,7 @@ fn sticky() -> Server {
 async fn the_same_string_again_is_forced_with_leave() {
     let server = sticky();
     let leave = Arc::new(Leave::default());
-    let cache = cache(&server, Arc::clone(&leave) as Arc<dyn ForcedRefresh>);
+    let cache = cache(&server, Arc::clone(&leave) as Arc<dyn Fleet>);
     assert_eq!(token(&cache).await, "T1");
     assert_eq!(leave.0.load(Ordering::SeqCst), 0);
     cache.forget(&Secret::new("T1"));
@@ -149,7 +149,7 @@ async fn the_same_string_again_is_forced_with_leave() {
 #[tokio::test]
 async fn without_leave_the_app_pauses_and_the_next_row_tries_the_token_again() {
     let server = sticky();
-    let cache = cache(&server, Arc::new(NeverForce));
+    let cache = cache(&server, Arc::new(Alone));
     assert_eq!(token(&cache).await, "T1");
     cache.forget(&Secret::new("T1"));
     let failure = get(&cache).await.unwrap_err();
@@ -172,7 +172,7 @@ async fn a_token_is_renewed_ahead_of_its_end_without_making_anybody_wait() {
         }
         say_token(stream, &format!("T{number}"), 3);
     });
-    let cache = cache(&server, Arc::new(NeverForce));
+    let cache = cache(&server, Arc::new(Alone));
     assert_eq!(token(&cache).await, "T1");
     // Two thirds of three seconds.
     tokio::time::sleep(Duration::from_millis(2050)).await;
@@ -198,7 +198,7 @@ async fn a_renewal_that_fails_costs_nothing_before_the_end() {
             ),
         },
     );
-    let cache = cache(&server, Arc::new(NeverForce));
+    let cache = cache(&server, Arc::new(Alone));
     assert_eq!(token(&cache).await, "T1");
     tokio::time::sleep(Duration::from_millis(2050)).await;
     for _ in 0..20 {
@@ -213,7 +213,7 @@ async fn a_renewal_that_fails_costs_nothing_before_the_end() {
 #[tokio::test]
 async fn no_answer_is_a_failure_that_sent_nothing_and_tells_no_secret() {
     let silent = Server::start(|_, _| thread::sleep(Duration::from_secs(3)));
-    let cache_of_silent = cache(&silent, Arc::new(NeverForce));
+    let cache_of_silent = cache(&silent, Arc::new(Alone));
     let failure = cache_of_silent
         .get(Instant::now() + Duration::from_millis(100))
         .await
@@ -224,9 +224,7 @@ async fn no_answer_is_a_failure_that_sent_nothing_and_tells_no_secret() {
     );
 
     let closed = Server::start_for(0, |_, _| {});
-    let failure = get(&cache(&closed, Arc::new(NeverForce)))
-        .await
-        .unwrap_err();
+    let failure = get(&cache(&closed, Arc::new(Alone))).await.unwrap_err();
     assert_eq!(
         (failure.kind, failure.why.key),
         (FailureKind::Unreachable, "token_unreachable")
@@ -234,7 +232,7 @@ async fn no_answer_is_a_failure_that_sent_nothing_and_tells_no_secret() {
 
     // A server that quotes the request back at us.
     let echo = Server::start(|seen, stream| say_json(stream, &format!("<html>{}", seen.body)));
-    let failure = get(&cache(&echo, Arc::new(NeverForce))).await.unwrap_err();
+    let failure = get(&cache(&echo, Arc::new(Alone))).await.unwrap_err();
     assert_eq!(failure.why.key, "token_unreadable");
     assert!(!format!("{failure:?}").contains("canary"), "{failure:?}");
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::super::NeverForce;
+use super::super::Alone;
 use super::super::event::tests::claim;
 use super::super::testing::{Server, say, say_json, say_token};
 use super::*;
@@ -36,7 +36,7 @@ fn target(url: &str, openids: Openids, on_unknown: OnUnknown) -> DirectTarget {
         openids,
         on_unknown,
     };
-    DirectTarget::new(settings, Arc::new(NeverForce)).unwrap()
+    DirectTarget::new(settings, Arc::new(Alone)).unwrap()
 }
 
 fn known() -> Openids {

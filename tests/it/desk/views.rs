@@ -232,6 +232,22 @@ async fn an_open_breaker_is_closed_from_the_page(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn the_system_tells_how_old_a_token_is(pool: PgPool) {
+    run(&pool, ROWS).await;
+    run(&pool, APPS).await;
+    let token = "
+        insert into outboxd.app_state (app, token_fetched_at, token_expires_at)
+        values ('default', now() - interval '12 minutes', now() + interval '108 minutes'),
+               ('lab', now() - interval '3 hours', now() - interval '1 hour')
+            on conflict (app) do update set token_fetched_at = excluded.token_fetched_at, token_expires_at = excluded.token_expires_at";
+    run(&pool, token).await;
+    let (desk, _) = Desk::with_people(&pool, &[]).await;
+    let mut li = desk.of("li").await;
+    let page = li.get("/system").await;
+    page.has("已用 12 分钟").has("下次调用时取新的");
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn read_only_shows_all_of_it_and_changes_none(pool: PgPool) {
     run(&pool, ROWS).await;
     run(&pool, APPS).await;
