@@ -262,17 +262,21 @@ async fn late(
              from apps
             cross join unnest(array[1, 2, 3]::smallint[]) as level (priority)
             cross join lateral (
-                  (select o.id, o.key, o.recipient, o.expires_at, o.format_version, o.cancel_requested_by
-                     from outboxd.notification_outbox o
-                    where o.app = apps.app and o.priority = level.priority
-                    order by o.next_attempt_at, o.id limit $3)
+                  select first.id, first.key from (
+                         select o.id, o.key, o.recipient, o.expires_at, o.format_version, o.cancel_requested_by
+                           from outboxd.notification_outbox o
+                          where o.app = apps.app and o.priority = level.priority
+                          order by o.next_attempt_at, o.id limit $3) first
+                   where ($2::text is null or first.recipient = $2) and first.expires_at <= statement_timestamp()
+                     and first.format_version <= 1 and first.cancel_requested_by is null
                   union
-                  (select o.id, o.key, o.recipient, o.expires_at, o.format_version, o.cancel_requested_by
-                     from outboxd.notification_outbox o
-                    where o.app = apps.app and o.priority = level.priority
-                    order by o.next_attempt_at desc, o.id desc limit $3)) w
-            where ($2::text is null or w.recipient = $2) and w.expires_at <= statement_timestamp()
-              and w.format_version <= 1 and w.cancel_requested_by is null
+                  select last.id, last.key from (
+                         select o.id, o.key, o.recipient, o.expires_at, o.format_version, o.cancel_requested_by
+                           from outboxd.notification_outbox o
+                          where o.app = apps.app and o.priority = level.priority
+                          order by o.next_attempt_at desc, o.id desc limit $3) last
+                   where ($2::text is null or last.recipient = $2) and last.expires_at <= statement_timestamp()
+                     and last.format_version <= 1 and last.cancel_requested_by is null) w
             order by w.id desc limit $4"#,
         app,
         recipient,
