@@ -31,12 +31,13 @@ impl Ends {
 
     /// Where a walk towards older ones ends: at this id, or where another one has ended.
     pub(super) fn bottom(self, reach: Option<i64>) -> Option<i64> {
-        reach.or(self.low)
+        reach.into_iter().chain(self.low).max()
     }
 
     /// Where a walk towards newer ones ends: below this id, or where another one has ended.
     pub(super) fn top(self, reach: Option<i64>) -> Option<i64> {
-        reach.map(|id| id.saturating_add(1)).or(self.high)
+        let beyond = reach.map(|id| id.saturating_add(1));
+        beyond.into_iter().chain(self.high).min()
     }
 
     pub(super) fn without_low(self) -> Ends {

@@ -230,7 +230,7 @@ macro_rules! walk {
             }
             if trouble && everybody {
                 let end = ends.$end(walked.reach);
-                let is_whole = walked.reach.is_none();
+                let is_whole = end == ends.$end(None);
                 let ask = async |conn: &mut PgConnection| {
                     sqlx::query_as!(
                         Met,
