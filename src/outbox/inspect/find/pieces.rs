@@ -43,6 +43,13 @@ impl Wanted {
         Wanted { tail, name, probe }
     }
 
+    /// Whether its letters are written large or small; Chinese ones are not.
+    pub(super) fn has_case(&self) -> bool {
+        self.name
+            .as_ref()
+            .is_some_and(|name| *name != name.to_uppercase())
+    }
+
     /// The digits of the tail as a regular expression, with whatever people write in between.
     pub(super) fn number(&self) -> Option<String> {
         let digits: Vec<String> = self.tail.as_ref()?.chars().map(String::from).collect();
