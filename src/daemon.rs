@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -70,7 +70,10 @@ pub async fn run(
     let mut targets = Vec::new();
     for app in &config.apps {
         metrics.serve(&app.name);
-        let fleet = Arc::new(FleetState(Mutex::new(database.line())));
+        let fleet = Arc::new(FleetState {
+            fence: Mutex::new(database.line()),
+            notes: Mutex::new(database.line()),
+        });
         let target = AppTarget::new(app, config.time_zone, &database, fleet)?;
         targets.push((app.name.clone(), Arc::new(target)));
     }
@@ -299,15 +302,18 @@ async fn keep_partitions(mut line: Line) {
     }
 }
 
-/// What the daemons of an app share about its token, in the database. Seldom needed, so no connection is kept for it.
-struct FleetState(Mutex<Line>);
+/// What the daemons of an app share about its token, in the database.
+struct FleetState {
+    fence: Mutex<Line>,
+    /// Apart, so that a note never delays who asks for leave.
+    notes: Mutex<Line>,
+}
 
 impl Fleet for FleetState {
     fn may_force_refresh<'a>(&'a self, app: &'a str) -> Pending<'a, bool> {
         Box::pin(async move {
-            let mut line = self.0.lock().await;
+            let mut line = self.fence.lock().await;
             let may = state::may_force_refresh(&mut line, app).await;
-            line.close().await;
             may.unwrap_or_else(|cause| {
                 warn!(
                     app,
@@ -321,11 +327,12 @@ impl Fleet for FleetState {
 
     fn token_fetched<'a>(&'a self, app: &'a str, life: Duration) -> Pending<'a, ()> {
         Box::pin(async move {
-            let mut line = self.0.lock().await;
+            let mut line = self.notes.lock().await;
             let noted = state::note_token(&mut line, app, life).await;
+            // Seldom needed, so not kept.
             line.close().await;
             if let Err(cause) = noted {
-                debug!(
+                warn!(
                     app,
                     error = format!("{cause:#}"),
                     "the new token's age could not be noted"

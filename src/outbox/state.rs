@@ -1,5 +1,5 @@
-//! The gate of each app, one row in `app_state`: who paused it, whether its breaker is open, and the fleet's
-//! fence around WeChat's forced token refresh. Every claim passes it, so a pause acts at once everywhere.
+//! The gate of each app, one row in `app_state`: who paused it, whether its breaker is open, the fleet's
+//! fence around WeChat's forced token refresh, and how old the token is. Every claim passes it, so a pause acts at once everywhere.
 
 use std::time::Duration;
 
@@ -166,7 +166,8 @@ pub async fn may_force_refresh(line: &mut Line, app: &str) -> Result<bool> {
     Ok(done.rows_affected() == 1)
 }
 
-/// Tells whoever looks that the app has a new token, and until when it is used.
+/// Tells whoever looks since when the app has its token, and until when it is used. WeChat hands every daemon the same one, so
+/// it is no newer for being fetched again.
 pub async fn note_token(line: &mut Line, app: &str, life: Duration) -> Result<()> {
     let mut connection = line.take().await?;
     answered(
@@ -175,7 +176,9 @@ pub async fn note_token(line: &mut Line, app: &str, life: Duration) -> Result<()
             insert into outboxd.app_state as s (app, token_fetched_at, token_expires_at)
             values ($1, clock_timestamp(), clock_timestamp() + make_interval(secs => $2))
             on conflict (app) do update
-               set token_fetched_at = excluded.token_fetched_at, token_expires_at = excluded.token_expires_at"#,
+               set token_fetched_at = case when excluded.token_expires_at < s.token_expires_at + interval '1 minute'
+                                           then s.token_fetched_at else excluded.token_fetched_at end,
+                   token_expires_at = excluded.token_expires_at"#,
             app,
             life.as_secs_f64()
         )

@@ -272,6 +272,22 @@ async fn a_fetched_token_tells_its_age(pool: PgPool) {
     )
     .await;
     daemon.stop().await;
+    // The next daemon is handed the same token, which is no younger for it.
+    run(
+        &pool,
+        "update outboxd.app_state set token_fetched_at = token_fetched_at - interval '1 hour',
+                                      token_expires_at = token_expires_at - interval '10 seconds'",
+    )
+    .await;
+    enqueue(&pool, "li", "d").await;
+    let daemon = fleet.start();
+    appears(
+        &pool,
+        "select count(*) from outboxd.app_state
+          where token_expires_at - token_fetched_at between interval '10790 seconds' and interval '10796 seconds'",
+    )
+    .await;
+    daemon.stop().await;
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]

@@ -247,7 +247,11 @@ async fn waiting(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, AppSt
            apps as (
                (select hop.app from hop where hop.app is not null limit 1000)
                union
-               (select s.app from outboxd.app_state s order by s.app limit 1000))
+               -- One that is neither served nor held any more is none, though it once had a token.
+               (select s.app from outboxd.app_state s
+                 where s.paused_at is not null or s.breaker <> 'closed'
+                       or coalesce(s.token_expires_at > statement_timestamp() - interval '1 day', true)
+                 order by s.app limit 1000))
            select apps.app as "app!", front.rows as "rows!", front.due as "due!", front.in_flight as "in_flight!",
                   front.retrying as "retrying!", front.scheduled as "scheduled!",
                   awaiting.n as "awaiting!", front.claimable_since, oldest.at as "oldest_due_at?",

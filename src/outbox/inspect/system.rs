@@ -75,7 +75,7 @@ pub struct GateFacts {
     pub breaker_errcode: Option<i32>,
     /// Probes that failed since it opened.
     pub breaker_strikes: i32,
-    /// When a daemon last fetched the access token, and until when it uses that one.
+    /// When a daemon first fetched the access token that was fetched last, and until when it is used.
     pub token_fetched_at: Option<DateTime<Utc>>,
     pub token_expires_at: Option<DateTime<Utc>>,
     /// The fleet's last forced refresh of the access token; at most 20 on a day of UTC+8.

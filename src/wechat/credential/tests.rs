@@ -78,6 +78,47 @@ async fn fifty_callers_share_one_fetch() {
     );
 }
 
+/// Never done with a note, and counts them.
+#[derive(Default)]
+struct Dumb(AtomicUsize);
+
+impl Fleet for Dumb {
+    fn may_force_refresh<'a>(&'a self, _app: &'a str) -> Pending<'a, bool> {
+        Box::pin(std::future::ready(false))
+    }
+
+    fn token_fetched<'a>(&'a self, _app: &'a str, life: Duration) -> Pending<'a, ()> {
+        assert!(life > Duration::from_secs(7100), "{life:?}");
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn a_note_that_never_ends_delays_nobody() {
+    let calls = AtomicUsize::new(0);
+    let server = Server::start(
+        move |_, stream| match calls.fetch_add(1, Ordering::SeqCst) {
+            1 => say_json(stream, r#"{"errcode":-1,"errmsg":"busy"}"#),
+            n => say_token(stream, &format!("T{n}"), 7200),
+        },
+    );
+    let fleet = Arc::new(Dumb::default());
+    let cache = cache(&server, Arc::clone(&fleet) as Arc<dyn Fleet>);
+    let began = Instant::now();
+    let first = get(&cache).await.unwrap().token;
+    cache.forget(&first);
+    assert!(get(&cache).await.is_err());
+    assert_eq!(token(&cache).await, "T2");
+    // The notes are given up after a call's time each.
+    assert!(began.elapsed() < TIMEOUT, "{:?}", began.elapsed());
+    while fleet.0.load(Ordering::SeqCst) < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((cache.fetches(), cache.failures()), (2, 1));
+    assert_eq!(fleet.0.load(Ordering::SeqCst), 2, "a failure is no token");
+}
+
 #[tokio::test]
 async fn a_leading_caller_that_goes_away_takes_nothing_with_it() {
     let server = Server::start(|_, stream| {

@@ -244,7 +244,7 @@ async fn the_system_tells_how_old_a_token_is(pool: PgPool) {
     let (desk, _) = Desk::with_people(&pool, &[]).await;
     let mut li = desk.of("li").await;
     let page = li.get("/system").await;
-    page.has("已用 12 分钟").has("下次调用时取新的");
+    page.has("已用 12 分钟").has("之后没有再取得新的");
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
