@@ -92,7 +92,12 @@ async fn the_metrics_have_their_names(pool: PgPool) {
         assert!(page.contains(line), "no {line} in\n{page}");
     }
     // The service's numbers are as of the scrape.
-    run(&pool, "insert into outboxd.app_state (app, paused_at, paused_by) values ('default', now(), 'wang')").await;
+    run(
+        &pool,
+        "insert into outboxd.app_state (app, paused_at, paused_by) values ('default', now(), 'wang')
+             on conflict (app) do update set paused_at = excluded.paused_at, paused_by = excluded.paused_by",
+    )
+    .await;
     run(
         &pool,
         "update outboxd.notification_outbox set next_attempt_at = now() - interval '90 seconds';
