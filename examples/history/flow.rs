@@ -1,7 +1,7 @@
 //! Searches beside deliveries: a real daemon delivers single inserts at a rate, and all questions are asked, mixed, at another.
 //!
 //! Both are open: what is late does not put off the next, and the time that a page waits for a connection counts. The
-//! overview is asked for every five seconds, as one that somebody has open does. How long a delivery takes, from the moment
+//! overview is asked for every few seconds, as one that somebody has open does. How long a delivery takes, from the moment
 //! the CRM knows its commit to the arrival at the sink, is measured without searches, with them, without again, and beside
 //! as much work that asks the database for nothing: what is lost then as well is lost for want of a core.
 
@@ -27,9 +27,8 @@ const SLOTS: u32 = 10;
 /// Seconds before the measured ones: connections, plans and pages are warm then.
 const WARM_UP: f64 = 5.0;
 
-/// The questions but the last, which is the overview; this is asked for once in so many seconds.
+/// The questions but the last, which is the overview.
 const SEARCHES: usize = ALL.len() - 1;
-const OVERVIEW_EVERY: usize = 5;
 
 pub(crate) async fn measure(args: &Args, url: &str, desk: &Arc<Desk>, past: Past) -> Result<()> {
     let mut crm = PgConnection::connect(url).await?;
@@ -49,15 +48,10 @@ pub(crate) async fn measure(args: &Args, url: &str, desk: &Arc<Desk>, past: Past
         rate: args.deliveries,
         next: past.settled + past.waiting + 1,
     };
-    tokio::try_join!(
-        flow.deliver(WARM_UP),
-        ask(desk, past, args.searches, WARM_UP)
-    )?;
+    tokio::try_join!(flow.deliver(WARM_UP), ask(desk, past, args, WARM_UP))?;
     let before = flow.deliver(args.flow).await?;
-    let (with, asked) = tokio::try_join!(
-        flow.deliver(args.flow),
-        ask(desk, past, args.searches, args.flow)
-    )?;
+    let (with, asked) =
+        tokio::try_join!(flow.deliver(args.flow), ask(desk, past, args, args.flow))?;
     let after = flow.deliver(args.flow).await?;
     let mut all: Vec<Duration> = asked.iter().flat_map(|(it, _)| it.took.clone()).collect();
     all.sort_unstable();
@@ -169,15 +163,17 @@ async fn compute(rate: u32, seconds: f64, each: Duration) -> Result<()> {
 async fn ask(
     desk: &Arc<Desk>,
     past: Past,
-    rate: u32,
+    args: &Args,
     seconds: f64,
 ) -> Result<Vec<(Answers, usize)>> {
+    let rate = args.searches;
+    let overview_every = (args.overview * rate) as usize;
     let mut asking = JoinSet::new();
     let beginning = Instant::now();
     for i in 0..(f64::from(rate) * seconds) as usize {
         let due = beginning + Duration::from_secs_f64(i as f64 / f64::from(rate));
         sleep_until(due).await;
-        let overview = i.is_multiple_of(OVERVIEW_EVERY * rate as usize);
+        let overview = overview_every > 0 && i.is_multiple_of(overview_every);
         let places = [Some(i % SEARCHES), overview.then_some(SEARCHES)];
         for place in places.into_iter().flatten() {
             let desk = desk.clone();

@@ -83,6 +83,9 @@ struct Args {
     /// Searches a second then.
     #[arg(long, default_value_t = 20)]
     searches: u32,
+    /// The overview is asked for once in so many seconds; 0 leaves it out.
+    #[arg(long, default_value_t = 5)]
+    overview: u32,
     #[command(subcommand)]
     command: Option<Command>,
 }
