@@ -1,7 +1,7 @@
 //! How the service does: what waits, the last hour against the founding targets, what was given up, and the last day.
 //!
-//! The numbers are asked for once in five seconds, the day once in a minute, however many people look. With several apps
-//! there is a sum before them, and `?app=` shows one alone.
+//! The numbers are asked for once in five seconds, the last two hours once in a minute, and the day before them once in ten,
+//! however many people look. With several apps there is a sum before them, and `?app=` shows one alone.
 
 mod day;
 mod target;
@@ -22,7 +22,7 @@ use super::trouble::Trouble;
 use super::visit::{Visit, shown};
 use crate::answer::json::VERSION;
 use crate::answer::numbers::{self, AUTHORISED_TARGET, SUCCESS_TARGET};
-use crate::outbox::inspect::{self, AppStats, Hour};
+use crate::outbox::inspect::{self, AppStats, Hour, Hours};
 use crate::words::mask::safe;
 use crate::words::{Place, Voice, say};
 use day::Day;
@@ -32,14 +32,19 @@ use target::{Sum, Tile, judged, percent, quick, took};
 /// The numbers of last time.
 pub(super) struct Known {
     stats: Kept<(), (Arc<Vec<AppStats>>, DateTime<Utc>)>,
-    hours: Kept<Option<String>, Arc<Vec<Hour>>>,
+    last_hours: Kept<Option<String>, Told>,
+    /// Before a time, which is another one each hour.
+    hours_before: Kept<(Option<String>, DateTime<Utc>), Told>,
 }
+
+type Told = Arc<Vec<Hour>>;
 
 impl Default for Known {
     fn default() -> Known {
         Known {
             stats: Kept::new(Duration::from_secs(5)),
-            hours: Kept::new(Duration::from_secs(60)),
+            last_hours: Kept::new(Duration::from_secs(60)),
+            hours_before: Kept::new(Duration::from_secs(600)),
         }
     }
 }
@@ -115,15 +120,30 @@ pub(super) async fn stats(visit: &Visit) -> Result<(Arc<Vec<AppStats>>, Voice), 
     Ok((apps, voice))
 }
 
-async fn hours(visit: &Visit, app: Option<&str>) -> Result<Arc<Vec<Hour>>, Trouble> {
-    let ask = || async {
+/// The day, oldest hour first.
+async fn hours(visit: &Visit, app: Option<&str>) -> Result<Vec<Hour>, Trouble> {
+    let ask = |which| async move {
         let mut tx = visit.desk.lines.read().await?;
-        let hours = inspect::hours(&mut tx, app).await?;
+        let hours = inspect::hours(&mut tx, app, which).await?;
         tx.commit().await?;
         Ok(Arc::new(hours))
     };
-    let known = &visit.desk.overview.hours;
-    known.get(app.map(str::to_owned), ask).await
+    let known = &visit.desk.overview;
+    let app = app.map(str::to_owned);
+    let last = known
+        .last_hours
+        .get(app.clone(), || ask(Hours::Last))
+        .await?;
+    let mut day = Vec::new();
+    if let Some(first) = last.first() {
+        let begin = first.at;
+        let before = known
+            .hours_before
+            .get((app, begin), || ask(Hours::Before(begin)));
+        day.extend_from_slice(&before.await?);
+    }
+    day.extend_from_slice(&last);
+    Ok(day)
 }
 
 pub(super) async fn overview(visit: Visit) -> Result<Response, Trouble> {

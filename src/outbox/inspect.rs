@@ -21,7 +21,7 @@ mod why_not_yet;
 
 pub use audit::{AuditFilter, AuditLine, audit};
 pub use find::{Found, Match, ReadThrough, find, matches, of_key};
-pub use hours::{Hour, hours};
+pub use hours::{Hour, Hours, hours};
 pub use links::{Link, Links, Mark, links, newer};
 pub use list::{Filter, Page, Period, list, page};
 pub use search::{Hit, last_written, newest_between, newest_id, of_customer};

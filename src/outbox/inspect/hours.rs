@@ -33,12 +33,29 @@ pub struct Hour {
     pub failed: BTreeMap<String, i64>,
 }
 
-/// The hours, oldest first; the last one is not over yet.
-pub async fn hours(conn: &mut PgConnection, app: Option<&str>) -> sqlx::Result<Vec<Hour>> {
-    planned_anew(conn, async |conn| each(conn, app).await).await
+/// Which of a day's hours. What is over hardly changes any more, so whoever looks often reads the first part seldom.
+#[derive(Clone, Copy, Debug)]
+pub enum Hours {
+    /// This one, which is not over yet, and the one before it, of which some may just have been written.
+    Last,
+    /// The 22 before this time: together with the last two a day.
+    Before(DateTime<Utc>),
 }
 
-async fn each(conn: &mut PgConnection, app: Option<&str>) -> sqlx::Result<Vec<Hour>> {
+/// The hours, oldest first.
+pub async fn hours(
+    conn: &mut PgConnection,
+    app: Option<&str>,
+    which: Hours,
+) -> sqlx::Result<Vec<Hour>> {
+    planned_anew(conn, async |conn| each(conn, app, which).await).await
+}
+
+async fn each(conn: &mut PgConnection, app: Option<&str>, which: Hours) -> sqlx::Result<Vec<Hour>> {
+    let before = match which {
+        Hours::Last => None,
+        Hours::Before(time) => Some(time),
+    };
     let settled = sqlx::query!(
         r#"-- outboxd hours: settled
            select hour.at as "at!", count(s.status) as "settled!",
@@ -47,8 +64,8 @@ async fn each(conn: &mut PgConnection, app: Option<&str>) -> sqlx::Result<Vec<Ho
                                      and s.errcode is distinct from 43101) as "due!",
                   count(*) filter (where s.errcode = 43101) as "refused!",
                   count(*) filter (where s.status in ('delivered', 'dead')) as "answered!"
-             from generate_series(date_trunc('hour', statement_timestamp()) - interval '23 hours',
-                                  statement_timestamp(), interval '1 hour') as hour(at)
+             from generate_series(coalesce($3::timestamptz - interval '22 hours', date_trunc('hour', statement_timestamp()) - interval '1 hour'),
+                                  coalesce($3::timestamptz - interval '1 hour', statement_timestamp()), interval '1 hour') as hour(at)
              left join lateral (
                   select d.status, d.errcode from outboxd.notification_delivery d
                    where d.settled_at >= hour.at and d.settled_at < hour.at + interval '1 hour'
@@ -56,7 +73,8 @@ async fn each(conn: &mut PgConnection, app: Option<&str>) -> sqlx::Result<Vec<Ho
                    limit $2) s on true
             group by 1 order by 1 limit 24"#,
         app,
-        SAMPLE + 1
+        SAMPLE + 1,
+        before
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -67,8 +85,8 @@ async fn each(conn: &mut PgConnection, app: Option<&str>) -> sqlx::Result<Vec<Ho
                   count(*) filter (where a.outcome in ('failed', 'unknown')) as "failed!",
                   percentile_cont(0.95) within group (order by a.latency_ms)
                       filter (where a.phase in ('sent', 'answered')) as p95_ms
-             from generate_series(date_trunc('hour', statement_timestamp()) - interval '23 hours',
-                                  statement_timestamp(), interval '1 hour') as hour(at)
+             from generate_series(coalesce($3::timestamptz - interval '22 hours', date_trunc('hour', statement_timestamp()) - interval '1 hour'),
+                                  coalesce($3::timestamptz - interval '1 hour', statement_timestamp()), interval '1 hour') as hour(at)
              left join lateral (
                   select a.sentence, a.outcome, a.latency_ms, a.phase from outboxd.notification_attempt a
                    where a.ended_at >= hour.at and a.ended_at < hour.at + interval '1 hour'
@@ -76,7 +94,8 @@ async fn each(conn: &mut PgConnection, app: Option<&str>) -> sqlx::Result<Vec<Ho
                    limit $2) a on true
             group by grouping sets ((1), (1, 2)) order by 1, 3 desc, 2 limit 10000"#,
         app,
-        SAMPLE + 1
+        SAMPLE + 1,
+        before
     )
     .fetch_all(conn)
     .await?;

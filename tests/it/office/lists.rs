@@ -2,7 +2,7 @@
 
 use chrono::{TimeDelta, Utc};
 use outboxd::notification::{NotificationId, Status};
-use outboxd::outbox::inspect::{self, AuditFilter, Filter, Period, Standing, ToPhone, Turn};
+use outboxd::outbox::inspect::{self, AuditFilter, Filter, Hours, Period, Standing, ToPhone, Turn};
 use sqlx::PgPool;
 
 use super::{by, connection, seen, settle};
@@ -316,9 +316,11 @@ async fn the_day_is_told_hour_by_hour_and_the_machinery_by_its_signs(pool: PgPoo
         insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, attempts, lease_token, lease_until, leased_by, lease_epoch)
         values ('e', 'c', 'r', 1, gen_random_uuid(), now() + interval '30 seconds', 'daemon-b', 1)").await;
     let mut conn = connection(&pool).await;
-    let hours = inspect::hours(&mut conn, Some("default")).await.unwrap();
-    assert_eq!(hours.len(), 24);
-    let last = &hours[23];
+    let hours = inspect::hours(&mut conn, Some("default"), Hours::Last)
+        .await
+        .unwrap();
+    assert_eq!(hours.len(), 2);
+    let last = &hours[1];
     assert_eq!((last.settled.n, last.attempts.n), (4, 4));
     assert_eq!((last.success.good, last.success.of), (3, 4));
     assert_eq!(
@@ -326,13 +328,24 @@ async fn the_day_is_told_hour_by_hour_and_the_machinery_by_its_signs(pool: PgPoo
         [(&"template_wrong".to_owned(), &1)]
     );
     assert_eq!(last.p95_ms.map(f64::round), Some(385.0));
+    assert_eq!((hours[0].settled.n, hours[0].attempts.n), (0, 0));
+    // The 22 before them, one by one.
+    run(
+        &pool,
+        "update outboxd.notification_delivery
+            set settled_at = date_trunc('hour', now()) - case id when 1 then interval '1 hour 1 second' else interval '23 hours' end
+          where id <= 2",
+    )
+    .await;
+    let before = inspect::hours(&mut conn, Some("default"), Hours::Before(hours[0].at))
+        .await
+        .unwrap();
+    let hour = chrono::TimeDelta::hours(1);
+    assert_eq!((before.len(), before[21].at + hour), (22, hours[0].at));
+    let settled: Vec<i64> = before.iter().map(|hour| hour.settled.n).collect();
+    assert_eq!((settled[0], settled[21], settled.iter().sum()), (1, 1, 2));
     assert!(
-        hours[..23]
-            .iter()
-            .all(|hour| hour.attempts.n == 0 && hour.settled.n == 0 && hour.failed.is_empty())
-    );
-    assert!(
-        inspect::hours(&mut conn, Some("other"))
+        inspect::hours(&mut conn, Some("other"), Hours::Last)
             .await
             .unwrap()
             .iter()

@@ -147,7 +147,9 @@ async fn everything_is_read(conn: &mut PoolConnection<Postgres>) {
     )
     .await
     .unwrap();
-    inspect::hours(&mut tx, None).await.unwrap();
+    inspect::hours(&mut tx, None, inspect::Hours::Last)
+        .await
+        .unwrap();
     inspect::stats(&mut tx).await.unwrap();
     assert!(inspect::system(&mut tx).await.unwrap().schema.is_current());
     bulk::bulks(&mut tx, None, 10).await.unwrap();
