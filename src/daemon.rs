@@ -4,6 +4,7 @@
 //! never migrated unless asked), then one relay per app. End: stop claiming, finish what is under way, write it
 //! down, close. A task that ends by itself ends the process, so that a supervisor sees it.
 
+mod fleet;
 mod ready;
 
 use std::future::Future;
@@ -28,14 +29,13 @@ use crate::metrics::Metrics;
 use crate::outbox::claim::Claimer;
 use crate::outbox::line::{Database, Line, jittered};
 use crate::outbox::slices;
-use crate::outbox::state;
 use crate::policy::{Policy, RetrySchedule};
 use crate::recorder::{self, Recorder};
 use crate::relay::{Ended, Relay, Until};
 use crate::step::Lane;
 use crate::target::{self, AppTarget};
 use crate::wake::{Rhythm, Sleeper, Wake};
-use crate::wechat::{Fleet, Pending};
+use fleet::FleetState;
 
 /// After the drain time, for what has been answered to be written.
 const LAST_WRITES: Duration = Duration::from_secs(3);
@@ -70,10 +70,7 @@ pub async fn run(
     let mut targets = Vec::new();
     for app in &config.apps {
         metrics.serve(&app.name);
-        let fleet = Arc::new(FleetState {
-            fence: Mutex::new(database.line()),
-            notes: Mutex::new(database.line()),
-        });
+        let fleet = Arc::new(FleetState::new(&database));
         let target = AppTarget::new(app, config.time_zone, &database, fleet)?;
         targets.push((app.name.clone(), Arc::new(target)));
     }
@@ -299,46 +296,6 @@ async fn keep_partitions(mut line: Line) {
     loop {
         sleep(jittered(PARTITIONS_EVERY)).await;
         ready::make_partitions(&mut line).await;
-    }
-}
-
-/// What the daemons of an app share about its token, in the database.
-struct FleetState {
-    fence: Mutex<Line>,
-    /// Apart, so that a note never delays who asks for leave.
-    notes: Mutex<Line>,
-}
-
-impl Fleet for FleetState {
-    fn may_force_refresh<'a>(&'a self, app: &'a str) -> Pending<'a, bool> {
-        Box::pin(async move {
-            let mut line = self.fence.lock().await;
-            let may = state::may_force_refresh(&mut line, app).await;
-            may.unwrap_or_else(|cause| {
-                warn!(
-                    app,
-                    error = format!("{cause:#}"),
-                    "no forced token refresh without the database"
-                );
-                false
-            })
-        })
-    }
-
-    fn token_fetched<'a>(&'a self, app: &'a str, life: Duration) -> Pending<'a, ()> {
-        Box::pin(async move {
-            let mut line = self.notes.lock().await;
-            let noted = state::note_token(&mut line, app, life).await;
-            // Seldom needed, so not kept.
-            line.close().await;
-            if let Err(cause) = noted {
-                warn!(
-                    app,
-                    error = format!("{cause:#}"),
-                    "the new token's age could not be noted"
-                );
-            }
-        })
     }
 }
 

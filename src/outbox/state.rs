@@ -176,7 +176,8 @@ pub async fn note_token(line: &mut Line, app: &str, life: Duration) -> Result<()
             insert into outboxd.app_state as s (app, token_fetched_at, token_expires_at)
             values ($1, clock_timestamp(), clock_timestamp() + make_interval(secs => $2))
             on conflict (app) do update
-               set token_fetched_at = case when excluded.token_expires_at < s.token_expires_at + interval '1 minute'
+               set token_fetched_at = case when excluded.token_expires_at between s.token_expires_at - interval '1 minute'
+                                                                               and s.token_expires_at + interval '1 minute'
                                            then s.token_fetched_at else excluded.token_fetched_at end,
                    token_expires_at = excluded.token_expires_at"#,
             app,

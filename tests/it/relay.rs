@@ -288,6 +288,20 @@ async fn a_fetched_token_tells_its_age(pool: PgPool) {
     )
     .await;
     daemon.stop().await;
+    // One that lives for another time is another one.
+    run(
+        &pool,
+        "update outboxd.app_state set token_expires_at = token_expires_at + interval '1 hour'",
+    )
+    .await;
+    enqueue(&pool, "li", "e").await;
+    let daemon = fleet.start();
+    appears(
+        &pool,
+        "select count(*) from outboxd.app_state where token_fetched_at > now() - interval '1 minute'",
+    )
+    .await;
+    daemon.stop().await;
 }
 
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]

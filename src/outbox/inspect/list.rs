@@ -2,10 +2,10 @@
 //!
 //! A page is found by the id it follows or precedes, never by counting rows over. Three questions make it: delivered,
 //! unsettled, and trouble, which has indexes of its own. Each walks ids in order, those for what has settled from one
-//! [`ends`] of the period towards the other, and none beyond where another one has filled the page; what settled in the period
-//! although it was written long before is asked [`late`], by time. A page that
-//! people wait for looks at so many rows of each question and no more, and says how far it came: a filter that hardly any
-//! row fits costs as much as one that all fit.
+//! [`ends`] of the period towards the other, and none beyond where another one has filled the page; what settled in the
+//! period although it was written long before is asked [`late`], by time. A page that people wait for looks at so many rows
+//! of each question and no more, and says how far it came: a filter that hardly any row fits costs as much as one that all
+//! fit.
 
 mod ends;
 mod late;
