@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use reqwest::{Client, Url};
+use sqlx::PgConnection;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 use crate::daemon::Program;
+use crate::proc;
 
 /// How long it may take to start.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -17,7 +19,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Desk {
     http: Client,
     base: Url,
-    _process: Child,
+    process: Child,
+}
+
+/// Seconds of the cores.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Spent {
+    pub(crate) process: f64,
+    /// Of the database's processes that answer it.
+    pub(crate) sessions: f64,
+}
+
+impl Spent {
+    pub(crate) fn since(self, before: Spent) -> Spent {
+        Spent {
+            process: self.process - before.process,
+            sessions: self.sessions - before.sessions,
+        }
+    }
 }
 
 impl Desk {
@@ -39,7 +58,7 @@ impl Desk {
         let desk = Desk {
             http: Client::builder().no_proxy().build()?,
             base: Url::parse(&format!("http://{address}/"))?,
-            _process: process,
+            process,
         };
         let give_up = Instant::now() + PATIENCE;
         while let Err(cause) = desk.page("help", &[]).await {
@@ -50,6 +69,24 @@ impl Desk {
             sleep(Duration::from_millis(20)).await;
         }
         Ok(desk)
+    }
+
+    /// Up to now. A session that has ended is left out: the desk keeps its own.
+    pub(crate) async fn spent(&self, control: &mut PgConnection) -> Result<Spent> {
+        let sessions: Vec<i32> = sqlx::query_scalar(
+            "select pid from pg_stat_activity where application_name = 'outboxd desk' and datname = current_database()",
+        )
+        .fetch_all(control)
+        .await?;
+        let own = |pid| proc::cpu(pid).own;
+        Ok(Spent {
+            process: self.process.id().map_or(0.0, own),
+            sessions: sessions
+                .into_iter()
+                .filter_map(|pid| pid.try_into().ok())
+                .map(own)
+                .sum(),
+        })
     }
 
     /// The whole page, as a browser gets it; says how many bytes it has.

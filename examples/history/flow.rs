@@ -3,7 +3,8 @@
 //! Both are open: what is late does not put off the next, and the time that a page waits for a connection counts. The
 //! overview is asked for every few seconds, as one that somebody has open does. How long a delivery takes, from the moment
 //! the CRM knows its commit to the arrival at the sink, is measured without searches, with them, without again, and beside
-//! as much work that asks the database for nothing: what is lost then as well is lost for want of a core.
+//! work that asks the database for nothing and takes a core as often, for as much time of it as a page took of the cores, the
+//! database's and the desk's together: what is lost then as well is lost for want of a core.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ const WARM_UP: f64 = 5.0;
 const SEARCHES: usize = ALL.len() - 1;
 
 pub(crate) async fn measure(args: &Args, url: &str, desk: &Arc<Desk>, past: Past) -> Result<()> {
+    let mut control = PgConnection::connect(url).await?;
     let mut crm = PgConnection::connect(url).await?;
     // The past waits on: what arrives is what is inserted.
     sqlx::raw_sql("update outboxd.notification_outbox set next_attempt_at = next_attempt_at + interval '7 days'")
@@ -50,16 +52,33 @@ pub(crate) async fn measure(args: &Args, url: &str, desk: &Arc<Desk>, past: Past
     };
     tokio::try_join!(flow.deliver(WARM_UP), ask(desk, past, args, WARM_UP))?;
     let before = flow.deliver(args.flow).await?;
+    let spent_before = desk.spent(&mut control).await?;
     let (with, asked) =
         tokio::try_join!(flow.deliver(args.flow), ask(desk, past, args, args.flow))?;
+    let spent = desk.spent(&mut control).await?.since(spent_before);
     let after = flow.deliver(args.flow).await?;
-    let mut all: Vec<Duration> = asked.iter().flat_map(|(it, _)| it.took.clone()).collect();
-    all.sort_unstable();
-    let mean = all.iter().sum::<Duration>() / u32::try_from(all.len())?;
-    let (plain, ()) = tokio::try_join!(
-        flow.deliver(args.flow),
-        compute(args.searches, args.flow, mean)
-    )?;
+    let pages = asked.iter().map(|(it, _)| it.took.len()).sum::<usize>() as f64;
+    let page = (spent.process + spent.sessions) / pages * 1000.0;
+    let mut flows = vec![
+        ("without searches".to_owned(), before),
+        ("with".to_owned(), with),
+        ("without again".to_owned(), after),
+    ];
+    let of_a_page = [page];
+    let plain = if args.plain.is_empty() {
+        &of_a_page
+    } else {
+        args.plain.as_slice()
+    };
+    for &each in plain {
+        let busy = compute(
+            args.searches,
+            args.flow,
+            Duration::from_secs_f64(each / 1000.0),
+        );
+        let (waits, ()) = tokio::try_join!(flow.deliver(args.flow), busy)?;
+        flows.push((format!("beside {each:.1} ms of plain work as often"), waits));
+    }
     daemon.stop().await?;
 
     println!(
@@ -76,21 +95,22 @@ pub(crate) async fn measure(args: &Args, url: &str, desk: &Arc<Desk>, past: Past
             answers.ms(1.0)
         );
     }
+    println!(
+        "\nA page took {:.1} ms of the cores: {:.1} of the desk's process, {:.1} of its database sessions.",
+        page,
+        spent.process / pages * 1000.0,
+        spent.sessions / pages * 1000.0
+    );
     println!("\n| deliveries | n | p50 ms | p95 ms | p99 ms | slowest |");
     println!("|---|---|---|---|---|---|");
-    for (name, waits) in [
-        ("without searches", before),
-        ("with", with),
-        ("without again", after),
-        ("beside as much plain work", plain),
-    ] {
+    for (name, waits) in &flows {
         println!(
             "| {name} | {} | {:.1} | {:.1} | {:.1} | {:.1} |",
             waits.len(),
-            ms(&waits, 0.5),
-            ms(&waits, 0.95),
-            ms(&waits, 0.99),
-            ms(&waits, 1.0)
+            ms(waits, 0.5),
+            ms(waits, 0.95),
+            ms(waits, 0.99),
+            ms(waits, 1.0)
         );
     }
     Ok(())

@@ -86,6 +86,9 @@ struct Args {
     /// The overview is asked for once in so many seconds; 0 leaves it out.
     #[arg(long, default_value_t = 5)]
     overview: u32,
+    /// Milliseconds of plain work beside more deliveries, as often as a search; as much as a page took if left out.
+    #[arg(long, value_delimiter = ',')]
+    plain: Vec<f64>,
     #[command(subcommand)]
     command: Option<Command>,
 }
