@@ -14,7 +14,7 @@ use crate::notification::{Key, NotificationId};
 use crate::outbox::session::{in_order_of_an_index, planned_anew};
 
 /// How many of the newest rows are grouped at most.
-const NEWEST: i64 = 10_000;
+const NEWEST: i64 = 5_000;
 
 /// What was given up for one reason. `by_key(&reason)` in the [`catalogue`] says whose turn it is and what to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -212,7 +212,7 @@ page!(older, "<", "desc");
 page!(newer, ">", "asc");
 
 /// How many of an app's waiting rows are looked at, from either end of each priority.
-const LOOKED_AT: i64 = 5_000;
+const LOOKED_AT: i64 = 2_000;
 /// How many people who wait are passed by.
 const PEOPLE: i64 = 10_000;
 
