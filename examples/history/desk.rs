@@ -1,6 +1,7 @@
 //! The desk that is asked: the real program's `serve`, a process of its own that is gone with this one.
 
 use std::net::TcpListener;
+use std::ops::{AddAssign, Sub};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -30,12 +31,21 @@ pub(crate) struct Spent {
     pub(crate) sessions: f64,
 }
 
-impl Spent {
-    pub(crate) fn since(self, before: Spent) -> Spent {
+impl Sub for Spent {
+    type Output = Spent;
+
+    fn sub(self, before: Spent) -> Spent {
         Spent {
             process: self.process - before.process,
             sessions: self.sessions - before.sessions,
         }
+    }
+}
+
+impl AddAssign for Spent {
+    fn add_assign(&mut self, more: Spent) {
+        self.process += more.process;
+        self.sessions += more.sessions;
     }
 }
 
@@ -73,20 +83,15 @@ impl Desk {
 
     /// Up to now. A session that has ended is left out: the desk keeps its own.
     pub(crate) async fn spent(&self, control: &mut PgConnection) -> Result<Spent> {
-        let sessions: Vec<i32> = sqlx::query_scalar(
-            "select pid from pg_stat_activity where application_name = 'outboxd desk' and datname = current_database()",
-        )
-        .fetch_all(control)
-        .await?;
         let own = |pid| proc::cpu(pid).own;
         Ok(Spent {
-            process: self.process.id().map_or(0.0, own),
-            sessions: sessions
-                .into_iter()
-                .filter_map(|pid| pid.try_into().ok())
-                .map(own)
-                .sum(),
+            process: own(self.pid()?),
+            sessions: sessions(control).await?.into_iter().map(own).sum(),
         })
+    }
+
+    pub(crate) fn pid(&self) -> Result<u32> {
+        self.process.id().context("the desk has ended")
     }
 
     /// The whole page, as a browser gets it; says how many bytes it has.
@@ -101,4 +106,17 @@ impl Desk {
         ensure!(status.is_success(), "{path} answered {status}");
         Ok(page.len())
     }
+}
+
+/// The processes of the database that answer the desk.
+pub(crate) async fn sessions(control: &mut PgConnection) -> Result<Vec<u32>> {
+    let sessions: Vec<i32> = sqlx::query_scalar(
+        "select pid from pg_stat_activity where application_name = 'outboxd desk' and datname = current_database()",
+    )
+    .fetch_all(control)
+    .await?;
+    Ok(sessions
+        .into_iter()
+        .filter_map(|pid| pid.try_into().ok())
+        .collect())
 }

@@ -16,8 +16,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::Args;
+use crate::apart::Apart;
 use crate::daemon::Program;
-use crate::desk::Desk;
+use crate::desk::{Desk, Spent};
 use crate::past::Past;
 use crate::people::scatter;
 use crate::questions::{ALL, Answers, ms};
@@ -51,24 +52,35 @@ pub(crate) async fn measure(args: &Args, url: &str, desk: &Arc<Desk>, past: Past
         next: past.settled + past.waiting + 1,
     };
     tokio::try_join!(flow.deliver(WARM_UP), ask(desk, past, args, WARM_UP))?;
-    let before = flow.deliver(args.flow).await?;
-    let spent_before = desk.spent(&mut control).await?;
-    let (with, asked) =
-        tokio::try_join!(flow.deliver(args.flow), ask(desk, past, args, args.flow))?;
-    let spent = desk.spent(&mut control).await?.since(spent_before);
-    let after = flow.deliver(args.flow).await?;
+    let apart = match args.apart {
+        true => Some(Apart::begin(url, daemon.pid(), desk.pid()?).await?),
+        false => None,
+    };
+    let (mut without, mut with) = (Waits::of("without searches"), Waits::of("with"));
+    let mut asked: Vec<(Answers, usize)> = ALL.iter().map(|_| Default::default()).collect();
+    let mut spent = Spent::default();
+    for _ in 0..args.rounds {
+        without.rounds.push(flow.deliver(args.flow).await?);
+        let before = desk.spent(&mut control).await?;
+        let (waits, answers) =
+            tokio::try_join!(flow.deliver(args.flow), ask(desk, past, args, args.flow))?;
+        spent += desk.spent(&mut control).await? - before;
+        with.rounds.push(waits);
+        for ((all, failed), (answers, more)) in asked.iter_mut().zip(answers) {
+            all.bytes += answers.bytes;
+            all.took.extend(answers.took);
+            *failed += more;
+        }
+    }
+    without.rounds.push(flow.deliver(args.flow).await?);
     let pages = asked.iter().map(|(it, _)| it.took.len()).sum::<usize>() as f64;
     let page = (spent.process + spent.sessions) / pages * 1000.0;
-    let mut flows = vec![
-        ("without searches".to_owned(), before),
-        ("with".to_owned(), with),
-        ("without again".to_owned(), after),
-    ];
+    let mut flows = vec![without, with];
     let of_a_page = [page];
-    let plain = if args.plain.is_empty() {
-        &of_a_page
-    } else {
-        args.plain.as_slice()
+    let plain: &[f64] = match &args.plain[..] {
+        [] if apart.is_some() => &[],
+        [] => &of_a_page,
+        plain => plain,
     };
     for &each in plain {
         let busy = compute(
@@ -76,9 +88,12 @@ pub(crate) async fn measure(args: &Args, url: &str, desk: &Arc<Desk>, past: Past
             args.flow,
             Duration::from_secs_f64(each / 1000.0),
         );
-        let (waits, ()) = tokio::try_join!(flow.deliver(args.flow), busy)?;
-        flows.push((format!("beside {each:.1} ms of plain work as often"), waits));
+        let mut waits = Waits::of(&format!("beside {each:.1} ms of plain work as often"));
+        let (round, ()) = tokio::try_join!(flow.deliver(args.flow), busy)?;
+        waits.rounds.push(round);
+        flows.push(waits);
     }
+    drop(apart);
     daemon.stop().await?;
 
     println!(
@@ -86,7 +101,8 @@ pub(crate) async fn measure(args: &Args, url: &str, desk: &Arc<Desk>, past: Past
         args.searches, args.deliveries
     );
     println!("|---|---|---|---|---|---|");
-    for ((_, name), (answers, failed)) in ALL.iter().zip(&asked) {
+    for ((_, name), (answers, failed)) in ALL.iter().zip(&mut asked) {
+        answers.took.sort_unstable();
         println!(
             "| {name} | {} | {failed} | {:.1} | {:.1} | {:.1} |",
             answers.took.len(),
@@ -96,24 +112,48 @@ pub(crate) async fn measure(args: &Args, url: &str, desk: &Arc<Desk>, past: Past
         );
     }
     println!(
-        "\nA page took {:.1} ms of the cores: {:.1} of the desk's process, {:.1} of its database sessions.",
-        page,
+        "\nA page took {page:.1} ms of the cores: {:.1} of the desk's process, {:.1} of its database sessions.",
         spent.process / pages * 1000.0,
         spent.sessions / pages * 1000.0
     );
-    println!("\n| deliveries | n | p50 ms | p95 ms | p99 ms | slowest |");
-    println!("|---|---|---|---|---|---|");
-    for (name, waits) in &flows {
-        println!(
-            "| {name} | {} | {:.1} | {:.1} | {:.1} | {:.1} |",
-            waits.len(),
-            ms(waits, 0.5),
-            ms(waits, 0.95),
-            ms(waits, 0.99),
-            ms(waits, 1.0)
-        );
+    println!("\n| deliveries | n | p50 ms | p95 ms | p99 ms | slowest | p99 of each round |");
+    println!("|---|---|---|---|---|---|---|");
+    for waits in &flows {
+        waits.say();
     }
     Ok(())
+}
+
+/// From commit to arrival, in order, round by round.
+struct Waits {
+    name: String,
+    rounds: Vec<Vec<Duration>>,
+}
+
+impl Waits {
+    fn of(name: &str) -> Waits {
+        Waits {
+            name: name.to_owned(),
+            rounds: Vec::new(),
+        }
+    }
+
+    fn say(&self) {
+        let mut all = self.rounds.concat();
+        all.sort_unstable();
+        let p99 = |round: &Vec<Duration>| format!("{:.1}", ms(round, 0.99));
+        let each: Vec<String> = self.rounds.iter().map(p99).collect();
+        println!(
+            "| {} | {} | {:.1} | {:.1} | {:.1} | {:.1} | {} |",
+            self.name,
+            all.len(),
+            ms(&all, 0.5),
+            ms(&all, 0.95),
+            ms(&all, 0.99),
+            ms(&all, 1.0),
+            each.join(" ")
+        );
+    }
 }
 
 struct Flow {
@@ -217,9 +257,6 @@ async fn ask(
                 *failed += 1;
             }
         }
-    }
-    for (answers, _) in &mut asked {
-        answers.took.sort_unstable();
     }
     Ok(asked)
 }

@@ -18,6 +18,7 @@
     reason = "cluster, daemon and sink are the benchmark's, which uses more of them"
 )]
 
+mod apart;
 #[path = "../bench/cluster.rs"]
 mod cluster;
 #[path = "../bench/daemon.rs"]
@@ -86,6 +87,12 @@ struct Args {
     /// The overview is asked for once in so many seconds; 0 leaves it out.
     #[arg(long, default_value_t = 5)]
     overview: u32,
+    /// How often without and with searches in turn, a last time without behind them.
+    #[arg(long, default_value_t = 1)]
+    rounds: usize,
+    /// Give the desk and its database sessions a core of their own, and leave the plain work out.
+    #[arg(long)]
+    apart: bool,
     /// Milliseconds of plain work beside more deliveries, as often as a search; as much as a page took if left out.
     #[arg(long, value_delimiter = ',')]
     plain: Vec<f64>,
