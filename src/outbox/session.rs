@@ -6,20 +6,21 @@
 //! Whoever reads keeps plans: most questions look up a handful of rows by an index, and to plan that anew, over every month of
 //! the history, takes longer than to do it. So other ways are ruled out beforehand, as on the daemon's own lines
 //! (docs/decisions/0006-kept-plans.md). What reads a stretch, has a filter, or needs a bitmap is planned anew, and so is
-//! everything while the outbox is larger than the server knows of: to a planner that knows of no rows each index is as good as
-//! the next. Where it is small, each is good enough. One core is enough for any question: the others deliver.
+//! everything while the outbox is large and the server knows of hardly a row in it: to a planner that knows of none each index
+//! is as good as the next, and may be walked through for every id that is looked up. Where it is small, that is soon done. One
+//! core is enough for any question: the others deliver.
 
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Connection, Postgres, Transaction};
 
-// 8 MB are some six thousand rows: to walk over all of them takes a millisecond.
+// A megabyte are some seven hundred rows. Its size is asked of the table, so who alters the outbox keeps every page waiting.
 macro_rules! keeping_plans {
     () => {
-        "select set_config('plan_cache_mode', case when any_will_do then 'force_generic_plan' else 'force_custom_plan' end, true),
-                set_config('enable_seqscan', case when any_will_do then 'off' else 'on' end, true),
-                set_config('enable_bitmapscan', case when any_will_do then 'off' else 'on' end, true)
-           from (select coalesce((select c.reltuples >= 1000 or pg_relation_size(c.oid) <= 8 * 1024 * 1024 from pg_class c
-                                   where c.oid = to_regclass('outboxd.notification_outbox')), false) as any_will_do) outbox"
+        "select set_config('plan_cache_mode', case when fit then 'force_generic_plan' else 'force_custom_plan' end, true),
+                set_config('enable_seqscan', case when fit then 'off' else 'on' end, true),
+                set_config('enable_bitmapscan', case when fit then 'off' else 'on' end, true)
+           from (select coalesce((select c.reltuples >= 1000 or pg_relation_size(c.oid) <= 1024 * 1024 from pg_class c
+                                   where c.oid = to_regclass('outboxd.notification_outbox')), false) as fit) outbox"
     };
 }
 
