@@ -28,6 +28,8 @@ struct DeadPage {
     spans: Vec<Link>,
     chips: Vec<Chip>,
     causes: Vec<CauseView>,
+    /// That there may be more causes than these.
+    more: Option<String>,
     csv: String,
 }
 
@@ -97,6 +99,10 @@ pub(super) async fn dead(visit: Visit) -> Result<Response, Trouble> {
             .into_iter()
             .collect(),
         causes: causes.iter().map(view).collect(),
+        more: causes
+            .first()
+            .filter(|first| first.count.more)
+            .map(|_| say!(voice, "desk.dead.more", n = inspect::NEWEST)),
         csv: asked.href(&visit, "/dead/export.csv"),
     };
     visit.answer(&page, || {

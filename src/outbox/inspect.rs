@@ -32,7 +32,7 @@ pub use timeline::{
     Act, Attempt, Created, LateAnswer, accepted_late, acts, attempts, created, payload, payloads,
 };
 pub use trouble::{
-    Call, Cause, Ending, ToPhone, Turn, awaiting_grant, causes, expired_held, to_phone,
+    Call, Cause, Ending, NEWEST, ToPhone, Turn, awaiting_grant, causes, expired_held, to_phone,
 };
 pub use why_not_yet::{WhyNotYet, why_each_not_yet, why_not_yet};
 

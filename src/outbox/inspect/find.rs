@@ -209,7 +209,7 @@ async fn newest(
     let number = wanted.number();
     // Looked for in the whole text first: cutting out what stands at each path costs four times as much, and writing all of it
     // small a third. In there quotation marks, backslashes and control characters are written otherwise. What is the same for
-    // every row is asked once, hence the brackets around it.
+    // every row is asked once there, hence the brackets around it.
     sqlx::query_as!(Hit,
         r#"-- outboxd find: compare the newest
            select n.id as "id!", n.key as "key!" from (

@@ -14,7 +14,7 @@ use crate::notification::{Key, NotificationId};
 use crate::outbox::session::{in_order_of_an_index, planned_anew};
 
 /// How many of the newest rows are grouped at most.
-const NEWEST: i64 = 5_000;
+pub const NEWEST: i64 = 5_000;
 
 /// What was given up for one reason. `by_key(&reason)` in the [`catalogue`] says whose turn it is and what to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -211,8 +211,9 @@ macro_rules! page {
 page!(older, "<", "desc");
 page!(newer, ">", "asc");
 
-/// How many of an app's waiting rows are looked at, from either end of each priority.
+/// How many of an app's waiting rows are looked at, from either end of each priority; and when it is about one recipient.
 const LOOKED_AT: i64 = 2_000;
+const LOOKED_AT_FOR_ONE: i64 = 5_000;
 /// How many people who wait are passed by.
 const PEOPLE: i64 = 10_000;
 
@@ -280,7 +281,10 @@ async fn late(
             order by w.id desc limit $4"#,
         app,
         recipient,
-        LOOKED_AT,
+        match recipient {
+            None => LOOKED_AT,
+            Some(_) => LOOKED_AT_FOR_ONE,
+        },
         limit
     )
     .fetch_all(conn)
