@@ -16,7 +16,7 @@ use crate::secret::Secret;
 pub trait Target: Send + Sync + 'static {
     /// Makes one attempt. A claim whose earlier attempt ended unknown is asked about first, and called
     /// only when the receiver has not seen its key. Never panics, never takes longer than its deadlines.
-    fn deliver(&self, claim: &Claim) -> impl Future<Output = Outcome> + Send;
+    fn deliver(&self, claim: &Claim) -> impl Future<Output = Attempted> + Send;
 
     /// Asks the receiver to refuse this key from now on, so that "dead" is the truth.
     fn seal(&self, claim: &Claim) -> impl Future<Output = Sealed> + Send;
@@ -24,7 +24,7 @@ pub trait Target: Send + Sync + 'static {
 
 /// A shared target, so that the metrics can look at what the relay uses.
 impl<T: Target> Target for Arc<T> {
-    fn deliver(&self, claim: &Claim) -> impl Future<Output = Outcome> + Send {
+    fn deliver(&self, claim: &Claim) -> impl Future<Output = Attempted> + Send {
         T::deliver(self, claim)
     }
 
@@ -63,6 +63,14 @@ pub enum LookupFailed {
     Wrong(String),
     /// The database was away or too slow.
     Away(String),
+}
+
+/// One attempt that has ended.
+#[derive(Clone, Debug)]
+pub struct Attempted {
+    pub outcome: Outcome,
+    /// How long of it was waited for an access token; `None` when it was not.
+    pub token: Option<Duration>,
 }
 
 /// What we know after an attempt.

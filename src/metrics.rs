@@ -243,10 +243,10 @@ impl Metrics {
         let app = App {
             app: app.to_owned(),
         };
-        if let Some(latency) = ending.latency {
+        if let Some(took) = ending.took {
             self.call_duration
                 .get_or_create(&app)
-                .observe(latency.as_secs_f64());
+                .observe(took.attempt.as_secs_f64());
         }
         match recorded {
             Recorded::Locked => {}

@@ -1,15 +1,15 @@
 //! One row's whole way through the daemon: refuse or deliver, decide, seal if need be, hand over to the recorder.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rand::RngExt;
 
 use crate::catalogue::{self, Entry};
-use crate::delivery::{self, Outcome, Phase, Receipt, Sealed, Target, Unknown};
+use crate::delivery::{self, Attempted, Outcome, Phase, Receipt, Sealed, Target, Unknown};
 use crate::metrics::Metrics;
 use crate::notification::{Claim, Status};
-use crate::outbox::record::Ending;
+use crate::outbox::record::{Ending, Took};
 use crate::policy::{self, Health, Policy, Transition};
 use crate::recorder::Recorder;
 
@@ -25,26 +25,35 @@ pub struct Lane<T> {
 /// One row's whole way through the daemon. The span's fields stand in everything logged below it.
 pub async fn step<T: Target>(lane: Arc<Lane<T>>, claim: Claim) -> Stepped {
     let started = Instant::now();
-    let (outcome, transition) = match lane.policy.refuse(&claim) {
+    let (attempted, transition) = match lane.policy.refuse(&claim) {
         Some(transition) => (None, transition),
         None => {
             // The target has deadlines of its own; this one only guards the lease against a target without.
-            let outcome =
+            let attempted =
                 match tokio::time::timeout(claim.time_left(), lane.target.deliver(&claim)).await {
-                    Ok(outcome) => outcome,
-                    Err(_) => Outcome::Unknown(Unknown {
-                        phase: Phase::Sent,
-                        why: catalogue::local::TIMED_OUT,
-                        errcode: None,
-                        detail: None,
-                    }),
+                    Ok(attempted) => attempted,
+                    Err(_) => Attempted {
+                        outcome: Outcome::Unknown(Unknown {
+                            phase: Phase::Sent,
+                            why: catalogue::local::TIMED_OUT,
+                            errcode: None,
+                            detail: None,
+                        }),
+                        token: None,
+                    },
                 };
-            let transition = lane.policy.decide(&claim, &outcome, rand::rng().random());
-            (Some(outcome), transition)
+            let transition = lane
+                .policy
+                .decide(&claim, &attempted.outcome, rand::rng().random());
+            (Some(attempted), transition)
         }
     };
-    let called_for = outcome.as_ref().map(|_| started.elapsed());
+    let took = attempted.as_ref().map(|attempted| Took {
+        attempt: started.elapsed(),
+        token: attempted.token,
+    });
     let (transition, proof) = seal_before_dead(&lane, &claim, transition).await;
+    let outcome = attempted.map(|attempted| attempted.outcome);
     let outcome = proof.map(Outcome::Delivered).or(outcome);
 
     let stepped = Stepped {
@@ -54,7 +63,7 @@ pub async fn step<T: Target>(lane: Arc<Lane<T>>, claim: Claim) -> Stepped {
             .map(|outcome| (outcome.why(), outcome.errcode())),
     };
     lane.recorder
-        .record(ending(&claim, outcome, transition, called_for))
+        .record(ending(&claim, outcome, transition, took))
         .await;
     stepped
 }
@@ -104,7 +113,7 @@ pub fn ending(
     claim: &Claim,
     outcome: Option<Outcome>,
     transition: Transition,
-    latency: Option<Duration>,
+    took: Option<Took>,
 ) -> Ending {
     let msgid = match &outcome {
         Some(Outcome::Delivered(receipt)) => receipt.msgid.clone(),
@@ -131,7 +140,7 @@ pub fn ending(
             .as_ref()
             .and_then(|outcome| outcome.detail().map(delivery::clean)),
         msgid,
-        latency,
+        took,
         ended_at: Instant::now(),
         lease_ends_at: claim.claimed_at + claim.lease,
     }

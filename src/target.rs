@@ -11,7 +11,7 @@ use chrono_tz::Tz;
 
 use crate::catalogue::Entry;
 use crate::config::{AppConfig, OpenidSource, TargetConfig};
-use crate::delivery::{Granted, OnUnknown, Outcome, Pair, Sealed, Target};
+use crate::delivery::{Attempted, Granted, OnUnknown, Pair, Sealed, Target};
 use crate::hook::{HookSettings, HookTarget};
 use crate::notification::Claim;
 use crate::outbox::line::Database;
@@ -141,7 +141,7 @@ pub fn ask_grants_every(app: &AppConfig) -> Duration {
 }
 
 impl Target for AppTarget {
-    async fn deliver(&self, claim: &Claim) -> Outcome {
+    async fn deliver(&self, claim: &Claim) -> Attempted {
         match self {
             AppTarget::CloudFunction(target) => target.deliver(claim).await,
             AppTarget::SubscribeSend(target) => target.deliver(claim).await,

@@ -38,6 +38,8 @@ pub(crate) struct Tried {
     pub(crate) waited: Option<TimeDelta>,
     pub(crate) phase: String,
     pub(crate) latency_ms: Option<i32>,
+    /// How long of that was waited for an access token.
+    pub(crate) token_ms: Option<i32>,
 }
 
 /// Reads what the card does not hold yet.
@@ -68,9 +70,12 @@ impl Life {
         }];
         events.extend(attempts.iter().map(|a| {
             let cause = voice.cause(Some(&a.sentence), a.errcode);
-            let took = a.latency_ms.map_or_else(String::new, |ms| {
+            let mut took = a.latency_ms.map_or_else(String::new, |ms| {
                 say!(voice, "event.took", took = voice.took(ms))
             });
+            if let Some(ms) = a.token_ms {
+                took.push_str(&say!(voice, "event.token", took = voice.took(ms)));
+            }
             let waited = self.waited(a.attempt, a.started_at);
             let mut text = say!(
                 voice,
@@ -94,6 +99,7 @@ impl Life {
                     waited,
                     phase: a.phase.clone(),
                     latency_ms: a.latency_ms,
+                    token_ms: a.token_ms,
                 }),
             }
         }));
@@ -221,6 +227,7 @@ impl Life {
                 "errcode": a.errcode, "reason": a.sentence,
                 "sentence": voice.cause(Some(&a.sentence), a.errcode),
                 "detail": a.detail.as_deref().map(mask), "latency_ms": a.latency_ms,
+                "token_ms": a.token_ms,
             })
         })
         .collect();

@@ -259,7 +259,13 @@ impl EventView {
                 .enumerate()
                 .map(|(n, phase)| {
                     let there = reached.is_some_and(|reached| n <= reached);
-                    (voice.phase(phase), there)
+                    match (n, tried.token_ms) {
+                        (0, Some(ms)) => {
+                            let took = voice.took(ms);
+                            (say!(voice, "desk.message.token", took = took), true)
+                        }
+                        _ => (voice.phase(phase), there),
+                    }
                 })
                 .collect()
         });

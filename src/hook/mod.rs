@@ -23,7 +23,7 @@ pub use sign::Signer;
 
 use crate::catalogue::local;
 use crate::delivery::{
-    AcceptedBy, Failure, FailureKind, OnUnknown, Outcome, Phase, Receipt, Sealed, Target,
+    AcceptedBy, Attempted, Failure, FailureKind, OnUnknown, Outcome, Phase, Receipt, Sealed, Target,
 };
 use crate::http::guard::Reach;
 use crate::http::{Trouble, Wire};
@@ -185,8 +185,11 @@ impl HookTarget {
 }
 
 impl Target for HookTarget {
-    async fn deliver(&self, claim: &Claim) -> Outcome {
-        self.attempt(claim, &mut Trace::off()).await
+    async fn deliver(&self, claim: &Claim) -> Attempted {
+        Attempted {
+            outcome: self.attempt(claim, &mut Trace::off()).await,
+            token: None,
+        }
     }
 
     async fn seal(&self, claim: &Claim) -> Sealed {

@@ -37,7 +37,10 @@ async fn heard(
     let server = Server::start(move |_, stream| say(stream, status, "Retry-After: 7\r\n", &answer));
     let mut claim = claim();
     claim.may_have_arrived = again;
-    let outcome = target(&server.url(), on_unknown).deliver(&claim).await;
+    let outcome = target(&server.url(), on_unknown)
+        .deliver(&claim)
+        .await
+        .outcome;
     let said = format!("{} {}", outcome.word(), outcome.why().key);
     let verb = |body: &str| {
         serde_json::from_str::<serde_json::Value>(body).unwrap()["type"]
@@ -56,7 +59,7 @@ async fn a_call_is_signed_and_carries_the_event() {
     let server = Server::start(|_, stream| say(stream, "200 OK", "", "ok"));
     let target = target(&server.url(), OnUnknown::Stop);
     let claim = claim();
-    let outcome = target.deliver(&claim).await;
+    let outcome = target.deliver(&claim).await.outcome;
     assert_eq!(outcome.why().key, "taken");
     let [seen] = &server.seen()[..] else { panic!() };
     assert!(
@@ -209,7 +212,8 @@ async fn silence_is_unknown_and_a_closed_port_is_not() {
     let started = Instant::now();
     let outcome = target(&silent.url(), OnUnknown::Resend)
         .deliver(&claim())
-        .await;
+        .await
+        .outcome;
     assert_eq!(outcome.why().key, "unanswered_resent");
     assert!(started.elapsed() < Duration::from_secs(2));
     let closed = std::net::TcpListener::bind("127.0.0.1:0")
@@ -218,7 +222,8 @@ async fn silence_is_unknown_and_a_closed_port_is_not() {
         .unwrap();
     let outcome = target(&format!("http://{closed}"), OnUnknown::Stop)
         .deliver(&claim())
-        .await;
+        .await
+        .outcome;
     assert_eq!(outcome.why().key, "receiver_not_reached");
 }
 
@@ -230,7 +235,11 @@ async fn an_internal_address_is_not_called() {
         let mut settings = target(&server.url(), OnUnknown::Stop).settings;
         settings.url = format!("http://{host}:{port}/").parse().unwrap();
         settings.may_be_internal = false;
-        let outcome = HookTarget::new(settings).unwrap().deliver(&claim()).await;
+        let outcome = HookTarget::new(settings)
+            .unwrap()
+            .deliver(&claim())
+            .await
+            .outcome;
         assert_eq!(outcome.why().key, "receiver_internal");
         assert_eq!(outcome.phase(), Phase::Connect);
     }

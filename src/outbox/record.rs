@@ -33,11 +33,20 @@ pub struct Ending {
     pub errcode: Option<i32>,
     pub detail: Option<String>,
     pub msgid: Option<String>,
-    /// From the start of the attempt to its end; none when nothing was called.
-    pub latency: Option<Duration>,
+    /// None when nothing was called.
+    pub took: Option<Took>,
     pub ended_at: Instant,
     /// When the lease ends: no use in writing after that.
     pub lease_ends_at: Instant,
+}
+
+/// How long an attempt took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Took {
+    /// From its start to its end.
+    pub attempt: Duration,
+    /// How long of it was waited for an access token; `None` when it was not.
+    pub token: Option<Duration>,
 }
 
 /// Whether an ending was written.
@@ -65,9 +74,9 @@ pub async fn record(
             with ending as materialized (
                 select * from unnest(
                     $2::bigint[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::bool[], $9::bool[], $10::bigint[],
-                    $11::text[], $12::text[], $13::int[], $14::text[], $15::text[], $16::int[], $17::int[], $21::bool[])
+                    $11::text[], $12::text[], $13::int[], $14::text[], $15::text[], $16::int[], $17::int[], $21::bool[], $22::int[])
                   as e (id, lease_token, attempt, status, reason, why, may_have_arrived, spared, retry_ms,
-                        phase, outcome, errcode, detail, msgid, latency_ms, age_ms, awaits_grant)
+                        phase, outcome, errcode, detail, msgid, latency_ms, age_ms, awaits_grant, token_ms)
             ),
             -- Rows somebody else holds locked are left for the next write; nobody waits for them. A row is taken from where
             -- the claim left it, and nothing else here could be looked up in an index (hence `id + 0`): to a planner that
@@ -133,11 +142,11 @@ pub async fn record(
             attempts as (
                 insert into outboxd.notification_attempt
                        (notification_id, attempt, app, lease_token, daemon, started_at, ended_at, phase, outcome, errcode,
-                        sentence, detail, latency_ms)
+                        sentence, detail, latency_ms, token_ms)
                 select e.id, e.attempt, $1, e.lease_token, $18,
                        clock_timestamp() - (e.age_ms + coalesce(e.latency_ms, 0)) * interval '1 millisecond',
                        clock_timestamp() - e.age_ms * interval '1 millisecond',
-                       e.phase, e.outcome, e.errcode, e.why, e.detail, e.latency_ms
+                       e.phase, e.outcome, e.errcode, e.why, e.detail, e.latency_ms, e.token_ms
                   from ending e join written w on w.id = e.id and w.lease_token = e.lease_token
             )
             select id as "id!", lease_token as "lease_token!" from written"#,
@@ -162,6 +171,7 @@ pub async fn record(
             &column.place as &[&str],
             &column.strayed,
             &column.awaits_grant,
+            &column.token_ms as &[Option<i32>],
         )
         .fetch_all(&mut connection),
     )
@@ -285,6 +295,7 @@ struct Columns<'a> {
     latency_ms: Vec<Option<i32>>,
     age_ms: Vec<i32>,
     awaits_grant: Vec<bool>,
+    token_ms: Vec<Option<i32>>,
 }
 
 impl<'a> Columns<'a> {
@@ -304,7 +315,12 @@ impl<'a> Columns<'a> {
             column.errcode.push(ending.errcode);
             column.detail.push(ending.detail.as_deref());
             column.msgid.push(ending.msgid.as_deref());
-            column.latency_ms.push(ending.latency.map(millis));
+            let took = ending.took;
+            column
+                .latency_ms
+                .push(took.map(|took| millis(took.attempt)));
+            let token = took.and_then(|took| took.token);
+            column.token_ms.push(token.map(millis));
             column.age_ms.push(millis(ending.ended_at.elapsed()));
             let (status, reason, may_have_arrived, spared, retry) = match &ending.transition {
                 Transition::Settle {

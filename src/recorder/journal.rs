@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::catalogue::{self, Entry};
 use crate::delivery::Phase;
 use crate::notification::{AttemptNo, LeaseToken, NotificationId, Status};
-use crate::outbox::record::Ending;
+use crate::outbox::record::{Ending, Took};
 use crate::policy::Transition;
 
 const SUFFIX: &str = "journal";
@@ -191,6 +191,8 @@ struct Line {
     detail: Option<String>,
     msgid: Option<String>,
     latency_ms: Option<u64>,
+    /// Lines of an earlier version have none.
+    token_ms: Option<u64>,
     ended_at: DateTime<Utc>,
 }
 
@@ -241,7 +243,8 @@ impl Line {
             errcode: ending.errcode,
             detail: ending.detail.clone(),
             msgid: ending.msgid.clone(),
-            latency_ms: ending.latency.map(millis),
+            latency_ms: ending.took.map(|took| millis(took.attempt)),
+            token_ms: ending.took.and_then(|took| took.token).map(millis),
             ended_at: Utc::now() - ending.ended_at.elapsed(),
         }
     }
@@ -280,7 +283,10 @@ impl Line {
             errcode: self.errcode,
             detail: self.detail,
             msgid: self.msgid,
-            latency: self.latency_ms.map(Duration::from_millis),
+            took: self.latency_ms.map(|ms| Took {
+                attempt: Duration::from_millis(ms),
+                token: self.token_ms.map(Duration::from_millis),
+            }),
             ended_at: now.checked_sub(age).unwrap_or(now),
             // The fence decides, not the clock: until somebody takes the row over, the answer counts.
             lease_ends_at: now + Duration::from_secs(60),

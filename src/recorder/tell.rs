@@ -10,7 +10,7 @@ use crate::outbox::record::Ending;
 use crate::policy::Transition;
 
 pub(super) fn tell(app: &str, ending: &Ending) {
-    let latency_ms = ending.latency.map(millis);
+    let latency_ms = ending.took.map(|took| millis(took.attempt));
     let (id, attempt) = (ending.id.0, ending.attempt.0);
     match &ending.transition {
         Transition::Settle {

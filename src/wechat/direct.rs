@@ -24,8 +24,8 @@ use super::trace::{Rehearsal, Trace};
 use super::{TokenFigures, stopped, unanswered, without};
 use crate::catalogue::{Kind, Origin, local, lookup};
 use crate::delivery::{
-    Failure, FailureKind, FindOpenid, LookupFailed, OnUnknown, Outcome, Phase, Receipt, Sealed,
-    Target,
+    Attempted, Failure, FailureKind, FindOpenid, LookupFailed, OnUnknown, Outcome, Phase, Receipt,
+    Sealed, Target,
 };
 use crate::http::{Answer, Wire};
 use crate::notification::Claim;
@@ -238,8 +238,12 @@ impl DirectTarget {
 }
 
 impl Target for DirectTarget {
-    async fn deliver(&self, claim: &Claim) -> Outcome {
-        self.attempt(claim, &mut Trace::off()).await
+    async fn deliver(&self, claim: &Claim) -> Attempted {
+        let mut trace = Trace::off();
+        Attempted {
+            outcome: self.attempt(claim, &mut trace).await,
+            token: trace.waited_for_a_token(),
+        }
     }
 
     /// WeChat knows no keys.

@@ -41,7 +41,7 @@ use credential::TokenCache;
 use scrub::{private, scrub};
 
 use crate::catalogue::{Entry, local};
-use crate::delivery::{Failure, FailureKind, Outcome, Phase, Sealed, Target, Unknown};
+use crate::delivery::{Attempted, Failure, FailureKind, Outcome, Phase, Sealed, Target, Unknown};
 use crate::http::{Trouble, Uri, Wire};
 use crate::notification::Claim;
 use crate::secret::Secret;
@@ -181,8 +181,12 @@ impl WechatTarget {
 }
 
 impl Target for WechatTarget {
-    async fn deliver(&self, claim: &Claim) -> Outcome {
-        Attempt::new(self, claim, Trace::off()).deliver().await
+    async fn deliver(&self, claim: &Claim) -> Attempted {
+        let mut attempt = Attempt::new(self, claim, Trace::off());
+        Attempted {
+            outcome: attempt.deliver().await,
+            token: attempt.trace.waited_for_a_token(),
+        }
     }
 
     async fn seal(&self, claim: &Claim) -> Sealed {

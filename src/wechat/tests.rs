@@ -87,7 +87,7 @@ pub(crate) fn why(outcome: &Outcome) -> &'static str {
 async fn a_delivery_as_wechat_wants_it() {
     let server = wechat(|_, stream| say_function(stream, &sent()));
     let target = target(&server);
-    let outcome = target.deliver(&claim(r#"{"n": 1.10}"#)).await;
+    let outcome = target.deliver(&claim(r#"{"n": 1.10}"#)).await.outcome;
     let Outcome::Delivered(receipt) = &outcome else {
         panic!("{outcome:?}")
     };
@@ -133,7 +133,7 @@ async fn a_redirect_is_not_followed() {
         let stranger = Server::start(|_, stream| say_function(stream, &sent()));
         let location = format!("Location: {}/elsewhere\r\n", stranger.url());
         let server = wechat(move |_, stream| say(stream, status, &location, ""));
-        let outcome = target(&server).deliver(&claim("{}")).await;
+        let outcome = target(&server).deliver(&claim("{}")).await.outcome;
         assert_eq!(why(&outcome), "redirected", "{outcome:?}");
         assert!(
             matches!(&outcome, Outcome::Failed(failure) if matches!(failure.kind, FailureKind::Outage(_)))
@@ -180,7 +180,7 @@ async fn whatever_happens_after_the_call_is_unknown() {
             let server = wechat(act);
             let target = hasty(&server);
             let started = Instant::now();
-            let outcome = target.deliver(&claim("{}")).await;
+            let outcome = target.deliver(&claim("{}")).await.outcome;
             assert!(
                 started.elapsed() < Duration::from_secs(4),
                 "{name} took {:?}",
@@ -195,7 +195,7 @@ async fn whatever_happens_after_the_call_is_unknown() {
                 "{name}"
             );
             // The question that follows says no more.
-            let outcome = target.deliver(&asked_again()).await;
+            let outcome = target.deliver(&asked_again()).await.outcome;
             assert!(
                 matches!(outcome, Outcome::Unknown(_)),
                 "{name}: {outcome:?}"
@@ -220,7 +220,7 @@ async fn only_connect_and_tls_prove_that_nothing_was_sent() {
         .get(Instant::now() + Duration::from_secs(1))
         .await
         .unwrap();
-    let outcome = target.deliver(&claim("{}")).await;
+    let outcome = target.deliver(&claim("{}")).await.outcome;
     let Outcome::Failed(failure) = &outcome else {
         panic!("{outcome:?}")
     };
@@ -279,14 +279,14 @@ async fn an_endless_body_is_cut() {
         let chunk = format!("1000\r\n{}\r\n", " ".repeat(4096));
         while stream.write_all(chunk.as_bytes()).is_ok() {}
     });
-    let outcome = target(&server).deliver(&claim("{}")).await;
+    let outcome = target(&server).deliver(&claim("{}")).await.outcome;
     assert_eq!(why(&outcome), "unreadable_answer");
     // The status of a refusal is enough, even if its body breaks off.
     let server = wechat(|_, stream| {
         let _ = stream.write_all(b"HTTP/1.1 412 Precondition\r\nContent-Length: 500\r\n\r\nno");
     });
     assert_eq!(
-        why(&target(&server).deliver(&claim("{}")).await),
+        why(&target(&server).deliver(&claim("{}")).await.outcome),
         "http_4xx"
     );
 }

@@ -1,4 +1,4 @@
-//! The steps of a rehearsed attempt, for `send-test`. Off in ordinary deliveries, where it costs nothing.
+//! The steps of a rehearsed attempt, for `send-test`. Of an ordinary one only how long it waited for a token.
 
 use std::time::{Duration, Instant};
 
@@ -24,23 +24,38 @@ pub struct Step {
     pub took: Duration,
 }
 
-/// Collects steps, or nothing.
-pub(crate) struct Trace(Option<Vec<Step>>);
+/// Collects steps, or no more than what everybody is told.
+#[derive(Default)]
+pub(crate) struct Trace {
+    steps: Option<Vec<Step>>,
+    waited_for_a_token: Option<Duration>,
+}
 
 impl Trace {
     pub(crate) fn on() -> Trace {
-        Trace(Some(Vec::new()))
+        Trace {
+            steps: Some(Vec::new()),
+            ..Trace::default()
+        }
     }
 
     pub(crate) fn off() -> Trace {
-        Trace(None)
+        Trace::default()
     }
 
     pub(crate) fn into_steps(self) -> Vec<Step> {
-        self.0.unwrap_or_default()
+        self.steps.unwrap_or_default()
+    }
+
+    /// For all that had to be fetched: another one is, where the first one is refused.
+    pub(crate) fn waited_for_a_token(&self) -> Option<Duration> {
+        self.waited_for_a_token
     }
 
     pub(crate) fn token(&mut self, started: Instant, handed: &Result<Handed, Failure>) {
+        if !matches!(handed, Ok(Handed { cached: true, .. })) {
+            *self.waited_for_a_token.get_or_insert_default() += started.elapsed();
+        }
         self.push("token", started, || match handed {
             Ok(Handed { cached: true, .. }) => String::from("at hand"),
             Ok(Handed { cached: false, .. }) => String::from("fetched"),
@@ -84,7 +99,7 @@ impl Trace {
     }
 
     fn push(&mut self, name: &'static str, started: Instant, said: impl FnOnce() -> String) {
-        if let Some(steps) = &mut self.0 {
+        if let Some(steps) = &mut self.steps {
             steps.push(Step {
                 name,
                 said: said(),

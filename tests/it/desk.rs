@@ -28,7 +28,7 @@ pub(crate) const ROWS: &str = r#"
     insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, attempts, next_attempt_at, payload)
     values ('customer_assigned', '10088', '42', 1, now() + interval '10 minutes', '{"phone": "13700137000"}');
     insert into outboxd.notification_attempt
-        (notification_id, attempt, app, lease_token, daemon, started_at, ended_at, phase, outcome, sentence, latency_ms, detail)
-    select id, 1, 'default', gen_random_uuid(), 'daemon-a', now(), now(), 'sent', 'unknown', 'timed_out', 10012,
+        (notification_id, attempt, app, lease_token, daemon, started_at, ended_at, phase, outcome, sentence, latency_ms, token_ms, detail)
+    select id, 1, 'default', gen_random_uuid(), 'daemon-a', now(), now(), 'sent', 'unknown', 'timed_out', 10012, 312,
            'openid oABCD1234efgh5678IJKL9012_-x 13600136000'
       from outboxd.notification_outbox where aggregate_id = '10088';"#;

@@ -176,7 +176,10 @@ pub(crate) fn delivered(claim: &outboxd::notification::Claim) -> outboxd::outbox
         errcode: None,
         detail: None,
         msgid: None,
-        latency: Some(Duration::from_millis(5)),
+        took: Some(outboxd::outbox::record::Took {
+            attempt: Duration::from_millis(5),
+            token: None,
+        }),
         ended_at: std::time::Instant::now(),
         lease_ends_at: claim.claimed_at + claim.lease,
     }

@@ -271,7 +271,18 @@ async fn a_fetched_token_tells_its_age(pool: PgPool) {
             and token_expires_at - token_fetched_at between interval '7190 seconds' and interval '7195 seconds'",
     )
     .await;
+    fleet.settled().await;
+    enqueue(&pool, "li", "at hand").await;
+    fleet.settled().await;
     daemon.stop().await;
+    // Only the first call had to wait for it.
+    let waits: Vec<Option<bool>> = sqlx::query_scalar(
+        "select token_ms between 0 and latency_ms from outboxd.notification_attempt order by notification_id",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    assert_eq!(waits, [Some(true), None]);
     // The next daemon is handed the same token, which is no younger for it.
     run(
         &pool,

@@ -26,6 +26,8 @@ pub struct Attempt {
     pub sentence: String,
     pub detail: Option<String>,
     pub latency_ms: Option<i32>,
+    /// How long of that was waited for an access token; `None` when it was not, and of attempts older than this column.
+    pub token_ms: Option<i32>,
 }
 
 /// The attempts, oldest first; of a row with very many the latest `limit`.
@@ -38,7 +40,7 @@ pub async fn attempts(
         Attempt,
         r#"-- outboxd attempts
            select a.attempt, a.daemon, a.started_at, a.ended_at, a.phase, a.outcome, a.errcode, a.sentence,
-                  a.detail, a.latency_ms
+                  a.detail, a.latency_ms, a.token_ms
              from outboxd.notification_attempt a
             where a.notification_id = $1
             order by a.attempt desc, a.ended_at desc

@@ -16,7 +16,10 @@ fn ending(id: i64, transition: Transition) -> Ending {
         errcode: None,
         detail: None,
         msgid: Some("1988810812324364291".to_owned()),
-        latency: Some(Duration::from_millis(140)),
+        took: Some(Took {
+            attempt: Duration::from_millis(140),
+            token: Some(Duration::from_millis(90)),
+        }),
         ended_at: Instant::now(),
         lease_ends_at: Instant::now(),
     }
@@ -76,6 +79,7 @@ fn what_is_kept_comes_back_when_its_owner_is_gone() {
             format!("{:?}", back.transition)
         );
         assert_eq!(ending.msgid, back.msgid);
+        assert_eq!(ending.took, back.took);
         assert!(back.ended_at.elapsed() < Duration::from_secs(5));
     }
     // Nobody else gets it meanwhile, and nobody after.
@@ -83,6 +87,24 @@ fn what_is_kept_comes_back_when_its_owner_is_gone() {
     legacies.into_iter().next().unwrap().forget().unwrap();
     assert!(fs::read_dir(&folder).unwrap().next().is_none());
     fs::remove_dir(folder).unwrap();
+}
+
+#[test]
+fn a_line_of_an_earlier_version_is_read() {
+    let folder = folder();
+    let mut journal = Journal::new(Some(folder.clone()), "default");
+    journal.keep(&all()[..1]).unwrap();
+    let (path, _) = journal.file.take().unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(r#""token_ms":90,"#));
+    fs::write(&path, text.replace(r#""token_ms":90,"#, "")).unwrap();
+    let legacies = journal.legacies().unwrap();
+    let took = Took {
+        attempt: Duration::from_millis(140),
+        token: None,
+    };
+    assert_eq!(legacies[0].endings[0].took, Some(took));
+    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

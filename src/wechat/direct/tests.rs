@@ -66,7 +66,8 @@ async fn said(status: &'static str, body: &str, on_unknown: OnUnknown) -> (Outco
     });
     let outcome = target(&server.url(), known(), on_unknown)
         .deliver(&row())
-        .await;
+        .await
+        .outcome;
     (outcome, server.function_calls().len())
 }
 
@@ -81,7 +82,9 @@ async fn the_message_is_the_mappings() {
     });
     for openids in [known(), Openids::Event("payload.openid".to_owned())] {
         let target = target(&server.url(), openids, OnUnknown::Stop);
-        let Outcome::Delivered(receipt) = target.deliver(&row()).await else {
+        let Attempted { outcome, token } = target.deliver(&row()).await;
+        assert!(token.is_some(), "the first one waits for a token");
+        let Outcome::Delivered(receipt) = outcome else {
             panic!()
         };
         assert_eq!(receipt.msgid.as_deref(), Some("1988810812324364291"));
@@ -190,7 +193,8 @@ async fn without_an_openid_or_a_template_nothing_is_called() {
         row.event_type = event_type.to_owned();
         let outcome = target(&server.url(), openids, OnUnknown::Stop)
             .deliver(&row)
-            .await;
+            .await
+            .outcome;
         assert_eq!(
             (outcome.why().key, outcome.phase()),
             (expected, Phase::NotCalled)
@@ -214,7 +218,7 @@ async fn calls_to_one_person_do_not_overlap() {
     });
     let target = target(&server.url(), known(), OnUnknown::Stop);
     let row = row();
-    let calls = (0..5).map(|_| target.deliver(&row));
+    let calls = (0..5).map(|_| async { target.deliver(&row).await.outcome });
     for outcome in futures_join(calls).await {
         assert_eq!(outcome.why().key, "accepted");
     }

@@ -72,7 +72,8 @@ async fn a_message_tells_its_whole_life(pool: PgPool) {
     let id = found["notifications"][0]["id"].as_i64().unwrap();
     let page = desk.get(&format!("/messages/{id}")).await;
     page.has("请求已发出")
-        .has("10.0 秒")
+        .has("用时 10.0 秒，其中取凭证 0.3 秒，")
+        .has("<li class=\"reached\">取凭证 0.3 秒</li>")
         .has("oABC…")
         .has("136****6000")
         .has("UTC+08:00");
@@ -81,10 +82,9 @@ async fn a_message_tells_its_whole_life(pool: PgPool) {
         .has("通知凭证")
         .has("137****7000");
     let document = desk.get(&format!("/api/messages/{id}")).await.json();
-    assert_eq!(
-        document["notifications"][0]["attempts_made"][0]["phase"],
-        "sent"
-    );
+    let attempt = &document["notifications"][0]["attempts_made"][0];
+    assert_eq!(attempt["phase"], "sent");
+    assert_eq!(attempt["token_ms"], 312);
     assert_eq!(
         document["notifications"][0]["why_not_yet"]["kind"],
         "retry_at"

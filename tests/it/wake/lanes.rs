@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use outboxd::delivery::{Outcome, Receipt, Sealed, Target};
+use outboxd::delivery::{Attempted, Outcome, Receipt, Sealed, Target};
 use outboxd::metrics::Metrics;
 use outboxd::notification::Claim;
 use outboxd::outbox::claim::Claimer;
@@ -233,12 +233,15 @@ struct Tells {
 }
 
 impl Target for Tells {
-    async fn deliver(&self, claim: &Claim) -> Outcome {
+    async fn deliver(&self, claim: &Claim) -> Attempted {
         let _ = self.told.send((claim.clone(), Instant::now()));
         if self.hold_calls {
             std::future::pending::<()>().await;
         }
-        Outcome::Delivered(Receipt::default())
+        Attempted {
+            outcome: Outcome::Delivered(Receipt::default()),
+            token: None,
+        }
     }
 
     async fn seal(&self, _: &Claim) -> Sealed {
