@@ -17,6 +17,8 @@ use crate::proc;
 
 /// Until it is dropped.
 pub(crate) struct Apart {
+    /// The desk's core.
+    pub(crate) desks: String,
     watch: AbortHandle,
     server: u32,
     all: String,
@@ -38,6 +40,7 @@ impl Apart {
             pin(&others, pid)?;
         }
         pin(&last, desk)?;
+        let desks = last.clone();
         let watch = tokio::spawn(async move {
             // What it opens later is found within a second.
             while let Ok(sessions) = desk::sessions(&mut connection).await {
@@ -52,6 +55,7 @@ impl Apart {
             }
         });
         Ok(Apart {
+            desks,
             watch: watch.abort_handle(),
             server,
             all: format!("0-{}", cores - 1),
@@ -77,14 +81,18 @@ fn family(server: u32) -> Vec<u32> {
 
 /// With all its threads. One that has ended meanwhile needs no core.
 fn pin(cores: &str, pid: u32) -> Result<()> {
+    taskset(&["--all-tasks"], cores, pid)
+}
+
+pub(crate) fn pin_this_thread(cores: &str) -> Result<()> {
+    let thread = rustix::thread::gettid().as_raw_nonzero().get();
+    taskset(&[], cores, thread.unsigned_abs())
+}
+
+fn taskset(options: &[&str], cores: &str, pid: u32) -> Result<()> {
     let pinned = Command::new("taskset")
-        .args([
-            "--all-tasks",
-            "--cpu-list",
-            "--pid",
-            cores,
-            &pid.to_string(),
-        ])
+        .args(options)
+        .args(["--cpu-list", "--pid", cores, &pid.to_string()])
         .output()
         .context("run taskset")?;
     ensure!(

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::ops::{AddAssign, Sub};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -18,9 +19,14 @@ use crate::proc;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Desk {
+    pub(crate) pages: Arc<Pages>,
+    process: Child,
+}
+
+/// What is asked of it, over connections of one's own.
+pub(crate) struct Pages {
     http: Client,
     base: Url,
-    process: Child,
 }
 
 /// Seconds of the cores.
@@ -66,12 +72,11 @@ impl Desk {
         // The feature set asks for a TLS provider, although the desk speaks plain HTTP here.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let desk = Desk {
-            http: Client::builder().no_proxy().build()?,
-            base: Url::parse(&format!("http://{address}/"))?,
+            pages: Pages::of(Url::parse(&format!("http://{address}/"))?)?,
             process,
         };
         let give_up = Instant::now() + PATIENCE;
-        while let Err(cause) = desk.page("help", &[]).await {
+        while let Err(cause) = desk.pages.page("help", &[]).await {
             ensure!(
                 Instant::now() < give_up,
                 "the desk does not answer: {cause:#}"
@@ -92,6 +97,18 @@ impl Desk {
 
     pub(crate) fn pid(&self) -> Result<u32> {
         self.process.id().context("the desk has ended")
+    }
+}
+
+impl Pages {
+    fn of(base: Url) -> Result<Arc<Pages>> {
+        let http = Client::builder().no_proxy().build()?;
+        Ok(Arc::new(Pages { http, base }))
+    }
+
+    /// For another thread.
+    pub(crate) fn again(&self) -> Result<Arc<Pages>> {
+        Pages::of(self.base.clone())
     }
 
     /// The whole page, as a browser gets it; says how many bytes it has.

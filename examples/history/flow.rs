@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sqlx::{Connection as _, PgConnection};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::Args;
-use crate::apart::Apart;
+use crate::apart::{Apart, pin_this_thread};
 use crate::daemon::Program;
-use crate::desk::{Desk, Spent};
+use crate::desk::{Desk, Pages, Spent};
 use crate::past::Past;
 use crate::people::scatter;
 use crate::questions::{ALL, Answers, ms};
@@ -32,7 +33,7 @@ const WARM_UP: f64 = 5.0;
 /// The questions but the last, which is the overview.
 const SEARCHES: usize = ALL.len() - 1;
 
-pub(crate) async fn measure(args: &Args, url: &str, desk: &Arc<Desk>, past: Past) -> Result<()> {
+pub(crate) async fn measure(args: &Args, url: &str, desk: &Desk, past: Past) -> Result<()> {
     let mut control = PgConnection::connect(url).await?;
     let mut crm = PgConnection::connect(url).await?;
     // The past waits on: what arrives is what is inserted.
@@ -51,7 +52,7 @@ pub(crate) async fn measure(args: &Args, url: &str, desk: &Arc<Desk>, past: Past
         rate: args.deliveries,
         next: past.settled + past.waiting + 1,
     };
-    tokio::try_join!(flow.deliver(WARM_UP), ask(desk, past, args, WARM_UP))?;
+    tokio::try_join!(flow.deliver(WARM_UP), ask(desk, past, args, WARM_UP, None))?;
     let apart = match args.apart {
         true => Some(Apart::begin(url, daemon.pid(), desk.pid()?).await?),
         false => None,
@@ -62,8 +63,10 @@ pub(crate) async fn measure(args: &Args, url: &str, desk: &Arc<Desk>, past: Past
     for _ in 0..args.rounds {
         without.rounds.push(flow.deliver(args.flow).await?);
         let before = desk.spent(&mut control).await?;
-        let (waits, answers) =
-            tokio::try_join!(flow.deliver(args.flow), ask(desk, past, args, args.flow))?;
+        let (waits, answers) = tokio::try_join!(
+            flow.deliver(args.flow),
+            ask(desk, past, args, args.flow, apart.as_ref())
+        )?;
         spent += desk.spent(&mut control).await? - before;
         with.rounds.push(waits);
         for ((all, failed), (answers, more)) in asked.iter_mut().zip(answers) {
@@ -208,7 +211,7 @@ impl Flow {
 async fn compute(rate: u32, seconds: f64, each: Duration) -> Result<()> {
     let beginning = Instant::now();
     for i in 0..(f64::from(rate) * seconds) as usize {
-        sleep_until(beginning + Duration::from_secs_f64(i as f64 / f64::from(rate))).await;
+        sleep_until(due(beginning, i, rate)).await;
         tokio::task::spawn_blocking(move || {
             let began = Instant::now();
             while began.elapsed() < each {
@@ -219,26 +222,61 @@ async fn compute(rate: u32, seconds: f64, each: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Every search and list in its turn, about another row each time; says of each what was answered and how often nothing was.
+/// When the n-th of so many a second is asked for: at any moment of its turn, for people keep no time with the inserts.
+fn due(beginning: Instant, n: usize, rate: u32) -> Instant {
+    let within = (scatter(n as u64) % 1000) as f64 / 1000.0;
+    beginning + Duration::from_secs_f64((n as f64 + within) / f64::from(rate))
+}
+
+/// From a thread of its own, on the desk's core where that has one: who asks is none of the deliveries' business.
 async fn ask(
-    desk: &Arc<Desk>,
+    desk: &Desk,
     past: Past,
     args: &Args,
     seconds: f64,
+    apart: Option<&Apart>,
 ) -> Result<Vec<(Answers, usize)>> {
-    let rate = args.searches;
-    let overview_every = (args.overview * rate) as usize;
+    let pages = desk.pages.again()?;
+    let (rate, overview) = (args.searches, args.overview);
+    let core = apart.map(|apart| apart.desks.clone());
+    let (tell, told) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("asks".to_owned())
+        .spawn(move || {
+            let asking = || {
+                if let Some(core) = &core {
+                    pin_this_thread(core)?;
+                }
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()?;
+                runtime.block_on(ask_here(pages, past, rate, overview, seconds))
+            };
+            let _ = tell.send(asking());
+        })?;
+    told.await.context("who asks has ended")?
+}
+
+/// Every search and list in its turn, about another row each time; says of each what was answered and how often nothing was.
+async fn ask_here(
+    pages: Arc<Pages>,
+    past: Past,
+    rate: u32,
+    overview: u32,
+    seconds: f64,
+) -> Result<Vec<(Answers, usize)>> {
+    let overview_every = (overview * rate) as usize;
     let mut asking = JoinSet::new();
     let beginning = Instant::now();
     for i in 0..(f64::from(rate) * seconds) as usize {
-        let due = beginning + Duration::from_secs_f64(i as f64 / f64::from(rate));
+        let due = due(beginning, i, rate);
         sleep_until(due).await;
         let overview = overview_every > 0 && i.is_multiple_of(overview_every);
         let places = [Some(i % SEARCHES), overview.then_some(SEARCHES)];
         for place in places.into_iter().flatten() {
-            let desk = desk.clone();
+            let pages = pages.clone();
             asking.spawn(async move {
-                let bytes = ALL[place].0.ask(&desk, &past, scatter(i as u64)).await;
+                let bytes = ALL[place].0.ask(&pages, &past, scatter(i as u64)).await;
                 (place, bytes, due.elapsed())
             });
         }

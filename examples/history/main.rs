@@ -48,7 +48,7 @@ use outboxd::outbox::slices::{self, LARGE, Paths};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::cluster::Cluster;
-use crate::desk::Desk;
+use crate::desk::{Desk, Pages};
 use crate::past::Past;
 
 /// Measures every search and list beside a long past, on a PostgreSQL of its own that is gone afterwards.
@@ -154,9 +154,9 @@ async fn measure(args: Args) -> Result<()> {
 }
 
 async fn ask(args: &Args, url: &str, past: Past) -> Result<()> {
-    let desk = Arc::new(Desk::start(url).await?);
+    let desk = Desk::start(url).await?;
     if args.seconds > 0.0 {
-        in_turn(args, &desk, past).await?;
+        in_turn(args, &desk.pages, past).await?;
     }
     if args.flow > 0.0 {
         flow::measure(args, url, &desk, past).await?;
@@ -165,7 +165,7 @@ async fn ask(args: &Args, url: &str, past: Past) -> Result<()> {
 }
 
 /// One question after the other, from several who each ask again at once.
-async fn in_turn(args: &Args, desk: &Arc<Desk>, past: Past) -> Result<()> {
+async fn in_turn(args: &Args, pages: &Arc<Pages>, past: Past) -> Result<()> {
     println!(
         "| {} clients ask | answers | kB each | p50 ms | p99 ms | slowest |",
         args.clients
@@ -174,8 +174,8 @@ async fn in_turn(args: &Args, desk: &Arc<Desk>, past: Past) -> Result<()> {
     let asked = |(_, name): &(_, &str)| name.contains(&args.only);
     for (question, name) in questions::ALL.into_iter().filter(asked) {
         // Once unmeasured: the first answers read the database's pages into memory and prepare the statements.
-        questions::answers(desk, args.clients, question, past, args.seconds / 5.0).await?;
-        let answers = questions::answers(desk, args.clients, question, past, args.seconds).await?;
+        questions::answers(pages, args.clients, question, past, args.seconds / 5.0).await?;
+        let answers = questions::answers(pages, args.clients, question, past, args.seconds).await?;
         println!(
             "| {name} | {} | {:.1} | {:.1} | {:.1} | {:.1} |",
             answers.took.len(),

@@ -7,7 +7,7 @@ use anyhow::Result;
 use chrono::{TimeDelta, Utc};
 use tokio::task::JoinSet;
 
-use crate::desk::Desk;
+use crate::desk::Pages;
 use crate::past::Past;
 use crate::people::{colleague, customer, scatter};
 
@@ -133,9 +133,9 @@ impl Question {
         }
     }
 
-    pub(crate) async fn ask(self, desk: &Desk, past: &Past, dice: u64) -> Result<usize> {
+    pub(crate) async fn ask(self, pages: &Pages, past: &Past, dice: u64) -> Result<usize> {
         let (path, query) = self.asked(past, dice);
-        desk.page(&path, &query).await
+        pages.page(&path, &query).await
     }
 }
 
@@ -161,7 +161,7 @@ pub(crate) fn ms(took: &[Duration], share: f64) -> f64 {
 
 /// The same question from so many for so long.
 pub(crate) async fn answers(
-    desk: &Arc<Desk>,
+    pages: &Arc<Pages>,
     clients: usize,
     question: Question,
     past: Past,
@@ -170,14 +170,14 @@ pub(crate) async fn answers(
     let until = Instant::now() + Duration::from_secs_f64(seconds);
     let mut asking = JoinSet::new();
     for n in 0..clients {
-        let desk = desk.clone();
+        let pages = pages.clone();
         asking.spawn(async move {
             let mut its = Answers::default();
             let mut dice = scatter(n as u64 + 1);
             while Instant::now() < until {
                 dice = scatter(dice);
                 let began = Instant::now();
-                its.bytes += question.ask(&desk, &past, dice).await?;
+                its.bytes += question.ask(&pages, &past, dice).await?;
                 its.took.push(began.elapsed());
             }
             anyhow::Ok(its)
