@@ -238,6 +238,36 @@ async fn a_cause_leads_to_exactly_its_messages(pool: PgPool) {
         .has("没有停止或过期的通知");
 }
 
+/// So many of one cause hide an older one; the page says so.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn more_letters_than_are_looked_at_may_hide_a_cause(pool: PgPool) {
+    settle(&pool, 1, 5, "dead", "unknown_refusal").await;
+    run(
+        &pool,
+        "update outboxd.notification_delivery set settled_at = settled_at - interval '1 day'",
+    )
+    .await;
+    settle(&pool, 11, 4990, "dead", "not_subscribed").await;
+    let desk = Desk::open(&pool, &[]).await;
+    let causes = async || {
+        let document = desk.get("/api/dead").await.json();
+        let causes = document["causes"].as_array().unwrap().clone();
+        causes
+            .into_iter()
+            .map(|it| (it["count"].clone(), it["count_is_more"].clone()))
+            .collect::<Vec<_>>()
+    };
+    let note = "只查看了最近的 5000 条";
+    desk.get("/dead").await.lacks(note);
+    assert_eq!(
+        causes().await,
+        [(4990.into(), false.into()), (5.into(), false.into())]
+    );
+    settle(&pool, 5011, 11, "dead", "not_subscribed").await;
+    desk.get("/dead").await.has(note);
+    assert_eq!(causes().await, [(5001.into(), true.into())]);
+}
+
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn the_audit_log_says_who_did_what_and_what_was_before(pool: PgPool) {
     run(
