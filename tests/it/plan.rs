@@ -188,7 +188,7 @@ async fn whom_to_ask_for_permission_costs_a_hop_a_person(pool: PgPool) {
 }
 
 /// What looks up a handful of rows is planned once for each connection; what has a filter or needs a bitmap each time it is
-/// asked, and everything while the outbox is larger than the server knows of: there a wrong index looks as good as the right one.
+/// asked, and everything while the outbox is large and the server knows of hardly a row: there a wrong index looks as good as the right one.
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn a_lookup_is_planned_once_and_a_list_each_time(pool: PgPool) {
     let mut conn = pool.acquire().await.unwrap();
