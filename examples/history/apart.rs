@@ -1,7 +1,7 @@
 //! A core for the desk alone: its process and its database sessions on the last one, everything else on the others.
 //!
-//! What deliveries lose beside searches then, they lose to the database: to its locks, its memory and its disk. With
-//! `taskset`, so on Linux only, and by whoever may move the server's processes.
+//! For deliveries that are not to wait for a core of the desk's. What is left is not the database's alone: one core for everything
+//! else is few, so go several rounds. With `taskset`, so on Linux only, and by whoever may move the server's processes.
 
 use std::fs;
 use std::process::Command;
