@@ -139,7 +139,7 @@ pub(super) async fn reveal(
     let mut messages = views(&mut tx, &visit, &voice, &lives).await?;
     for (message, life) in messages.iter_mut().zip(&lives) {
         let it = &life.card.it;
-        message.payload = laid_out(&mut tx, it).await?;
+        message.payload = laid_out(&mut tx, it).await?.map(|text| harmless(&text));
         message.revealed = message.payload.is_some();
     }
     tx.commit().await?;
@@ -213,7 +213,7 @@ async fn views(
                 .collect(),
             payload: laid_out(&mut *conn, it)
                 .await?
-                .map(|text| mask_payload(&text, &visit.desk.labels.phone)),
+                .map(|text| harmless(&mask_payload(&text, &visit.desk.labels.phone))),
             revealed: false,
         });
     }
@@ -239,7 +239,7 @@ async fn laid_out(conn: &mut PgConnection, it: &Notification) -> Result<Option<S
     let mut payloads = payloads.into_iter().flatten();
     Ok(payloads
         .find(|(key, _)| *key == it.key.0)
-        .map(|(_, text)| harmless(&text)))
+        .map(|(_, text)| text))
 }
 
 impl EventView {
