@@ -218,8 +218,9 @@ fn chosen(visit: &Visit, uri: &Uri) -> Option<Response> {
     Some(response)
 }
 
-/// A path that stays on this host: `//elsewhere` would not.
+/// A path that stays on this host: `//elsewhere` would not, nor would it with a tab between, which a browser passes over.
 pub(super) fn own_path(path: &str) -> String {
+    let path: String = path.chars().filter(|c| !c.is_control()).collect();
     format!("/{}", path.trim_start_matches(['/', '\\']))
 }
 
@@ -324,6 +325,8 @@ mod tests {
             ("/messages/7", "/messages/7"),
             ("//elsewhere.example/x", "/elsewhere.example/x"),
             ("/\\elsewhere.example", "/elsewhere.example"),
+            ("/\t/elsewhere.example", "/elsewhere.example"),
+            ("\n/\r\\elsewhere.example", "/elsewhere.example"),
             ("https://elsewhere.example", "/https://elsewhere.example"),
         ] {
             assert_eq!(own_path(path), expected);
