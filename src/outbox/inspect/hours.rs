@@ -63,7 +63,7 @@ async fn each(conn: &mut PgConnection, app: Option<&str>, which: Hours) -> sqlx:
                   count(*) filter (where s.status in ('delivered', 'dead', 'expired')
                                      and s.errcode is distinct from 43101) as "due!",
                   count(*) filter (where s.errcode = 43101) as "refused!",
-                  count(*) filter (where s.status in ('delivered', 'dead')) as "answered!"
+                  count(*) filter (where s.status in ('delivered', 'dead') or s.errcode = 43101) as "answered!"
              from generate_series(coalesce($3::timestamptz - interval '22 hours', date_trunc('hour', statement_timestamp()) - interval '1 hour'),
                                   coalesce($3::timestamptz - interval '1 hour', statement_timestamp()), interval '1 hour') as hour(at)
              left join lateral (

@@ -309,7 +309,9 @@ async fn the_audit_log_is_read_by_who_what_and_which(pool: PgPool) {
 async fn the_day_is_told_hour_by_hour_and_the_machinery_by_its_signs(pool: PgPool) {
     settle(&pool, 1, 3, "delivered", "accepted").await;
     settle(&pool, 11, 1, "dead", "template_wrong").await;
-    run(&pool, "update outboxd.notification_delivery set settled_at = now();
+    // Waited for a permission until their time limit: more than have been answered.
+    settle(&pool, 21, 5, "expired", "not_subscribed").await;
+    run(&pool, "update outboxd.notification_delivery set settled_at = now(), errcode = case status when 'expired' then 43101 end;
         insert into outboxd.notification_attempt (notification_id, attempt, app, lease_token, daemon, started_at, ended_at, phase, outcome, sentence, latency_ms)
         select n, 1, 'default', gen_random_uuid(), 'daemon-a', now(), now(), 'answered', case when n < 4 then 'delivered' else 'failed' end,
                case when n < 4 then 'accepted' else 'template_wrong' end, 100 * n from generate_series(1, 4) n;
@@ -321,8 +323,9 @@ async fn the_day_is_told_hour_by_hour_and_the_machinery_by_its_signs(pool: PgPoo
         .unwrap();
     assert_eq!(hours.len(), 2);
     let last = &hours[1];
-    assert_eq!((last.settled.n, last.attempts.n), (4, 4));
+    assert_eq!((last.settled.n, last.attempts.n), (9, 4));
     assert_eq!((last.success.good, last.success.of), (3, 4));
+    assert_eq!((last.authorised.good, last.authorised.of), (4, 9));
     assert_eq!(
         last.failed.iter().collect::<Vec<_>>(),
         [(&"template_wrong".to_owned(), &1)]
