@@ -1,6 +1,7 @@
 //! The next ones of a redrive's set, in the order of settling, and of one `order_key` in the order of writing. What people
 //! have dealt with is left alone, also when they did so after the plan: another was written in its place or after it, the
-//! person was told another way, or nobody has to know any more.
+//! person was told another way, or nobody has to know any more. So is what passed its time limit after the plan, unless the
+//! plan takes such ones along.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -28,7 +29,7 @@ macro_rules! of_the_set {
                      and d.settled_at >= coalesce(b.settled_since, '-infinity') and d.settled_at <= b.settled_until
                      and (d.settled_at, d.id) > (b.walked_at, b.walked_id)
                      and (b.with_doubtful or not d.may_have_arrived)
-                     and (b.with_late or d.expires_at is null or d.expires_at > b.settled_until)
+                     and (b.with_late or d.expires_at is null or d.expires_at > greatest(b.settled_until, statement_timestamp()))
                      and not exists (select from outboxd.notification_successor n
                                       where n.old_id = d.id and n.old_key = d.key)
                      and not exists (select from outboxd.notification_handled h

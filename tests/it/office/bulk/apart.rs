@@ -54,6 +54,38 @@ async fn what_people_have_dealt_with_is_left_alone_and_counted(pool: PgPool) {
     assert_eq!(sent, BTreeSet::from([2, 5, 6, 8, 10]));
 }
 
+/// One is of no use any more when its turn comes, though it was at the plan.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn what_has_passed_its_limit_since_the_plan_goes_only_where_late_ones_do(pool: PgPool) {
+    for with_late in [false, true] {
+        run(
+            &pool,
+            "truncate outboxd.notification_outbox, outboxd.notification_delivery",
+        )
+        .await;
+        settle(&pool, 1, 3, "dead", "template_wrong").await;
+        run(
+            &pool,
+            "update outboxd.notification_delivery set expires_at = now() + interval '1 hour'",
+        )
+        .await;
+        let everything = Asked {
+            with_late,
+            ..asked()
+        };
+        let (id, preview) = planned(&pool, &everything).await;
+        assert_eq!((preview.count, preview.late), (3, 0));
+        run(
+            &pool,
+            "update outboxd.notification_delivery set expires_at = clock_timestamp() where id = 2",
+        )
+        .await;
+        order(&pool, id, Order::Start).await;
+        let expected = if with_late { 3 } else { 2 };
+        assert_eq!(step(&pool, id).await, Stepped::Sent(expected));
+    }
+}
+
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn one_failure_of_five_is_one_of_five_after_a_pause_too(pool: PgPool) {
     settle(&pool, 1, 20, "dead", "template_wrong").await;
