@@ -116,6 +116,11 @@ pub(crate) fn handled(
             say!(voice, "hand.already", by = safe(by), at = voice.when(*at)),
             false,
         ),
+        Handled::Replaced { by, new } => (
+            "replaced",
+            say!(voice, "hand.replaced", by = safe(by), id = new),
+            true,
+        ),
         Handled::NothingToHandle(it) => (
             "nothing_to_handle",
             say!(voice, "hand.nothing", status = voice.standing_of(it)),

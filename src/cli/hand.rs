@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
+use sqlx::PgConnection;
 
 use super::act::{all, by, tell};
 use super::out::{Form, safe};
@@ -226,7 +227,8 @@ pub(super) async fn handled(desk: &Desk, args: &HandledArgs) -> Result<Exit> {
     let voice = desk.voice(&mut tx).await?;
     let it = all(&mut tx, &[args.id], &voice).await?.remove(0);
     let by = by(args.actor.as_deref(), Some(&args.reason));
-    let done = act::handle(&mut tx, &Seen::of(&it), args.outcome, &by).await?;
+    let seen = seen(&mut tx, &it).await?;
+    let done = act::handle(&mut tx, &seen, args.outcome, &by).await?;
     tx.commit().await?;
     tell(desk, &[told::handled(&it, &done, args.outcome, &voice)])
 }
@@ -246,7 +248,14 @@ async fn replace(desk: &Desk, id: Name, change: &Change<'_>, by: &By) -> Result<
     let mut tx = session::acting(&mut conn).await?;
     let voice = desk.voice(&mut tx).await?;
     let it = all(&mut tx, &[id], &voice).await?.remove(0);
-    let done = act::replace(&mut tx, &Seen::of(&it), change, by).await?;
+    let seen = seen(&mut tx, &it).await?;
+    let done = act::replace(&mut tx, &seen, change, by).await?;
     tx.commit().await?;
     tell(desk, &[told::replaced(&it, &done, &voice)])
+}
+
+/// Whoever types a command has seen what is there now.
+async fn seen(conn: &mut PgConnection, it: &Notification) -> Result<Seen> {
+    let mut links = inspect::links(conn, std::slice::from_ref(it)).await?;
+    Ok(Seen::of(it, &links.remove(&it.key.0).unwrap_or_default()))
 }

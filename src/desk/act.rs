@@ -19,7 +19,6 @@ pub(super) use form::{form, hand_outcome};
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnection;
 
-use super::calls::SeenCall;
 use super::card::{CardView, labels};
 use super::trouble::Trouble;
 use super::visit::{Visit, shown};
@@ -176,15 +175,9 @@ impl Found {
         verb.refused(self.it(), &self.card.links, voice)
     }
 
-    /// As the form of this act sends it back: whoever marks it has also seen who tried before.
-    fn seen(&self, verb: Verb) -> String {
-        let mark = self.card.links.handled.as_ref();
-        match verb {
-            Verb::Handled => SeenCall::of(self.it(), mark.map(|mark| mark.at)).to_string(),
-            Verb::Resend | Verb::Cancel | Verb::Redirect | Verb::Correct => {
-                Seen::of(self.it()).to_string()
-            }
-        }
+    /// As the form of an act sends it back.
+    fn seen(&self) -> String {
+        Seen::of(self.it(), &self.card.links).to_string()
     }
 
     async fn view(

@@ -9,7 +9,7 @@ mod file;
 mod mark;
 
 pub(super) use file::export;
-pub(super) use mark::{SeenCall, handled, reveal};
+pub(super) use mark::{handled, reveal};
 
 use askama::Template;
 use axum::response::Response;
@@ -219,7 +219,7 @@ async fn listed(
         let masked = known.and_then(|labels| labels.phone.clone());
         CallView {
             row: Row::of(it, known, visit, voice),
-            seen: SeenCall::of(it, tried_at(call)).to_string(),
+            seen: Seen::of_call(it, tried_at(call)).to_string(),
             tried: tried(call, voice),
             phone: match (&in_full, masked) {
                 (Some((seen, phone)), _) if seen.key == it.key => Phone::InFull(phone.clone()),
@@ -270,7 +270,7 @@ async fn listed(
             .map(|(call, it)| {
                 let mut row = objects::notification(it, voice);
                 row["tried"] = json!(tried(call, voice));
-                row["seen"] = json!(SeenCall::of(it, tried_at(call)).to_string());
+                row["seen"] = json!(Seen::of_call(it, tried_at(call)).to_string());
                 row
             })
             .collect();

@@ -35,7 +35,12 @@ async fn one(pool: &PgPool, id: i64) -> Notification {
 }
 
 async fn seen(pool: &PgPool, id: i64) -> Seen {
-    Seen::of(&one(pool, id).await)
+    let it = one(pool, id).await;
+    let mut conn = connection(pool).await;
+    let mut links = inspect::links(&mut conn, std::slice::from_ref(&it))
+        .await
+        .unwrap();
+    Seen::of(&it, &links.remove(&it.key.0).unwrap_or_default())
 }
 
 /// `count` settled ones with ids from `first`, a second apart, the last of them a minute ago.

@@ -16,7 +16,6 @@ use crate::answer::Name;
 use crate::answer::json::VERSION;
 use crate::answer::life::life;
 use crate::answer::told::{self, Told};
-use crate::desk::calls::SeenCall;
 use crate::desk::card::CardView;
 use crate::desk::page::Frame;
 use crate::desk::trouble::Trouble;
@@ -61,15 +60,17 @@ pub(in crate::desk) async fn act(
     let typed = Typed(typed);
     let reason: String = typed.get("reason").chars().take(REASON).collect();
     let by = visit.operator(&reason)?;
-    let saw = saw(verb, typed.get("seen")).ok_or(Trouble::Unasked)?;
+    let seen: Seen = typed.get("seen").parse().map_err(|_| Trouble::Unasked)?;
     let named: Name = name.parse().map_err(|_| Trouble::NotFound(shown(&name)))?;
-    if !named.is_of(&saw.seen) {
+    if !named.is_of(&seen) {
         return Err(Trouble::Unasked);
     }
     let mut tx = visit.desk.lines.act().await?;
     let voice = visit.voice(&mut tx).await?;
-    let before = match saw.seen.look(&mut tx).await? {
-        Looked::Same(it) | Looked::Moved(it) => found(&mut tx, &voice, *it).await?,
+    let before = match seen.look(&mut tx).await? {
+        Looked::Same(it) | Looked::Noted(it) | Looked::Moved(it) => {
+            found(&mut tx, &voice, *it).await?
+        }
         Looked::Missing => return Err(Trouble::NotFound(shown(&name))),
     };
     let asked = match asked(&mut tx, &visit, verb, &before, &typed, &by, &voice).await? {
@@ -78,21 +79,10 @@ pub(in crate::desk) async fn act(
             return page(&mut tx, &visit, &voice, verb, &before, typed, Some(problem)).await;
         }
     };
-    let acted = asked.make(&mut tx, &before, &saw, &by, &voice).await?;
+    let acted = asked.make(&mut tx, &before, &seen, &by, &voice).await?;
     let response = told_after(&mut tx, &visit, &voice, verb, &before, acted).await?;
     tx.commit().await?;
     Ok(response)
-}
-
-/// What the form carried back ([`Found::seen`] wrote it).
-fn saw(verb: Verb, text: &str) -> Option<SeenCall> {
-    match verb {
-        Verb::Handled => text.parse().ok(),
-        Verb::Resend | Verb::Cancel | Verb::Redirect | Verb::Correct => Some(SeenCall {
-            seen: text.parse().ok()?,
-            tried_at: None,
-        }),
-    }
 }
 
 /// What is to be done, with all it needs.
@@ -202,7 +192,7 @@ impl Asked {
         &self,
         conn: &mut PgConnection,
         before: &Found,
-        SeenCall { seen, tried_at }: &SeenCall,
+        seen: &Seen,
         by: &By,
         voice: &Voice,
     ) -> Result<Acted, Trouble> {
@@ -220,7 +210,7 @@ impl Asked {
                 AsSeen::Moved(_) | AsSeen::Missing => told::moved(it, voice),
             }),
             Asked::Handled(outcome) => {
-                let done = act::handle_as_seen(conn, seen, *tried_at, *outcome, by).await?;
+                let done = act::handle_as_seen(conn, seen, *outcome, by).await?;
                 alone(told::handled(it, &done, *outcome, voice))
             }
             Asked::Redirect(to, payload) => {

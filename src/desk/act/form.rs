@@ -136,7 +136,7 @@ pub(super) async fn page(
         "possible": refused.is_none(),
         "why_not": refused,
         "problem": problem,
-        "seen": found.seen(verb),
+        "seen": found.seen(),
         "notification": found.card.json(voice),
     });
     let page = ActPage {
@@ -151,7 +151,7 @@ pub(super) async fn page(
         outcomes: outcomes(verb, &typed, voice),
         names_recipient,
         fields: views,
-        seen: found.seen(verb),
+        seen: found.seen(),
         card,
         refused,
         problem,

@@ -2,12 +2,8 @@
 //!
 //! Both have a reason and leave a line in the audit log; both answer with the list they were done on.
 
-use std::fmt;
-use std::str::FromStr;
-
 use axum::Form as Body;
 use axum::response::Response;
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -17,7 +13,6 @@ use crate::desk::card::phone_in_full;
 use crate::desk::trouble::Trouble;
 use crate::desk::visit::{Visit, as_json};
 use crate::outbox::act::{self, By, HandOutcome, Handled, Seen};
-use crate::outbox::inspect::Notification;
 use crate::words::mask::safe;
 use crate::words::{Voice, say};
 
@@ -34,14 +29,14 @@ pub(in crate::desk) async fn handled(
     Body(mark): Body<Mark>,
 ) -> Result<Response, Trouble> {
     let by = because(&visit, &mark.reason)?;
-    let SeenCall { seen, tried_at } = mark.seen.parse().map_err(|()| Trouble::Unasked)?;
+    let seen: Seen = mark.seen.parse().map_err(|_| Trouble::Unasked)?;
     let outcome = HandOutcome::ALL
         .into_iter()
         .find(|it| it.word() == mark.outcome)
         .ok_or(Trouble::Unasked)?;
     let mut tx = visit.desk.lines.act().await?;
     let voice = visit.voice(&mut tx).await?;
-    let done = act::handle_as_seen(&mut tx, &seen, tried_at, outcome, &by).await?;
+    let done = act::handle_as_seen(&mut tx, &seen, outcome, &by).await?;
     let told = told(&done, outcome, &seen, &voice);
     if visit.json {
         tx.commit().await?;
@@ -52,44 +47,6 @@ pub(in crate::desk) async fn handled(
     let response = listed(&mut tx, &visit, &voice, Some(told), None).await?;
     tx.commit().await?;
     Ok(response)
-}
-
-/// What was seen of a call: the notification, and when somebody had last tried.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::desk) struct SeenCall {
-    pub(in crate::desk) seen: Seen,
-    pub(in crate::desk) tried_at: Option<DateTime<Utc>>,
-}
-
-impl SeenCall {
-    pub(in crate::desk) fn of(it: &Notification, tried_at: Option<DateTime<Utc>>) -> SeenCall {
-        SeenCall {
-            seen: Seen::of(it),
-            tried_at,
-        }
-    }
-}
-
-impl fmt::Display for SeenCall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tried_at = self.tried_at.map_or(0, |at| at.timestamp_micros());
-        write!(f, "{tried_at}.{}", self.seen)
-    }
-}
-
-impl FromStr for SeenCall {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<SeenCall, ()> {
-        let (tried_at, seen) = text.split_once('.').ok_or(())?;
-        Ok(SeenCall {
-            tried_at: match tried_at.parse().map_err(|_| ())? {
-                0 => None,
-                micros => Some(DateTime::from_timestamp_micros(micros).ok_or(())?),
-            },
-            seen: seen.parse().map_err(|_| ())?,
-        })
-    }
 }
 
 fn told(done: &Handled, outcome: HandOutcome, seen: &Seen, voice: &Voice) -> Told {
@@ -112,6 +69,10 @@ fn told(done: &Handled, outcome: HandOutcome, seen: &Seen, voice: &Voice) -> Tol
                 outcome = outcome_word(outcome, voice)
             );
             ("already_noted", "waiting", "!", sentence)
+        }
+        Handled::Replaced { by, new } => {
+            let sentence = say!(voice, "hand.replaced", by = safe(by), id = new);
+            ("replaced", "waiting", "!", sentence)
         }
         Handled::NothingToHandle(it) => {
             let sentence = say!(voice, "hand.nothing", status = voice.standing_of(it));
@@ -155,7 +116,7 @@ pub(in crate::desk) async fn reveal(
     Body(look): Body<Reveal>,
 ) -> Result<Response, Trouble> {
     let by = because(&visit, &look.reason)?;
-    let SeenCall { seen, .. } = look.seen.parse().map_err(|()| Trouble::Unasked)?;
+    let seen: Seen = look.seen.parse().map_err(|_| Trouble::Unasked)?;
     visit.may_see_one_more(&by)?;
     let mut tx = visit.desk.lines.act().await?;
     let voice = visit.voice(&mut tx).await?;
@@ -178,22 +139,4 @@ fn because(visit: &Visit, reason: &str) -> Result<By, Trouble> {
         return Err(Trouble::NoReason);
     }
     Ok(by)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_seen_of_a_call_comes_back_the_same() {
-        for text in ["0", "1795354157000123"] {
-            let text = format!("{text}.4711.5f0c3c1e-6f0e-4f0e-9d43-0a4d7e1c2b3a.00000000deadbeef");
-            assert_eq!(text.parse::<SeenCall>().unwrap().to_string(), text);
-        }
-        assert!(
-            "4711.5f0c3c1e-6f0e-4f0e-9d43-0a4d7e1c2b3a.1"
-                .parse::<SeenCall>()
-                .is_err()
-        );
-    }
 }

@@ -7,7 +7,9 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::By;
+use super::replace::successor;
 use super::seen::{Looked, Seen};
+use crate::notification::NotificationId;
 use crate::outbox::inspect::Notification;
 
 /// What came of it.
@@ -48,6 +50,11 @@ pub enum Handled {
         at: DateTime<Utc>,
         outcome: String,
     },
+    /// Another was written in its place, and is the one to speak of: by whom, and which.
+    Replaced {
+        by: String,
+        new: NotificationId,
+    },
     /// Only what was given up or has expired needs it.
     NothingToHandle(Box<Notification>),
     /// It is no longer what was seen.
@@ -62,34 +69,42 @@ pub async fn handle(
     outcome: HandOutcome,
     by: &By,
 ) -> sqlx::Result<Handled> {
-    mark(conn, seen, None, outcome, by).await
+    mark(conn, seen, Tried::Whenever, outcome, by).await
 }
 
-/// Marks the ending that was seen, if nobody has noted another try since `tried_at`: the same button pressed twice notes
-/// one try, not two.
+/// Marks the ending that was seen, if nobody has noted another try since: the same button pressed twice notes one try, not
+/// two.
 pub async fn handle_as_seen(
     conn: &mut PgConnection,
     seen: &Seen,
-    tried_at: Option<DateTime<Utc>>,
     outcome: HandOutcome,
     by: &By,
 ) -> sqlx::Result<Handled> {
-    mark(conn, seen, Some(tried_at), outcome, by).await
+    mark(conn, seen, Tried::AsSeen, outcome, by).await
 }
 
-/// `tried_at`: the mark that was seen; `None` when nobody looked for one.
+/// Which tries may have been noted before.
+#[derive(PartialEq)]
+enum Tried {
+    Whenever,
+    AsSeen,
+}
+
 async fn mark(
     conn: &mut PgConnection,
     seen: &Seen,
-    tried_at: Option<Option<DateTime<Utc>>>,
+    tried: Tried,
     outcome: HandOutcome,
     by: &By,
 ) -> sqlx::Result<Handled> {
     let it = match seen.look(&mut *conn).await? {
-        Looked::Same(it) => it,
+        Looked::Same(it) | Looked::Noted(it) => it,
         Looked::Moved(it) => return Ok(Handled::Moved(it)),
         Looked::Missing => return Ok(Handled::Missing),
     };
+    if let Some((new, by)) = successor(&mut *conn, it.id, it.key).await? {
+        return Ok(Handled::Replaced { by, new });
+    }
     let (Some(settled_at), "dead" | "expired") = (it.settled_at, it.standing.word()) else {
         return Ok(Handled::NothingToHandle(it));
     };
@@ -119,8 +134,8 @@ async fn mark(
         by.actor,
         it.app,
         by.reason,
-        tried_at.is_none(),
-        tried_at.flatten()
+        tried == Tried::Whenever,
+        seen.noted_at()
     )
     .execute(&mut *conn)
     .await?;

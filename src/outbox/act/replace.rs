@@ -12,8 +12,8 @@ use sqlx::PgConnection;
 use sqlx::types::JsonValue;
 
 use super::By;
-use super::seen::{Looked, Seen};
-use crate::notification::NotificationId;
+use super::seen::{Looked, Seen, one_at_a_time};
+use crate::notification::{Key, NotificationId};
 use crate::outbox::inspect::{self, Notification};
 
 /// What is to be different.
@@ -68,27 +68,9 @@ pub async fn replace(
     change: &Change<'_>,
     by: &By,
 ) -> sqlx::Result<Replaced> {
-    // Held to the end of the transaction: a settled row cannot be locked, and its successor is not there yet.
-    sqlx::query!(
-        r#"-- outboxd replace: lock
-           select from pg_advisory_xact_lock(hashtextextended('outboxd.replace:' || $1::uuid, 0)) limit 1"#,
-        seen.key.0
-    )
-    .execute(&mut *conn)
-    .await?;
-    let earlier = sqlx::query!(
-        r#"-- outboxd replace: earlier
-           select n.by, n.new_id from outboxd.notification_successor n where n.old_id = $1 and n.old_key = $2 limit 1"#,
-        seen.id.0,
-        seen.key.0
-    )
-    .fetch_optional(&mut *conn)
-    .await?;
-    if let Some(earlier) = earlier {
-        return Ok(Replaced::Already {
-            by: earlier.by,
-            new: NotificationId(earlier.new_id),
-        });
+    one_at_a_time(&mut *conn, seen.key).await?;
+    if let Some((new, by)) = successor(&mut *conn, seen.id, seen.key).await? {
+        return Ok(Replaced::Already { by, new });
     }
     // `write` takes it again: whatever may have to be waited for comes before the look, so that what came meanwhile is seen.
     sqlx::query!(
@@ -106,7 +88,7 @@ pub async fn replace(
     .await?;
     let it = match seen.look(&mut *conn).await? {
         Looked::Same(it) => it,
-        Looked::Moved(it) => return Ok(Replaced::Moved(it)),
+        Looked::Noted(it) | Looked::Moved(it) => return Ok(Replaced::Moved(it)),
         Looked::Missing => return Ok(Replaced::Missing),
     };
     let in_flight = sqlx::query_scalar!(
@@ -132,6 +114,23 @@ pub async fn replace(
     };
     let superseded = link(conn, &it, new, change, by).await?;
     Ok(Replaced::Done { new, superseded })
+}
+
+/// Which one was written in its place, and by whom.
+pub(super) async fn successor(
+    conn: &mut PgConnection,
+    id: NotificationId,
+    key: Key,
+) -> sqlx::Result<Option<(NotificationId, String)>> {
+    let row = sqlx::query!(
+        r#"-- outboxd replace: earlier
+           select n.by, n.new_id from outboxd.notification_successor n where n.old_id = $1 and n.old_key = $2 limit 1"#,
+        id.0,
+        key.0
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| (NotificationId(row.new_id), row.by)))
 }
 
 /// Through the CRM's door: its checks, its order lock, its wake-up. Without the old one's `dedupe_key`, which would

@@ -2,25 +2,29 @@
 //!
 //! A page is old the moment it is drawn. Whoever acts names what they saw; if the notification has moved since (a
 //! colleague was quicker, a daemon took it, the same button was pressed twice), nothing is done and they are told
-//! what is there now.
+//! what is there now. So it is if the row is the same, but another was written in its place, or somebody noted that the
+//! person knows.
 
 use std::fmt;
 use std::str::FromStr;
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{By, Cancelled, Doubt, Retried};
 use crate::notification::{Key, NotificationId};
-use crate::outbox::inspect::{self, Notification};
+use crate::outbox::inspect::{self, Links, Notification};
 
-/// A notification as somebody saw it. Its text, `id.key.version`, goes through a form and back.
+/// A notification as somebody saw it. Its text, `id.key.version.noted_at`, goes through a form and back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
     pub id: NotificationId,
     pub key: Key,
     /// Changes with whatever an act or a daemon changes, and with nothing else.
     version: u64,
+    /// When somebody last noted something of this ending, in microseconds of the epoch; 0 for never.
+    noted_at: i64,
 }
 
 /// What is there when the act begins.
@@ -28,6 +32,8 @@ pub struct Seen {
 pub enum Looked {
     /// What the person saw.
     Same(Box<Notification>),
+    /// The same, but somebody has noted something of its ending.
+    Noted(Box<Notification>),
     /// Something else, as it is now.
     Moved(Box<Notification>),
     /// There is no such notification.
@@ -35,17 +41,32 @@ pub enum Looked {
 }
 
 impl Seen {
-    pub fn of(it: &Notification) -> Seen {
-        let micros = |at: Option<chrono::DateTime<chrono::Utc>>| at.map(|at| at.timestamp_micros());
+    pub fn of(it: &Notification, links: &Links) -> Seen {
+        let noted_at = links.handled.as_ref().map(|mark| mark.at);
+        Seen::beside(it, links.later.as_ref().map(|later| later.id), noted_at)
+    }
+
+    /// On the list of people to phone, where nothing has another one in its place.
+    pub fn of_call(it: &Notification, tried_at: Option<DateTime<Utc>>) -> Seen {
+        Seen::beside(it, None, tried_at)
+    }
+
+    fn beside(
+        it: &Notification,
+        later: Option<NotificationId>,
+        noted_at: Option<DateTime<Utc>>,
+    ) -> Seen {
+        let micros = |at: Option<DateTime<Utc>>| at.map(|at| at.timestamp_micros());
         // FNV-1a over what moves. A held row is no other than a queued one: the gate is not the row's.
         let moves = format!(
-            "{:?} {} {} {:?} {:?} {:?}",
+            "{:?} {} {} {:?} {:?} {:?} {:?}",
             it.settled_at.map(|_| it.standing.word()),
             it.attempts,
             it.may_have_arrived,
             micros(it.settled_at),
             micros(it.next_attempt_at),
             micros(it.last_attempt_at),
+            later,
         );
         let version = moves.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -54,12 +75,19 @@ impl Seen {
             id: it.id,
             key: it.key,
             version,
+            noted_at: micros(noted_at).unwrap_or_default(),
         }
     }
 
+    /// When somebody had last noted something.
+    pub(super) fn noted_at(&self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp_micros(self.noted_at).filter(|_| self.noted_at != 0)
+    }
+
     /// Looks again, holding what is unsettled until the transaction ends. What is settled leaves its place only by a
-    /// delete that waits for others, so the acts on it need no lock here.
+    /// delete that waits for others, so the acts on it need no lock on the row here.
     pub async fn look(&self, conn: &mut PgConnection) -> sqlx::Result<Looked> {
+        one_at_a_time(&mut *conn, self.key).await?;
         sqlx::query!(
             r#"-- outboxd look again: lock
                select o.id from outboxd.notification_outbox o where o.id = $1 and o.key = $2 limit 1 for update"#,
@@ -68,18 +96,45 @@ impl Seen {
         )
         .fetch_optional(&mut *conn)
         .await?;
-        let there = inspect::of_ids(conn, &[self.id.0]).await?;
-        Ok(match there.into_iter().find(|it| it.key == self.key) {
-            None => Looked::Missing,
-            Some(it) if Seen::of(&it) == *self => Looked::Same(Box::new(it)),
-            Some(it) => Looked::Moved(Box::new(it)),
+        let there = inspect::of_ids(&mut *conn, &[self.id.0]).await?;
+        let Some(it) = there.into_iter().find(|it| it.key == self.key) else {
+            return Ok(Looked::Missing);
+        };
+        let mut links = inspect::links(conn, std::slice::from_ref(&it)).await?;
+        let now = Seen::of(&it, &links.remove(&it.key.0).unwrap_or_default());
+        let it = Box::new(it);
+        Ok(if now == *self {
+            Looked::Same(it)
+        } else if now.version == self.version {
+            Looked::Noted(it)
+        } else {
+            Looked::Moved(it)
         })
     }
 }
 
+/// People act on one notification one after the other, each to the end of their transaction: a settled row cannot be locked,
+/// and what they write beside it is not there yet.
+pub(super) async fn one_at_a_time(conn: &mut PgConnection, key: Key) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"-- outboxd look again: one at a time
+           select from pg_advisory_xact_lock(hashtextextended('outboxd.replace:' || $1::uuid, 0)) limit 1"#,
+        key.0
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{:016x}", self.id, self.key, self.version)
+        let Seen {
+            id,
+            key,
+            version,
+            noted_at,
+        } = self;
+        write!(f, "{id}.{key}.{version:016x}.{noted_at}")
     }
 }
 
@@ -93,10 +148,11 @@ impl FromStr for Seen {
                 id: NotificationId(parts.next()?.parse().ok()?),
                 key: Key(parts.next()?.parse::<Uuid>().ok()?),
                 version: u64::from_str_radix(parts.next()?, 16).ok()?,
+                noted_at: parts.next()?.parse().ok()?,
             })
         })();
         seen.filter(|_| parts.next().is_none())
-            .ok_or("not what a page of ours sends: id, key and version with dots between")
+            .ok_or("not what a page of ours sends: id, key, version and time with dots between")
     }
 }
 
@@ -118,7 +174,7 @@ pub async fn retry_as_seen(
 ) -> sqlx::Result<AsSeen<Retried>> {
     let it = match seen.look(&mut *conn).await? {
         Looked::Same(it) => it,
-        Looked::Moved(it) => return Ok(AsSeen::Moved(it)),
+        Looked::Noted(it) | Looked::Moved(it) => return Ok(AsSeen::Moved(it)),
         Looked::Missing => return Ok(AsSeen::Missing),
     };
     let done = super::retry(conn, std::slice::from_ref(&*it), by, doubt).await?;
@@ -135,7 +191,7 @@ pub async fn cancel_as_seen(
 ) -> sqlx::Result<AsSeen<Cancelled>> {
     let it = match seen.look(&mut *conn).await? {
         Looked::Same(it) => it,
-        Looked::Moved(it) => return Ok(AsSeen::Moved(it)),
+        Looked::Noted(it) | Looked::Moved(it) => return Ok(AsSeen::Moved(it)),
         Looked::Missing => return Ok(AsSeen::Missing),
     };
     let done = super::cancel(conn, std::slice::from_ref(&*it), by).await?;
@@ -150,13 +206,18 @@ mod tests {
     #[test]
     fn what_was_seen_goes_through_a_form_and_back() {
         let text = "4711.5f0c3c1e-6f0e-4f0e-9d43-0a4d7e1c2b3a.00000000deadbeef";
-        assert_eq!(text.parse::<Seen>().unwrap().to_string(), text);
+        for noted_at in ["0", "1795354157000123"] {
+            let text = format!("{text}.{noted_at}");
+            assert_eq!(text.parse::<Seen>().unwrap().to_string(), text);
+        }
         for wrong in [
             "",
             "4711",
-            "4711.x.1",
-            &format!("{text}.1"),
-            "x.5f0c3c1e-6f0e-4f0e-9d43-0a4d7e1c2b3a.1",
+            "4711.x.1.0",
+            text,
+            &format!("{text}.x"),
+            &format!("{text}.0.1"),
+            "x.5f0c3c1e-6f0e-4f0e-9d43-0a4d7e1c2b3a.1.0",
         ] {
             assert!(wrong.parse::<Seen>().is_err(), "{wrong}");
         }

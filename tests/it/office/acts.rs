@@ -4,7 +4,7 @@ use outboxd::notification::Status;
 use outboxd::outbox::act::{
     self, AsSeen, By, Cancelled, Change, Doubt, HandOutcome, Handled, Replaced, Retried, Seen,
 };
-use outboxd::outbox::inspect::Standing;
+use outboxd::outbox::inspect::{Links, Standing};
 use sqlx::PgPool;
 
 use super::{by, connection, one, seen, settle};
@@ -128,7 +128,7 @@ async fn of_two_people_who_phone_one_did_it_and_a_new_refusal_is_new(pool: PgPoo
 async fn another_is_written_in_its_place_once_and_the_key_stays_true(pool: PgPool) {
     run(&pool, "select outboxd.enqueue_notification('customer_assigned', 'wrong', 'c1', '{\"name\": \"李女士\"}', dedupe_key => 'k', order_key => 'o');").await;
     let old = one(&pool, 1).await;
-    let saw = Seen::of(&old);
+    let saw = Seen::of(&old, &Links::default());
     let mut conn = connection(&pool).await;
     let same = act::replace(&mut conn, &saw, &Change::Recipient("wrong"), &by("wang"))
         .await

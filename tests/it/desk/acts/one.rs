@@ -96,6 +96,45 @@ async fn the_slower_of_two_people_is_told_what_is_true_now(pool: PgPool) {
     }
 }
 
+/// Each has seen the same, and each wants something else: one of them has it, the other is told what is true now.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn of_two_different_acts_on_one_ending_the_second_is_not_done(pool: PgPool) {
+    let of_an_ending = || ACTS.into_iter().filter(|(_, id, _)| *id == 1002);
+    let pairs = of_an_ending().flat_map(|one| of_an_ending().map(move |two| (one, two)));
+    for ((one, id, his), (other, _, hers)) in pairs.filter(|((one, ..), (two, ..))| one != two) {
+        for at_once in [false, true] {
+            run(&pool, "truncate outboxd.notification_outbox, outboxd.notification_delivery, outboxd.audit_log,
+                outboxd.notification_handled, outboxd.notification_successor").await;
+            run(&pool, ROWS).await;
+            let desk = Desk::staffed(&pool, &[]).await;
+            let (mut chen, mut wang) = (desk.of("chen").await, desk.of("wang").await);
+            let path = |act| format!("/messages/{id}/{act}");
+            let (at_one, at_other) = (path(one), path(other));
+            let (one_form, other_form) = (chen.get(&at_one).await, wang.get(&at_other).await);
+            let (first, second) = if at_once {
+                tokio::join!(
+                    chen.submit(&at_one, &one_form, his),
+                    wang.submit(&at_other, &other_form, hers)
+                )
+            } else {
+                let first = chen.submit(&at_one, &one_form, his).await;
+                (first, wang.submit(&at_other, &other_form, hers).await)
+            };
+            let done = [&first, &second].map(|page| page.status);
+            if at_once {
+                assert!(
+                    done == [200, 409] || done == [409, 200],
+                    "{one} {other} {done:?}"
+                );
+            } else {
+                assert_eq!(done, [200, 409], "{one} {other}");
+                second.has("chen");
+            }
+            assert_eq!(acts(&pool).await, 1, "{one} {other}");
+        }
+    }
+}
+
 /// A try may be followed by another, but by nobody who has not seen it.
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn another_outcome_is_noted_by_whoever_has_seen_the_first(pool: PgPool) {
