@@ -73,12 +73,12 @@ pub(crate) fn notification(it: &Notification, voice: &Voice) -> Value {
         "msgid": it.msgid,
         "dedupe_key": masked(it.dedupe_key.as_deref()),
         "created_at": stamp(it.created_at, voice),
-        "created_by": it.created_by,
+        "created_by": mask(&it.created_by),
         "next_attempt_at": stamps(it.next_attempt_at, voice),
         "expires_at": stamps(it.expires_at, voice),
         "last_attempt_at": stamps(it.last_attempt_at, voice),
         "settled_at": stamps(it.settled_at, voice),
-        "settled_by": it.settled_by,
+        "settled_by": masked(it.settled_by.as_deref()),
     })
 }
 

@@ -240,7 +240,7 @@ impl Life {
                         "sentence": voice.cause(Some(&late.sentence), late.errcode),
                     })
                 });
-                json!({"at": stamp(act.at, voice), "actor": act.actor, "action": act.action,
+                json!({"at": stamp(act.at, voice), "actor": safe(&act.actor), "action": act.action,
                    "reason": act.reason.as_deref().map(mask), "affected": act.affected, "answer": answer,
                    "before": act.before.clone().map(masked), "after": act.after.clone().map(masked)})
             })

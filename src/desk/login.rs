@@ -12,6 +12,7 @@ use super::page::Frame;
 use super::password;
 use super::trouble::Trouble;
 use super::visit::Visit;
+use crate::words::mask::safe;
 use crate::words::say;
 
 /// What the form needs; on a page of its own, or where somebody was turned away.
@@ -63,7 +64,7 @@ pub(super) async fn login(visit: Visit, Body(given): Body<Given>) -> Result<Resp
     let desk = &visit.desk;
     let next = own_path(&given.next.unwrap_or_default());
     let user = password::user(&visit, &given.name, given.password, &next).await?;
-    tracing::info!(user = %user.name, address = %visit.address, "logged in to the desk");
+    tracing::info!(user = %safe(&user.name), address = %visit.address, "logged in to the desk");
     let mut response = Redirect::to(&visit.at(&next)).into_response();
     let session = desk
         .keys

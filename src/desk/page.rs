@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::assets;
 use super::guard::FORM_TOKEN;
-use super::visit::{Theme, Visit};
+use super::visit::{Theme, Visit, shown};
 use super::who::Means;
 use crate::words::{Lang, Voice};
 
@@ -117,9 +117,9 @@ impl Frame {
         self.at(&format!("{here}{mark}{name}={word}"))
     }
 
-    pub(super) fn person(&self) -> Option<&str> {
+    pub(super) fn person(&self) -> Option<String> {
         let person = self.visit.person.as_ref()?;
-        (person.by != Means::Here).then_some(person.name.as_str())
+        (person.by != Means::Here).then(|| shown(&person.name))
     }
 
     pub(super) fn is_in(&self) -> bool {

@@ -19,6 +19,7 @@ use super::users::Role;
 use super::who::Person;
 use super::{Desk, session};
 use crate::answer::json::harmless;
+use crate::delivery::clean;
 use crate::lang::Lang;
 use crate::outbox::act::By;
 use crate::outbox::inspect;
@@ -128,7 +129,8 @@ impl Visit {
     pub(super) fn operator(&self, reason: &str) -> Result<By, Trouble> {
         match &self.person {
             Some(person) if self.may_act() => Ok(By {
-                actor: safe(&person.name),
+                // Whoever is called by a telephone number is somebody in the log, and masked where it is shown.
+                actor: clean(&person.name),
                 reason: Some(safe(reason.trim())).filter(|reason| !reason.is_empty()),
             }),
             Some(_) | None => Err(Trouble::NoOperator),
@@ -140,7 +142,7 @@ impl Visit {
         if self.desk.reveals.may_see(&by.actor) {
             return Ok(());
         }
-        tracing::warn!(user = %by.actor, address = %self.address, "very much was to be shown in full at the desk");
+        tracing::warn!(user = %safe(&by.actor), address = %self.address, "very much was to be shown in full at the desk");
         Err(Trouble::SeenMany)
     }
 

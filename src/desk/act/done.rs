@@ -16,6 +16,7 @@ use crate::answer::Name;
 use crate::answer::json::VERSION;
 use crate::answer::life::life;
 use crate::answer::told::{self, Told};
+use crate::delivery::clean;
 use crate::desk::card::CardView;
 use crate::desk::page::Frame;
 use crate::desk::trouble::Trouble;
@@ -323,7 +324,7 @@ async fn told_after(
 /// The same person did the same a moment ago.
 fn is_the_same_click(act: &Act, visit: &Visit, verb: Verb, voice: &Voice) -> bool {
     const MOMENT: TimeDelta = TimeDelta::seconds(10);
-    let me = visit.person.as_ref().map(|person| safe(&person.name));
+    let me = visit.person.as_ref().map(|person| clean(&person.name));
     act.action == verb.action()
         && me.as_deref() == Some(act.actor.as_str())
         && voice.now - act.at < MOMENT

@@ -111,6 +111,15 @@ impl Desk {
         Visitor {
             desk: self,
             cookies: BTreeMap::new(),
+            named: None,
+        }
+    }
+
+    /// A browser behind a proxy that names whoever sits there in `X-Forwarded-User`.
+    pub(crate) fn behind_a_proxy(&self, name: &'static str) -> Visitor<'_> {
+        Visitor {
+            named: Some(name),
+            ..self.visitor()
         }
     }
 
@@ -189,6 +198,7 @@ impl Page {
 pub(crate) struct Visitor<'a> {
     desk: &'a Desk,
     pub(crate) cookies: BTreeMap<String, String>,
+    named: Option<&'static str>,
 }
 
 impl Visitor<'_> {
@@ -247,7 +257,10 @@ impl Visitor<'_> {
         panic!("no page with a form");
     }
 
-    pub(crate) async fn send(&mut self, request: RequestBuilder) -> Page {
+    pub(crate) async fn send(&mut self, mut request: RequestBuilder) -> Page {
+        if let Some(name) = self.named {
+            request = request.header("x-forwarded-user", name);
+        }
         let cookies: Vec<String> = self
             .cookies
             .iter()

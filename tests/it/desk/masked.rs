@@ -88,3 +88,47 @@ async fn a_recipient_that_is_a_number_is_masked_wherever_it_stands(pool: PgPool)
         .lacks("/bulk/new?");
     wang.get("/api/bulk/1").await.has("138****8000");
 }
+
+/// Some single sign-ons know people by their telephone number. The log tells them apart, and no page shows one.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn whoever_is_called_by_a_number_is_somebody_in_the_log(pool: PgPool) {
+    run(&pool, ROWS).await;
+    let settings = [
+        ("OUTBOXD_DESK_USER_HEADER", "X-Forwarded-User"),
+        ("OUTBOXD_DESK_PROXY", "127.0.0.1"),
+        ("OUTBOXD_DESK_OPERATORS", "*"),
+    ];
+    let desk = Desk::open(&pool, &settings).await;
+    let (wang, chen) = ("13800138000", "13899998000");
+    let mut his = desk.behind_a_proxy(chen);
+    let mut hers = desk.behind_a_proxy(wang);
+    let act = |id| format!("/messages/{id}/resend");
+    let form = hers.get(&act(1002)).await;
+    let again = his.get(&act(1002)).await;
+    let reason = [("reason", "客户来电")];
+    hers.submit(&act(1002), form.is(200), &reason).await.is(200);
+    // Not his own first click.
+    his.submit(&act(1002), &again, &reason)
+        .await
+        .is(409)
+        .lacks("第一次点击");
+    let actors: Vec<String> = sqlx::query_scalar("select actor from outboxd.audit_log")
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+    assert_eq!(actors, [wang]);
+    for path in [
+        "/messages/1002",
+        "/messages/1002/sheet",
+        "/audit",
+        "/api/audit",
+        "/api/messages/1002",
+    ] {
+        his.get(path)
+            .await
+            .is(200)
+            .has("138****8000")
+            .lacks(wang)
+            .lacks(chen);
+    }
+}
