@@ -94,10 +94,12 @@ impl Verb {
                 Standing::Settled(Status::Delivered) => {
                     Some(say!(voice, "retry.delivered", status = status))
                 }
-                Standing::Settled(Status::Superseded) => Some(say!(voice, "retry.superseded")),
-                Standing::Settled(Status::Dead | Status::Expired | Status::Cancelled) => {
-                    links.newer.map(|_| say!(voice, "retry.superseded"))
+                Standing::Settled(Status::Superseded) if links.later.is_some() => {
+                    Verb::Redirect.refused(it, links, voice)
                 }
+                Standing::Settled(
+                    Status::Dead | Status::Expired | Status::Cancelled | Status::Superseded,
+                ) => links.newer.map(|_| say!(voice, "retry.superseded")),
                 // On hold it has no time at all.
                 Standing::Queued
                 | Standing::Scheduled

@@ -144,6 +144,39 @@ fn a_doubt_is_its_own_sentence_and_not_sent_is_not_said() {
     }
 }
 
+/// Whoever took back the newer one has made this one the news again, unless another stands in its place.
+#[test]
+fn a_superseded_one_is_somebodys_turn_when_no_newer_one_counts() {
+    let it = notification(Standing::Settled(Status::Superseded));
+    let id = NotificationId(8);
+    let newer = Links {
+        newer: Some(id),
+        ..Links::default()
+    };
+    let later = Links {
+        later: Some(Link {
+            id,
+            key: it.key,
+            at: ago(1),
+            by: "wang".to_owned(),
+        }),
+        ..Links::default()
+    };
+    for (links, who, next) in [
+        (Links::default(), Who::Support, "retry"),
+        (newer, Who::Nobody, "newer"),
+        (later, Who::Nobody, "8"),
+    ] {
+        let beside = Beside {
+            links,
+            ..Beside::default()
+        };
+        let said = voice(Lang::En).verdict(&it, None, &beside);
+        assert_eq!(said.who, who);
+        assert!(said.next.contains(next), "{}", said.next);
+    }
+}
+
 #[test]
 fn a_cancelled_one_names_who_and_why_without_obeying_them() {
     let act = Act {

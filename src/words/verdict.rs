@@ -49,7 +49,7 @@ impl Voice {
         let said = match (it.standing, why) {
             (Standing::Settled(status), _) => {
                 let said = self.settled(it, status, beside.cancelled.as_ref());
-                self.dealt_with(said, status, &beside.links)
+                self.dealt_with(it, said, status, &beside.links)
             }
             (_, Some(why)) => self.waiting(why, it),
             // It was settled between two reads.
@@ -93,12 +93,24 @@ impl Voice {
     }
 
     /// What somebody has done about it comes before what could be done, and is nobody's turn any more.
-    fn dealt_with(&self, said: Said, status: Status, links: &Links) -> Said {
+    fn dealt_with(&self, it: &Notification, said: Said, status: Status, links: &Links) -> Said {
         if let Some(later) = &links.later {
             let (by, at) = (clean(&later.by), self.when(later.at));
             return Said {
                 who: Who::Nobody,
                 next: say!(self, "next.replaced", by = by, at = at, id = later.id),
+                ..said
+            };
+        }
+        if status == Status::Superseded && links.newer.is_none() {
+            // It was the news, and is again.
+            return Said {
+                who: Who::Support,
+                next: if it.may_have_arrived {
+                    say!(self, "next.superseded_alone_doubt", id = it.id)
+                } else {
+                    say!(self, "next.superseded_alone", id = it.id)
+                },
                 ..said
             };
         }

@@ -233,6 +233,13 @@ async fn a_time_beyond_the_calendar_costs_nobody_the_answer(pool: PgPool) {
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn retry_moves_back_what_may_go_back_and_says_why_not_otherwise(pool: PgPool) {
     run(&pool, SETTLED).await;
+    // A newer one for the sake of which one was not sent.
+    run(
+        &pool,
+        "update outboxd.notification_delivery set collapse_key = 'cc' where id = 1005;
+         insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, collapse_key) values ('e', 'c', 'r', 'cc')",
+    )
+    .await;
     let mut conn = connection(&pool).await;
     let mut rows = inspect::of_ids(&mut conn, &[1001, 1002, 1003, 1004, 1005, 1006])
         .await

@@ -42,7 +42,7 @@ pub enum Retried {
     InFlight,
     /// WeChat accepted it.
     Delivered,
-    /// A newer one took its place, and would again.
+    /// Another was written in its place, or a newer one took it, and would again.
     Superseded,
     /// It may have arrived, and nobody accepted the doubt.
     MayHaveArrived,
@@ -163,7 +163,9 @@ async fn settled(
            select d.id, d.key, d.app, d.dedupe_key, d.status, d.may_have_arrived, d.settled_at,
                   coalesce(d.expires_at <= statement_timestamp(), false) as "late!",
                   exists (select from outboxd.notification_outbox o
-                           where o.app = d.app and o.dedupe_key = d.dedupe_key) as "dedupe_taken!"
+                           where o.app = d.app and o.dedupe_key = d.dedupe_key) as "dedupe_taken!",
+                  exists (select from outboxd.notification_successor n
+                           where n.old_id = d.id and n.old_key = d.key) as "replaced!"
              from outboxd.notification_delivery d
             where d.id = any($1) and d.key = any($2)
             order by d.id limit 1000"#,
@@ -181,7 +183,7 @@ async fn settled(
             let dedupe = row.dedupe_key.map(|key| (row.app, key));
             let fate = match row.status.as_str() {
                 "delivered" => Retried::Delivered,
-                "superseded" => Retried::Superseded,
+                "superseded" if row.replaced => Retried::Superseded,
                 _ if newer.contains_key(&row.key) => Retried::Superseded,
                 _ if row.dedupe_taken => Retried::DedupeTaken,
                 _ if dedupe.as_ref().is_some_and(|it| taken.contains(it)) => Retried::DedupeTaken,

@@ -71,6 +71,43 @@ async fn one_that_was_taken_back_is_no_newer_one(pool: PgPool) {
     assert_eq!(told, Retried::Revived);
 }
 
+/// Somebody took back the newer one for the sake of which an older one was not sent: that is the news again.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn what_was_superseded_by_one_that_was_taken_back_can_be_sent(pool: PgPool) {
+    settle(&pool, 1, 1, "dead", "attempts_spent").await;
+    settle(&pool, 2, 2, "superseded", "superseded").await;
+    settle(&pool, 4, 1, "cancelled", "cancelled").await;
+    settle(&pool, 5, 1, "superseded", "superseded").await;
+    run(
+        &pool,
+        "update outboxd.notification_delivery set collapse_key = case when id = 5 then 'cd' else 'cc' end;
+         insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, collapse_key) values ('e', 'c', 'r', 'cd')",
+    )
+    .await;
+    let told = retried(&pool, one(&pool, 1).await).await;
+    assert_eq!(
+        told,
+        Retried::Superseded,
+        "there is a later one that is the news"
+    );
+    let told = retried(&pool, one(&pool, 2).await).await;
+    assert_eq!(told, Retried::Superseded, "likewise");
+    let told = retried(&pool, one(&pool, 5).await).await;
+    assert_eq!(told, Retried::Superseded, "its newer one waits");
+    let mut conn = connection(&pool).await;
+    let asked = ToPhone {
+        limit: 10,
+        ..ToPhone::default()
+    };
+    let calls = inspect::to_phone(&mut conn, &asked).await.unwrap();
+    assert!(calls.is_empty(), "nobody is phoned about 1: {calls:?}");
+    let told = retried(&pool, one(&pool, 3).await).await;
+    assert_eq!(told, Retried::Revived);
+    let mut daemon = claimer(&pool, "d");
+    let sent = ids_of(&mut daemon, 5).await;
+    assert!(sent.contains(&3), "{sent:?}");
+}
+
 /// It is taken out of the way of those behind it, and nobody is promised that it is sent.
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn a_waiting_older_one_gives_way(pool: PgPool) {
