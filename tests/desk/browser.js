@@ -1,7 +1,7 @@
 // A desk that runs, and the browser that looks at it.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
@@ -56,8 +56,11 @@ export function people(all) {
   return file("users", lines.join(""));
 }
 
+/** In a folder of its own, which goes with the test. */
 function file(name, text) {
-  const path = join(mkdtempSync(join(tmpdir(), "outboxd-desk-")), name);
+  const folder = mkdtempSync(join(tmpdir(), "outboxd-desk-"));
+  process.once("exit", () => rmSync(folder, { recursive: true }));
+  const path = join(folder, name);
   writeFileSync(path, text, { mode: 0o600 });
   return path;
 }

@@ -179,22 +179,26 @@ async fn of_person(
     wanted: &Wanted,
     limit: i64,
 ) -> sqlx::Result<(Vec<Hit>, bool)> {
-    let enough = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut hits = newest(&mut *conn, index, paths, wanted, limit).await?;
-    let mut below = index.end;
-    // Nearly all are what they seem; so few are read at first.
-    for at_most in [enough.saturating_mul(2).min(CANDIDATES), CANDIDATES] {
-        if hits.len() >= enough {
-            break;
+    let enough = usize::try_from(limit).unwrap_or(usize::MAX);
+    let room = enough.saturating_sub(hits.len());
+    let mut complete = true;
+    for probe in &wanted.probes {
+        let (mut more, mut below) = (Vec::new(), index.end);
+        let mut is_end = false;
+        // Nearly all are what they seem; so few are read at first.
+        for at_most in [enough.saturating_mul(2).min(CANDIDATES), CANDIDATES] {
+            if is_end || more.len() >= room {
+                break;
+            }
+            let ids = candidates(&mut *conn, probe, below, at_most).await?;
+            more.extend(compared(&mut *conn, paths, wanted, &ids, limit).await?);
+            is_end = ids.len() < at_most;
+            below = ids.last().copied().unwrap_or_default();
         }
-        let ids = candidates(&mut *conn, &wanted.probe, below, at_most).await?;
-        hits.extend(compared(&mut *conn, paths, wanted, &ids, limit).await?);
-        match ids.last() {
-            Some(last) if ids.len() == at_most => below = *last,
-            _ => return Ok((hits, true)),
-        }
+        complete &= is_end || more.len() >= room;
+        hits.extend(more);
     }
-    let complete = hits.len() >= enough;
     Ok((hits, complete))
 }
 

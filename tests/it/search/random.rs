@@ -29,7 +29,12 @@ impl Person {
     /// Few characters and few digits, so that much is alike.
     fn random(dice: &mut StdRng, id: i64) -> Person {
         let long = dice.random_range(2..5);
-        let name = pick(dice, "李王欧阳晨Aa\"\\\t%_", long);
+        let mut name = pick(dice, "李王欧阳晨Aa\"\\\t%_", long);
+        // Some CRM tell people of one name apart by digits.
+        if dice.random_range(0..4) == 0 {
+            let long = dice.random_range(4..7);
+            name.push_str(&pick(dice, "017", long));
+        }
         // From seven digits on; now and then as people write them.
         let long = dice.random_range(7..12);
         let mut phone = pick(dice, "0017", long);
@@ -60,8 +65,10 @@ impl Person {
         if digits.len() < 4 || text.chars().any(|c| !c.is_ascii_digit() && c != '-') {
             return self.name.to_lowercase().contains(&text.to_lowercase());
         }
-        let phone: String = self.phone.chars().filter(char::is_ascii_digit).collect();
-        phone.ends_with(&digits)
+        [&self.phone, &self.name].into_iter().any(|value| {
+            let value: String = value.chars().filter(char::is_ascii_digit).collect();
+            value.ends_with(&digits)
+        })
     }
 
     /// What somebody may type who means this one.
@@ -70,7 +77,10 @@ impl Person {
             let digits: String = self.phone.chars().filter(char::is_ascii_digit).collect();
             digits[digits.len().saturating_sub(long)..].to_owned()
         };
-        match dice.random_range(0..12) {
+        match dice.random_range(0..14) {
+            8 | 9 if self.name.ends_with(|c: char| c.is_ascii_digit()) => {
+                self.name.chars().filter(char::is_ascii_digit).collect()
+            }
             0 => self.id.to_string(),
             1 => self.key.to_string(),
             2 => self.customer.clone(),

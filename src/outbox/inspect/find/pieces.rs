@@ -9,6 +9,9 @@ use uuid::Uuid;
 /// What comes next to a piece has 16 bits.
 const NEXT: i32 = 1 << 16;
 
+/// A text with so many digits is a telephone number to the index, and one with fewer a name.
+const NUMBER: usize = 7;
+
 /// How many characters of a text are cut up: eight pieces are enough to be rare together.
 const NAME: usize = 9;
 
@@ -19,7 +22,8 @@ pub(super) struct Wanted {
     pub(super) tail: Option<String>,
     /// The text, when it is a part of a name.
     pub(super) name: Option<String>,
-    pub(super) probe: Probe,
+    /// Whatever is meant is found by one of these.
+    pub(super) probes: Vec<Probe>,
 }
 
 /// What is looked up in each slice.
@@ -34,13 +38,28 @@ pub(super) struct Probe {
 
 impl Wanted {
     pub(super) fn of(text: &str) -> Wanted {
-        let tail = tail(text);
-        let name = tail.is_none().then(|| text.to_lowercase());
-        let probe = match &tail {
-            Some(digits) => Probe::of_tail(digits),
-            None => Probe::of_name(&text.to_lowercase()),
-        };
-        Wanted { tail, name, probe }
+        match tail(text) {
+            Some(tail) => {
+                let mut probes = vec![Probe::of_tail(&tail)];
+                // With so few digits it may end a name, as in 王小明0042.
+                if tail.len() < NUMBER {
+                    probes.push(Probe::of_name(&tail));
+                }
+                Wanted {
+                    tail: Some(tail),
+                    name: None,
+                    probes,
+                }
+            }
+            None => {
+                let name = text.to_lowercase();
+                Wanted {
+                    tail: None,
+                    probes: vec![Probe::of_name(&name)],
+                    name: Some(name),
+                }
+            }
+        }
     }
 
     /// Whether its letters are written large or small; Chinese ones are not.
@@ -151,12 +170,12 @@ mod tests {
         ] {
             let wanted = Wanted::of(text);
             assert_eq!(wanted.tail.as_deref(), tail, "{text}");
-            assert_eq!(wanted.probe.pieces.join(" "), pieces, "{text}");
-            assert_eq!(
-                (wanted.probe.modulus, wanted.probe.remainder),
-                next,
-                "{text}"
-            );
+            let probe = &wanted.probes[0];
+            assert_eq!(probe.pieces.join(" "), pieces, "{text}");
+            assert_eq!((probe.modulus, probe.remainder), next, "{text}");
+            let digits = tail.map_or(NUMBER, str::len);
+            let in_a_name = (digits < NUMBER).then(|| Probe::of_name(tail.unwrap_or_default()));
+            assert_eq!(wanted.probes.get(1), in_a_name.as_ref(), "{text}");
         }
         let number = Wanted::of("56-78").number();
         assert_eq!(number.as_deref(), Some("5[^0-9]*6[^0-9]*7[^0-9]*8"));
