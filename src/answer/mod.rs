@@ -177,6 +177,8 @@ pub(crate) enum Sought<'a> {
     Customer(&'a str),
     /// Whatever stood in the search box.
     Text(&'a str),
+    /// The same, by a login that may not read payloads, where names and numbers stand: it may well be there.
+    Unread(&'a str),
 }
 
 /// It was not assigned, or the CRM did not enqueue. When the CRM last enqueued anything tells the one from the other: who
@@ -189,6 +191,15 @@ pub(crate) fn nothing(
     let what = match sought {
         Sought::Customer(customer) => say!(voice, "none.customer", customer = safe(customer)),
         Sought::Text(text) => say!(voice, "none.text", text = safe(text)),
+        Sought::Unread(text) => {
+            return NoMessage {
+                happened: [
+                    say!(voice, "none.unread", text = safe(text)),
+                    say!(voice, "none.unread_next"),
+                ],
+                who: Who::Support,
+            };
+        }
     };
     let (meaning, who) = match last {
         None => (say!(voice, "none.ever"), Who::Developer),
@@ -196,7 +207,7 @@ pub(crate) fn nothing(
             let at = voice.when(at);
             let others = match sought {
                 Sought::Customer(_) => say!(voice, "none.others", at = at),
-                Sought::Text(_) => say!(voice, "none.text_others", at = at),
+                Sought::Text(_) | Sought::Unread(_) => say!(voice, "none.text_others", at = at),
             };
             (others, Who::Support)
         }

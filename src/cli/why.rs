@@ -128,6 +128,10 @@ pub(super) async fn find(desk: &Desk, args: &FindArgs) -> Result<Exit> {
     } else {
         // What the list is comes before the list.
         match (cards.is_empty(), found.read_through) {
+            (true, Some(_)) if payloads_unread => {
+                let nothing = nothing(&voice, &Sought::Unread(&args.text), None);
+                desk.out.note(&nothing.happened.join("\n"));
+            }
             (true, Some(read)) => {
                 let (text, n) = (safe(&args.text), read.newest);
                 desk.out
@@ -143,7 +147,7 @@ pub(super) async fn find(desk: &Desk, args: &FindArgs) -> Result<Exit> {
             }
             (false, None) => {}
         }
-        if payloads_unread {
+        if payloads_unread && !cards.is_empty() {
             desk.out.note(&say!(voice, "more.no_payloads"));
         }
         print_all(&cards, &desk.out, &voice)?;

@@ -68,8 +68,10 @@ struct CallView {
 }
 
 enum Phone {
-    /// None in the content, or the content may not be read.
+    /// None in the content.
     Missing,
+    /// The content may not be read.
+    Unread,
     Masked(String),
     InFull(String),
 }
@@ -224,6 +226,7 @@ async fn listed(
             phone: match (&in_full, masked) {
                 (Some((seen, phone)), _) if seen.key == it.key => Phone::InFull(phone.clone()),
                 (_, Some(phone)) => Phone::Masked(phone),
+                (_, None) if known.is_none() => Phone::Unread,
                 (_, None) => Phone::Missing,
             },
         }

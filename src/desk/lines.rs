@@ -3,6 +3,7 @@
 //! Every statement of a page has three seconds. What does not get its answer becomes a [`Trouble`] with a sentence,
 //! never a page that hangs.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -31,6 +32,8 @@ pub(super) struct Lines {
     pool: PgPool,
     /// Whether the database was there when last somebody had waited in vain.
     probed: Mutex<Option<(Instant, bool)>>,
+    /// Whether the database's login may act, as the last page had it.
+    may_act: AtomicBool,
 }
 
 impl Lines {
@@ -42,6 +45,7 @@ impl Lines {
         let options = options(&database.url)?;
         Ok(Lines {
             probed: Mutex::default(),
+            may_act: AtomicBool::new(true),
             pool: match database.pooler {
                 Pooler::Transaction => pool.connect_lazy_with(options),
                 // A page asks some twenty questions: read once by the server, each takes one trip instead of two. Which plans
@@ -62,9 +66,16 @@ impl Lines {
     /// One snapshot to read from.
     pub(super) async fn read(&self) -> Result<Transaction<'static, Postgres>, Trouble> {
         match session::viewing(&self.pool).await {
-            Ok(tx) => Ok(tx),
+            Ok((tx, may_act)) => {
+                self.may_act.store(may_act, Ordering::Relaxed);
+                Ok(tx)
+            }
             Err(error) => Err(self.trouble(error).await),
         }
+    }
+
+    pub(super) fn may_act(&self) -> bool {
+        self.may_act.load(Ordering::Relaxed)
     }
 
     /// To act in; whoever acts commits.

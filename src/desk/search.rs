@@ -94,9 +94,14 @@ pub(super) async fn search(visit: Visit, Query(asked): Query<Asked>) -> Result<R
         notes: Vec::new(),
     };
     let mut no_message = None;
+    let unread = found.read_through.is_some_and(|read| !read.payloads);
     if cards.is_empty() {
         let last = inspect::last_written(&mut tx).await?;
-        let nothing = nothing(&voice, &Sought::Text(&q), last);
+        let sought = match unread {
+            true => Sought::Unread(&q),
+            false => Sought::Text(&q),
+        };
+        let nothing = nothing(&voice, &sought, last);
         answer.nothing = Some(NoMessageView {
             happened: nothing.happened.clone(),
             who: voice.who(nothing.who),
@@ -105,6 +110,8 @@ pub(super) async fn search(visit: Visit, Query(asked): Query<Asked>) -> Result<R
     }
     tx.commit().await?;
     match (cards.is_empty(), found.read_through) {
+        // The verdict has said it.
+        (true, Some(_)) if unread => {}
         (true, Some(read)) => {
             let note = say!(voice, "desk.search.looked_through", n = read.newest);
             answer.notes.push(note);
@@ -115,7 +122,7 @@ pub(super) async fn search(visit: Visit, Query(asked): Query<Asked>) -> Result<R
         }
         (true | false, None) => {}
     }
-    if found.read_through.is_some_and(|read| !read.payloads) {
+    if unread && !cards.is_empty() {
         answer.notes.push(say!(voice, "more.no_payloads"));
     }
     if i64::try_from(cards.len()).is_ok_and(|n| n >= LIMIT) {

@@ -112,28 +112,33 @@ impl Visit {
 
     /// Whether there are buttons.
     pub(super) fn may_act(&self) -> bool {
-        let operator = |person: &Person| person.role == Role::Operator;
-        !self.desk.read_only && self.person.as_ref().is_some_and(operator)
+        self.may_act_or_why().is_ok()
     }
 
     /// The page of an act is for those who may act; the others are told why not.
     pub(super) fn may_act_or_why(&self) -> Result<(), Trouble> {
-        match self.may_act() {
-            true => Ok(()),
-            false if self.desk.read_only => Err(Trouble::ReadOnly),
-            false => Err(Trouble::NoOperator),
+        let operator = |person: &Person| person.role == Role::Operator;
+        if self.desk.read_only {
+            Err(Trouble::ReadOnly)
+        } else if !self.person.as_ref().is_some_and(operator) {
+            Err(Trouble::NoOperator)
+        } else if !self.desk.lines.may_act() {
+            Err(Trouble::NoRight)
+        } else {
+            Ok(())
         }
     }
 
     /// Who acts, if they may; every act begins here.
     pub(super) fn operator(&self, reason: &str) -> Result<By, Trouble> {
+        self.may_act_or_why()?;
         match &self.person {
-            Some(person) if self.may_act() => Ok(By {
+            Some(person) => Ok(By {
                 // Whoever is called by a telephone number is somebody in the log, and masked where it is shown.
                 actor: clean(&person.name),
                 reason: Some(safe(reason.trim())).filter(|reason| !reason.is_empty()),
             }),
-            Some(_) | None => Err(Trouble::NoOperator),
+            None => Err(Trouble::NoOperator),
         }
     }
 

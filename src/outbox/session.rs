@@ -1,7 +1,7 @@
 //! The transactions in which people read and act.
 //!
 //! Explicit ones with local timeouts: a pooler in transaction mode does no harm, and a slow question ends in
-//! a sentence instead of a wait. Each begins in one trip.
+//! a sentence instead of a wait.
 //!
 //! Whoever reads keeps plans: most questions look up a handful of rows by an index, and to plan that anew, over every month of
 //! the history, takes longer than to do it. So other ways are ruled out beforehand, as on the daemon's own lines
@@ -11,23 +11,27 @@
 //! core is enough for any question: the others deliver.
 
 use sqlx::postgres::{PgConnection, PgPool};
-use sqlx::{Connection, Postgres, Transaction};
+use sqlx::{Connection, Postgres, Row as _, Transaction};
 
 // A megabyte are some seven hundred rows. Its size is asked of the table, so who alters the outbox keeps every page waiting.
 macro_rules! keeping_plans {
     () => {
         "select set_config('plan_cache_mode', case when fit then 'force_generic_plan' else 'force_custom_plan' end, true),
                 set_config('enable_seqscan', case when fit then 'off' else 'on' end, true),
-                set_config('enable_bitmapscan', case when fit then 'off' else 'on' end, true)
+                set_config('enable_bitmapscan', case when fit then 'off' else 'on' end, true),
+                coalesce(has_table_privilege(to_regclass('outboxd.audit_log'), 'insert'), true) as may_act
            from (select coalesce((select c.reltuples >= 1000 or pg_relation_size(c.oid) <= 1024 * 1024 from pg_class c
                                    where c.oid = to_regclass('outboxd.notification_outbox')), false) as fit) outbox"
     };
 }
 
+const READ: &str = "begin isolation level repeatable read read only";
+const ACT: &str = "begin isolation level read committed read write";
+
 macro_rules! reading {
     ($timeout:literal) => {
         concat!(
-            "begin isolation level repeatable read read only; set local statement_timeout = '",
+            "set local statement_timeout = '",
             $timeout,
             "'; set local jit = off; set local max_parallel_workers_per_gather = 0; ",
             keeping_plans!()
@@ -38,7 +42,7 @@ macro_rules! reading {
 macro_rules! acting {
     ($timeout:literal, $lock_timeout:literal) => {
         concat!(
-            "begin isolation level read committed read write; set local statement_timeout = '",
+            "set local statement_timeout = '",
             $timeout,
             "'; set local lock_timeout = '",
             $lock_timeout,
@@ -49,22 +53,34 @@ macro_rules! acting {
 
 /// For questions: one snapshot, read-only, five seconds a statement.
 pub async fn reading(conn: &mut PgConnection) -> sqlx::Result<Transaction<'_, Postgres>> {
-    conn.begin_with(reading!("5s")).await
+    with(reading!("5s"), conn.begin_with(READ).await?).await
 }
 
-/// For a page of the desk: as [`reading`], three seconds a statement.
-pub async fn viewing(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
-    pool.begin_with(reading!("3s")).await
+/// For a page of the desk: as [`reading`], three seconds a statement. Also says whether this login may act as well: whether it
+/// may write where every act of people is noted.
+pub async fn viewing(pool: &PgPool) -> sqlx::Result<(Transaction<'static, Postgres>, bool)> {
+    let mut tx = pool.begin_with(READ).await?;
+    let row = sqlx::raw_sql(reading!("3s")).fetch_one(&mut *tx).await?;
+    Ok((tx, row.try_get("may_act")?))
 }
 
 /// For acts: read committed, so that a lock waited for is looked behind.
 pub async fn acting(conn: &mut PgConnection) -> sqlx::Result<Transaction<'_, Postgres>> {
-    conn.begin_with(acting!("30s", "10s")).await
+    with(acting!("30s", "10s"), conn.begin_with(ACT).await?).await
 }
 
 /// For an act on the desk: as [`acting`], within the time a page has.
 pub async fn handling(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
-    pool.begin_with(acting!("3s", "2s")).await
+    with(acting!("3s", "2s"), pool.begin_with(ACT).await?).await
+}
+
+/// In a trip of its own, as above: what fails in the one that begins leaves a connection in a transaction that nobody ends.
+async fn with<'c>(
+    settings: &'static str,
+    mut tx: Transaction<'c, Postgres>,
+) -> sqlx::Result<Transaction<'c, Postgres>> {
+    sqlx::raw_sql(settings).execute(&mut *tx).await?;
+    Ok(tx)
 }
 
 /// Questions whose right plan depends on what is asked: with a filter, or over a stretch of time; and those that a bitmap answers.

@@ -3,6 +3,7 @@
 
 mod desk;
 mod forged;
+mod looks;
 mod program;
 mod sql;
 

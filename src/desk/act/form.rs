@@ -83,8 +83,8 @@ pub(in crate::desk) async fn form(
     Path((name, word)): Path<(String, String)>,
 ) -> Result<Response, Trouble> {
     let verb = Verb::of(&word)?;
-    visit.may_act_or_why()?;
     let mut tx = visit.desk.lines.read().await?;
+    visit.may_act_or_why()?;
     let voice = visit.voice(&mut tx).await?;
     let found = find(&mut tx, &voice, &name).await?;
     let response = page(

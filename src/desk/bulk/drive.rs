@@ -46,7 +46,7 @@ impl Driver {
 
     /// One step of each; whether there was any.
     async fn beat(&self, stop: &watch::Receiver<bool>) -> Result<bool> {
-        let mut tx = session::viewing(&self.pool).await?;
+        let (mut tx, _) = session::viewing(&self.pool).await?;
         let running = bulk::next_to_drive(&mut tx).await?;
         tx.commit().await?;
         let mut outcome = Ok(!running.is_empty());

@@ -37,11 +37,11 @@ const CELLS: &str = "
     GET  /messages/export.json            401    ok     ok     ok     ok     ok     ok     db     ok     ok
     GET  /messages/1002                   401    ok     ok     ok     ok     ok     ok     db     ok     ok
     GET  /messages/1002/sheet             401    ok     ok     ok     ok     ok     ok     db     ok     ok
-    GET  /messages/1002/resend            401    403    ok     403    ok     ok     ok     db     403    403
-    GET  /messages/1002/handled           401    403    ok     403    ok     ok     ok     db     403    403
-    GET  /messages/1002/redirect          401    403    ok     403    ok     ok     ok     db     403    403
-    GET  /messages/1002/correct           401    403    ok     403    409    ok     ok     db     403    403
-    GET  /messages/2001/cancel            401    403    ok     403    ok     ok     ok     db     403    403
+    GET  /messages/1002/resend            401    403    ok     403    db     ok     ok     db     403    403
+    GET  /messages/1002/handled           401    403    ok     403    db     ok     ok     db     403    403
+    GET  /messages/1002/redirect          401    403    ok     403    db     ok     ok     db     403    403
+    GET  /messages/1002/correct           401    403    ok     403    db     ok     ok     db     403    403
+    GET  /messages/2001/cancel            401    403    ok     403    db     ok     ok     db     403    403
     GET  /dead                            401    ok     ok     ok     ok     ok     ok     db     ok     ok
     GET  /dead/export.csv                 401    ok     ok     ok     ok     ok     ok     db     ok     ok
     GET  /calls                           401    ok     ok     ok     ok     ok     ok     db     ok     ok
