@@ -102,7 +102,8 @@ pub(super) async fn find(desk: &Desk, args: &FindArgs) -> Result<Exit> {
     let mut tx = session::reading(&mut conn).await?;
     let voice = desk.voice(&mut tx).await?;
     let found = inspect::find(&mut tx, &desk.settings.paths, &args.text, args.limit).await?;
-    let read = inspect::read(&mut tx, &found.hits).await?;
+    let mut read = inspect::read(&mut tx, &found.hits).await?;
+    read.sort_by_key(|it| !inspect::is_called(it, &args.text));
     let matches = inspect::matches(
         &mut tx,
         &desk.settings.paths,

@@ -74,7 +74,8 @@ pub(super) async fn search(visit: Visit, Query(asked): Query<Asked>) -> Result<R
     let mut tx = visit.desk.lines.read().await?;
     let voice = visit.voice(&mut tx).await?;
     let found = inspect::find(&mut tx, &visit.desk.labels.paths(), &q, LIMIT).await?;
-    let read = inspect::read(&mut tx, &found.hits).await?;
+    let mut read = inspect::read(&mut tx, &found.hits).await?;
+    read.sort_by_key(|it| !inspect::is_called(it, &q));
     let matches = inspect::matches(
         &mut tx,
         &visit.desk.labels.paths(),

@@ -20,7 +20,7 @@ mod trouble;
 mod why_not_yet;
 
 pub use audit::{AuditFilter, AuditLine, audit};
-pub use find::{Found, Match, ReadThrough, find, matches, of_key};
+pub use find::{Found, Match, ReadThrough, find, is_called, matches, of_key};
 pub use hours::{Hour, Hours, hours};
 pub use links::{Link, Links, Mark, links, newer};
 pub use list::{Filter, Page, Period, list, page};

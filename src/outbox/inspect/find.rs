@@ -11,7 +11,7 @@ mod matches;
 mod pieces;
 
 pub(super) use index::waiting_of;
-pub use matches::{Match, matches};
+pub use matches::{Match, is_called, matches};
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -226,8 +226,9 @@ async fn newest(
                        else strpos(n.payload::text, (select lower($4))) > 0 end
               and exists (select from unnest($3::text[]) as path
                            cross join lateral (select n.payload #>> string_to_array(path, '.') as value) said
-                           where case when $5::text is null then strpos(lower(said.value), lower($4)) > 0
-                                      else said.value ~ ($5 || '[^0-9]*$') end)
+                           where case when $5::text is not null then said.value ~ ($5 || '[^0-9]*$')
+                                      when $8 and said.value ~ '([0-9][^0-9]*){7}' then false
+                                      else strpos(lower(said.value), lower($4)) > 0 end)
             order by n.id desc limit $6"#,
         index.end,
         NEWEST,
@@ -235,7 +236,8 @@ async fn newest(
         wanted.name.as_deref(),
         number.as_deref(),
         limit,
-        wanted.has_case()
+        wanted.has_case(),
+        wanted.is_digits()
     )
     .fetch_all(conn)
     .await
@@ -261,14 +263,16 @@ async fn compared(
                select d.id, d.key, d.payload from outboxd.notification_delivery d where d.id = any($1)) n
             where exists (select from unnest($2::text[]) as path
                            cross join lateral (select n.payload #>> string_to_array(path, '.') as value) said
-                           where case when $4::text is null then strpos(lower(said.value), lower($3)) > 0
-                                      else said.value ~ ($4 || '[^0-9]*$') end)
+                           where case when $4::text is not null then said.value ~ ($4 || '[^0-9]*$')
+                                      when $6 and said.value ~ '([0-9][^0-9]*){7}' then false
+                                      else strpos(lower(said.value), lower($3)) > 0 end)
             order by n.id desc limit $5"#,
         ids,
         &paths.0,
         wanted.name.as_deref(),
         number.as_deref(),
-        limit
+        limit,
+        wanted.is_digits()
     )
     .fetch_all(conn)
     .await

@@ -77,7 +77,13 @@ impl Person {
             let digits: String = self.phone.chars().filter(char::is_ascii_digit).collect();
             digits[digits.len().saturating_sub(long)..].to_owned()
         };
-        match dice.random_range(0..14) {
+        match dice.random_range(0..15) {
+            // In the midst of a telephone number these mean nothing.
+            10 if self.name.ends_with(|c: char| c.is_ascii_digit()) => {
+                let long = dice.random_range(1..4);
+                let digits = self.name.chars().filter(char::is_ascii_digit);
+                digits.take(long).collect()
+            }
             8 | 9 if self.name.ends_with(|c: char| c.is_ascii_digit()) => {
                 self.name.chars().filter(char::is_ascii_digit).collect()
             }

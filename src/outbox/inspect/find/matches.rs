@@ -46,7 +46,7 @@ pub async fn matches(
                select d.id, d.key, d.payload from outboxd.notification_delivery d where d.id = any($1)) n
             cross join lateral (
                   (select e.name, e.value from jsonb_each_text(n.payload) as e(name, value)
-                    where strpos(lower(e.value), lower($2)) > 0 order by e.name limit 1)
+                    where strpos(lower(e.value), lower($2)) > 0 order by e.name <> all($3), e.name limit 1)
                   union all
                   -- A number that was typed, or is written, with what people write between its digits.
                   (select path, said.value from unnest($3::text[]) as path
@@ -71,6 +71,11 @@ pub async fn matches(
         }
     }
     Ok(found)
+}
+
+/// Whether the text is its id, its key, or what its customer or recipient is called: not only a part of one of these.
+pub fn is_called(it: &Notification, text: &str) -> bool {
+    bears(it, text).is_some()
 }
 
 /// The field that is the text.

@@ -69,6 +69,12 @@ impl Wanted {
             .is_some_and(|name| *name != name.to_uppercase())
     }
 
+    /// Fewer digits than the tail of a number has: they may stand in a name, and in the midst of any number.
+    pub(super) fn is_digits(&self) -> bool {
+        let digits = |name: &String| name.chars().all(|c| c.is_ascii_digit());
+        self.name.as_ref().is_some_and(digits)
+    }
+
     /// The digits of the tail as a regular expression, with whatever people write in between.
     pub(super) fn number(&self) -> Option<String> {
         let digits: Vec<String> = self.tail.as_ref()?.chars().map(String::from).collect();
