@@ -181,7 +181,7 @@ impl Metrics {
         );
         r.register_with_unit(
             "oldest_due_age",
-            "Age of the oldest due row in the whole service; the number to page on",
+            "Age of the oldest due row in the whole service that is not behind another of its order_key; the number to page on",
             Unit::Seconds,
             metrics.oldest_due_age.clone(),
         );

@@ -27,8 +27,11 @@ pub async fn backlog(
         select a.app as "app!",
                count(*) filter (where not o.live) as "due!",
                count(*) filter (where o.live) as "in_flight!",
+               -- One behind another of its order_key waits for that one's next try, and for nobody's attention.
                coalesce(extract(epoch from statement_timestamp() - min(o.next_attempt_at)
-                   filter (where not o.live)), 0)::float8 as "oldest_s!",
+                   filter (where not o.live and (o.order_key is null or not exists (
+                               select from outboxd.notification_outbox p
+                                where p.app = a.app and p.order_key = o.order_key and p.id < o.id)))), 0)::float8 as "oldest_s!",
                (select count(*) from (
                        select from outboxd.notification_outbox w
                         where w.app = a.app and w.awaits_grant and w.next_attempt_at > statement_timestamp()
@@ -40,7 +43,7 @@ pub async fn backlog(
           left join lateral (
                select due.* from (values (1::smallint), (2::smallint), (3::smallint)) as level (priority)
                 cross join lateral (
-                      select id, next_attempt_at, coalesce(o.lease_until between statement_timestamp()
+                      select id, order_key, next_attempt_at, coalesce(o.lease_until between statement_timestamp()
                                  and statement_timestamp() + interval '20 minutes', false) as live from outboxd.notification_outbox o
                        where o.app = a.app and o.priority = level.priority and o.next_attempt_at <= statement_timestamp()
                        order by next_attempt_at limit 10000) due) o on true

@@ -1,6 +1,7 @@
 //! What support and operators see and do: every standing has its one reason, every act its audit line, and two
 //! people who do the same thing at once do one thing.
 
+mod oldest;
 mod rights;
 mod verbs;
 

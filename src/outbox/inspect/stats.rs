@@ -66,6 +66,7 @@ pub struct Trouble {
 pub struct AppStats {
     pub app: String,
     pub due: Capped,
+    /// Of those that are not behind another of their `order_key`.
     pub oldest_due_at: Option<DateTime<Utc>>,
     pub in_flight: i64,
     pub retrying: i64,
@@ -254,7 +255,7 @@ async fn waiting(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, AppSt
                  order by s.app limit 1000))
            select apps.app as "app!", front.rows as "rows!", front.due as "due!", front.in_flight as "in_flight!",
                   front.retrying as "retrying!", front.scheduled as "scheduled!",
-                  awaiting.n as "awaiting!", front.claimable_since, oldest.at as "oldest_due_at?",
+                  awaiting.n as "awaiting!", front.claimable_since, front.oldest_due_at,
                   s.paused_at, s.paused_by, s.pause_reason, s.breaker as "breaker?", s.breaker_until, s.breaker_reason
              from apps
              left join outboxd.app_state s using (app)
@@ -265,15 +266,18 @@ async fn waiting(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, AppSt
                          count(*) filter (where not live and attempts > 0) as retrying,
                          count(*) filter (where not live and attempts = 0
                                             and next_attempt_at > statement_timestamp()) as scheduled,
+                         min(next_attempt_at) filter (where not live and turn) as oldest_due_at,
                          min(greatest(next_attempt_at, created_at,
                                       case when lease_until <= statement_timestamp() then lease_until end))
-                             filter (where not live and next_attempt_at <= statement_timestamp() and format_version <= 1
-                                       and (order_key is null or not exists (
-                                            select from outboxd.notification_outbox p
-                                             where p.app = apps.app and p.order_key = front.order_key
-                                               and p.id < front.id))) as claimable_since
+                             filter (where not live and turn and format_version <= 1) as claimable_since
                     from (select o.*, coalesce(o.lease_until between statement_timestamp()
-                                                     and statement_timestamp() + interval '20 minutes', false) as live
+                                                     and statement_timestamp() + interval '20 minutes', false) as live,
+                                 -- Due, and not behind another of its order_key.
+                                 case when o.next_attempt_at > statement_timestamp() then false
+                                      when o.order_key is null then true
+                                      else not exists (select from outboxd.notification_outbox p
+                                                        where p.app = apps.app and p.order_key = o.order_key
+                                                          and p.id < o.id) end as turn
                             from generate_series(1, 3) as p(priority)
                            cross join lateral (
                                  (select o.id, o.next_attempt_at, o.attempts, o.order_key, o.lease_until, o.format_version,
@@ -294,16 +298,8 @@ async fn waiting(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, AppSt
                                            where o.app = apps.app and o.priority = p.priority
                                              and o.next_attempt_at > statement_timestamp()
                                            order by o.next_attempt_at, o.id limit $1) l
-                                   where not l.awaits_grant)) o) front) front
-             cross join lateral (
-                  select min(first.next_attempt_at) as at from generate_series(1, 3) as p(priority)
-                   cross join lateral (
-                         select o.next_attempt_at from outboxd.notification_outbox o
-                          where o.app = apps.app and o.priority = p.priority
-                            and o.next_attempt_at <= statement_timestamp()
-                            and (o.lease_until is null or o.lease_until not between statement_timestamp()
-                                                          and statement_timestamp() + interval '20 minutes')
-                          order by o.next_attempt_at limit 1) first) oldest
+                                   where not l.awaits_grant)) o
+                          offset 0) front) front
              cross join lateral (
                   select count(*) as n from (
                          select from outboxd.notification_outbox o
