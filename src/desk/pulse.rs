@@ -30,6 +30,8 @@ struct PulsePage {
     oldest: Option<String>,
     dead: i64,
     stuck: Option<String>,
+    /// When these were read.
+    at: String,
 }
 
 pub(super) async fn pulse(visit: Visit) -> Result<Response, Trouble> {
@@ -42,6 +44,7 @@ pub(super) async fn pulse(visit: Visit) -> Result<Response, Trouble> {
         dead: numbers.dead,
         stuck: (!numbers.stuck.is_empty())
             .then(|| say!(voice, "desk.pulse.stuck", apps = numbers.stuck.join(", "))),
+        at: voice.exact(voice.now),
     };
     visit.answer(&page, || {
         json!({

@@ -56,6 +56,26 @@ test("a database that goes away moves nothing on the page", async (t) => {
   assert.equal((await at.locator("#pulse").innerText()).trim(), "");
 });
 
+test("a page that is not refreshed any more says since when", async (t) => {
+  const at = await page(t);
+  await at.clock.install();
+  await at.goto(`${open.base}/overview`);
+  await at.locator("#pulse b").first().waitFor();
+  const stale = at.locator("#stale");
+  const answered = at.waitForResponse((answer) => answer.url().endsWith("/pulse"));
+  await at.clock.runFor(5_000);
+  assert.equal((await answered).status(), 200);
+  assert.equal(await stale.textContent(), "");
+  const gone = (route) => route.fulfill({ status: 503 });
+  await at.route("**/pulse", gone);
+  const since = await at.locator("#pulse .at").textContent();
+  await at.clock.runFor(20_000);
+  assert.equal(await stale.innerText(), `连不上，页面上的数字停在 ${since}`);
+  await at.unroute("**/pulse", gone);
+  await at.clock.runFor(5_000);
+  await at.waitForFunction(() => document.getElementById("stale").textContent === "");
+});
+
 test("the keyboard is enough", async (t) => {
   const at = await page(t);
   await at.goto(`${open.base}/help`);

@@ -51,8 +51,21 @@
   // Only the counters refresh by themselves; nothing else moves under a hand.
   const pulse = find("#pulse");
   let paused = sessionStorage.getItem("paused") === "yes";
+  const stale = find("#stale");
+  const patience = 12000;
+  let heard = Date.now();
+  // With each answer comes the time at which it was true.
+  if (pulse) new MutationObserver(() => { heard = Date.now(); stale.textContent = ""; })
+    .observe(pulse, { childList: true, characterData: true, subtree: true });
   setInterval(() => {
-    if (pulse && !paused && !document.hidden) pulse.dispatchEvent(new CustomEvent("refresh"));
+    if (!pulse) return;
+    if (paused || document.hidden) { heard = Date.now(); return; }
+    pulse.dispatchEvent(new CustomEvent("refresh"));
+    if (Date.now() - heard < patience) return;
+    // What stands there still is not said to be true.
+    const since = find(".at", pulse)?.textContent;
+    const text = since ? `${stale.dataset.since} ${since}` : stale.dataset.never;
+    if (stale.textContent !== text) stale.textContent = text;
   }, 5000);
 
   // A redrive's progress comes by itself, unless a hand is in one of its forms.
