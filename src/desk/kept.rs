@@ -49,6 +49,11 @@ impl<K: Eq + Hash, V: Clone> Kept<K, V> {
         }
         answer
     }
+
+    /// Somebody has just changed what is known: whoever looks next is told anew.
+    pub(super) async fn forget(&self) {
+        self.known.lock().await.clear();
+    }
 }
 
 /// The same for the next one, where asking anew would bring the same.

@@ -49,6 +49,13 @@ impl Default for Known {
     }
 }
 
+impl Known {
+    /// For whoever has opened or shut a gate, and looks for what that did.
+    pub(super) async fn forget_now(&self) {
+        self.stats.forget().await;
+    }
+}
+
 pub(super) const FILTERS: [&str; 1] = [APP];
 
 #[derive(Template)]

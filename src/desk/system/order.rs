@@ -68,6 +68,7 @@ pub(in crate::desk) async fn pause(
         return Err(Trouble::NoApp(shown(&order.app)));
     }
     tx.commit().await?;
+    visit.desk.overview.forget_now().await;
     // The same button pressed twice has done it, and needs no word.
     let is_mine = |pause: &Pause| pause.by == by.actor && voice.now - pause.since < MOMENT;
     let is_news = matches!(&done, Paused::Already(pause) if !is_mine(pause));
@@ -93,6 +94,7 @@ pub(in crate::desk) async fn resume(
         None => Ok(act::resume(&mut tx, app, &by, breaker).await?),
     };
     tx.commit().await?;
+    visit.desk.overview.forget_now().await;
     match done {
         Err(other) => {
             let told = say!(

@@ -106,8 +106,15 @@ async fn an_operator_pauses_and_resumes_with_a_reason_and_nobody_else(pool: PgPo
 
     let done = wang.post("/system/pause", &order).await;
     assert_eq!((done.status, done.header("location")), (303, "/system"));
-    // At once, though the numbers are those of a moment ago.
-    wang.get("/system").await.has("由 wang 于").has("quota");
+    // At once, the numbers too.
+    let held = "select count(*) from outboxd.notification_outbox where app = 'default'";
+    let held = number(&pool, held).await;
+    assert!(held > 0);
+    wang.get("/system")
+        .await
+        .has("由 wang 于")
+        .has("quota")
+        .has(&format!("暂缓 {held} 条"));
     let who = "select count(*) from outboxd.audit_log where action = 'pause' and actor = 'wang' and reason = 'quota'";
     assert_eq!(number(&pool, who).await, 1);
     let resumed = [("app", "lab"), ("reason", "reviewed")];
