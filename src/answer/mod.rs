@@ -23,7 +23,7 @@ use sqlx::postgres::PgConnection;
 pub(crate) use name::{Name, meant};
 
 use crate::catalogue::Who;
-use crate::notification::Status;
+use crate::notification::{NotificationId, Status};
 use crate::outbox::inspect::{self, Act, Links, Match, Notification, Signs, Standing, WhyNotYet};
 use crate::words::cause::role;
 use crate::words::mask::{glimpse, safe};
@@ -129,8 +129,52 @@ pub(crate) fn mark(it: &Notification) -> (&'static str, Tone) {
 }
 
 impl Card {
-    pub(crate) fn mark(&self) -> (&'static str, Tone) {
-        mark(&self.it)
+    /// Of what it will be settled as, if that is certain: "scheduled" is no word for what is not sent any more.
+    pub(crate) fn mark(&self, voice: &Voice) -> (&'static str, Tone) {
+        match self.comes_to(voice) {
+            Some(status) => mark(&Notification {
+                standing: Standing::Settled(status),
+                ..self.it.clone()
+            }),
+            None => mark(&self.it),
+        }
+    }
+
+    /// Where it stands, likewise.
+    pub(crate) fn standing(&self, voice: &Voice) -> String {
+        match self.comes_to(voice) {
+            Some(status) => voice.standing(Standing::Settled(status)),
+            None => voice.standing_of(&self.it),
+        }
+    }
+
+    /// The other one that its verdict speaks of: in its place, newer than it, or before it.
+    pub(crate) fn other(&self) -> Option<NotificationId> {
+        match (&self.why, &self.links) {
+            (
+                Some(
+                    WhyNotYet::Behind { id, .. }
+                    | WhyNotYet::Superseded { by: id }
+                    | WhyNotYet::RetryAt {
+                        behind: Some(id), ..
+                    }
+                    | WhyNotYet::Scheduled {
+                        behind: Some(id), ..
+                    },
+                ),
+                _,
+            ) => Some(*id),
+            (Some(_), _) => None,
+            (
+                None,
+                Links {
+                    later: Some(later), ..
+                },
+            ) => Some(later.id),
+            (None, links) => links
+                .newer
+                .filter(|_| self.it.standing != Standing::Settled(Status::Delivered)),
+        }
     }
 
     /// What happened with the doubt about it, in one cell.

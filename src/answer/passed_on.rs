@@ -13,10 +13,7 @@ impl Card {
     /// The answer for whoever asked about it, with the names they know.
     pub(crate) fn passed_on(&self, customer: &str, recipient: &str, voice: &Voice) -> String {
         let it = &self.it;
-        let mut standing = match self.comes_to(voice) {
-            Some(status) => voice.standing(Standing::Settled(status)),
-            None => voice.standing_of(it),
-        };
+        let mut standing = self.standing(voice);
         if let Some(at) = it.settled_at.map(|at| voice.exact(at)) {
             standing = say!(voice, "desk.card.at", standing = standing, at = at);
         }
@@ -56,7 +53,7 @@ impl Card {
             (.., Some(status), _) => voice.standing_means(Standing::Settled(status)),
             (.., Some(WhyNotYet::Expired { .. })) => say!(voice, "desk.means.expiring"),
             (.., Some(WhyNotYet::OnHold)) => say!(voice, "waiting.on_hold"),
-            _ if self.mark().1 == Tone::Bad => {
+            _ if self.mark(voice).1 == Tone::Bad => {
                 let cause = voice.cause(it.reason.as_deref(), it.errcode);
                 say!(voice, "cause.next", next = cause)
             }
@@ -79,7 +76,7 @@ impl Card {
     }
 
     /// What it will be settled as unsent, though its standing still says that it waits.
-    fn comes_to(&self, voice: &Voice) -> Option<Status> {
+    pub(super) fn comes_to(&self, voice: &Voice) -> Option<Status> {
         match &self.why {
             Some(WhyNotYet::Expired { at, .. }) if *at <= voice.now => Some(Status::Expired),
             Some(WhyNotYet::Superseded { .. }) => Some(Status::Superseded),

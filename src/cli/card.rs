@@ -36,7 +36,7 @@ impl Card {
             ])?;
             return Ok(());
         }
-        let (mark, tone) = self.mark();
+        let (mark, tone) = self.mark(voice);
         out.line(&format!(
             "{} {}",
             out.paint(tone, mark),

@@ -274,12 +274,12 @@ impl Standing {
     /// The verdict's own sentences may name people, so these are the words that may be passed on.
     fn of(card: &Card, voice: &Voice) -> Standing {
         let (it, verdict) = (&card.it, &card.verdict);
-        let (mark, tone) = card.mark();
+        let (mark, tone) = card.mark(voice);
         Standing {
             word: it.standing.word(),
             mark,
             tone: tone.word(),
-            name: voice.standing_of(it),
+            name: card.standing(voice),
             means: card.means(voice),
             since: Some((When::of(verdict.since, voice), stamp(verdict.since, voice))),
             who: role(verdict.who),

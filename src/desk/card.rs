@@ -98,6 +98,8 @@ pub(super) struct CardView {
     /// Whose turn it is, unless it is nobody's.
     pub(super) who: Option<&'static str>,
     pub(super) next: String,
+    /// The way to the other message that these words speak of.
+    pub(super) other: Option<(String, i64)>,
     pub(super) since: When,
     pub(super) eta: Option<When>,
     pub(super) written: When,
@@ -168,7 +170,7 @@ impl CardView {
         voice: &Voice,
     ) -> CardView {
         let (it, verdict) = (&card.it, &card.verdict);
-        let (mark, tone) = card.mark();
+        let (mark, tone) = card.mark(voice);
         let (customer, recipient) = (Named::customer(it, labels), Named::recipient(it, labels));
         let names = [&customer, &recipient].map(|named| named.full(visit.lang));
         let copy = card.passed_on(&names[0], &names[1], voice);
@@ -177,7 +179,7 @@ impl CardView {
             href: visit.at(&format!("/messages/{}", it.key)),
             mark,
             tone: tone.word(),
-            standing: voice.standing_of(it),
+            standing: card.standing(voice),
             happened: safe(&verdict.happened),
             doubt: verdict.doubt.clone(),
             who: match verdict.who {
@@ -185,6 +187,9 @@ impl CardView {
                 who => Some(voice.who(who)),
             },
             next: safe(&verdict.next),
+            other: card
+                .other()
+                .map(|id| (visit.at(&format!("/messages/{id}")), id.0)),
             since: When::of(verdict.since, voice),
             eta: verdict.eta.map(|eta| When::of(eta, voice)),
             written: When::of(it.created_at, voice),

@@ -223,6 +223,9 @@ async fn who_waits_past_a_limit_for_whatever_reason_can_be_phoned(pool: PgPool) 
         assert_eq!(it["why_not_yet"]["kind"], "expired", "{id}");
         assert_eq!(it["verdict"]["who"], "support", "{id}");
         assert!(it["verdict"]["eta"].is_null(), "{id}");
+        // What is not sent any more is not called by a word for what is.
+        let page = open.get(&format!("/messages/{id}")).await;
+        page.has("<span class=\"standing\">已过期</span>");
     }
     assert_eq!(verdict(1).await["verdict"]["who"], "nobody");
     assert_eq!(verdict(6).await["why_not_yet"]["kind"], "superseded");
@@ -234,6 +237,13 @@ async fn who_waits_past_a_limit_for_whatever_reason_can_be_phoned(pool: PgPool) 
         .await
         .has("已取消时间限制");
     assert_eq!(verdict(4).await["why_not_yet"]["kind"], "behind");
+    // The way to the other one that the words speak of.
+    open.get("/messages/4")
+        .await
+        .has("<a href=\"/messages/3\">#3</a>");
+    open.get("/messages/6")
+        .await
+        .has("<a href=\"/messages/7\">#7</a>");
 }
 
 /// One of A's is to be tried again, and the customer is B's by now: nobody may be told that A hears of it yet.
