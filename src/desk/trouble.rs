@@ -53,6 +53,8 @@ pub(super) enum Trouble {
     Slow,
     Busy,
     Away,
+    /// It is there, and does not let this login in, or has no database of this name.
+    ShutOut,
     /// The tables are missing, or older than this program.
     NoSchema,
     /// The database's role may not do it.
@@ -78,6 +80,7 @@ impl Trouble {
             Trouble::Slow
             | Trouble::Busy
             | Trouble::Away
+            | Trouble::ShutOut
             | Trouble::NoSchema
             | Trouble::Standby => StatusCode::SERVICE_UNAVAILABLE,
             Trouble::NoRight | Trouble::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -90,6 +93,7 @@ impl Trouble {
             Trouble::Slow => Some(Trouble::Slow),
             Trouble::Busy => Some(Trouble::Busy),
             Trouble::Away => Some(Trouble::Away),
+            Trouble::ShutOut => Some(Trouble::ShutOut),
             _ => None,
         }
     }
@@ -115,6 +119,7 @@ impl Trouble {
             Trouble::Slow => "too_slow",
             Trouble::Busy => "busy",
             Trouble::Away => "database_away",
+            Trouble::ShutOut => "database_refuses",
             Trouble::NoSchema => "no_schema",
             Trouble::NoRight => "no_right",
             Trouble::Standby => "standby",
@@ -200,6 +205,10 @@ impl Trouble {
                 say!(lang, "desk.trouble.away"),
                 say!(lang, "desk.trouble.away_next"),
             ),
+            Trouble::ShutOut => (
+                say!(lang, "desk.trouble.shut_out"),
+                say!(lang, "desk.trouble.shut_out_next"),
+            ),
             Trouble::NoSchema => (
                 say!(lang, "desk.trouble.no_schema"),
                 say!(lang, "desk.trouble.no_schema_next"),
@@ -247,8 +256,8 @@ impl From<sqlx::Error> for Trouble {
             "42P01" | "42883" | "3F000" | "42703" => Trouble::NoSchema,
             "42501" => Trouble::NoRight,
             "25006" => Trouble::Standby,
-            // No such database, no way in, shutting down, starting up, too many connections.
-            "3D000" | "28P01" | "28000" => Trouble::Away,
+            "3D000" | "28P01" | "28000" => Trouble::ShutOut,
+            // Shutting down, starting up, too many connections.
             state
                 if ["57P", "08", "53"]
                     .iter()

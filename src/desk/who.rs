@@ -14,7 +14,8 @@ use url::Url;
 
 use super::session::Keys;
 use super::users::{Role, User, Users};
-use crate::config::DeskConfig;
+use crate::config::words::words;
+use crate::config::{DeskConfig, Misplaced};
 use crate::delivery::clean;
 
 /// Somebody who is in.
@@ -60,7 +61,12 @@ pub(super) struct Door {
 impl Door {
     pub(super) fn new(told: &DeskConfig) -> Result<Door> {
         Ok(Door {
-            users: told.users.clone().map(Users::open).transpose()?,
+            users: told
+                .users
+                .clone()
+                .map(Users::open)
+                .transpose()
+                .map_err(misplaced)?,
             proxy: told.proxy.clone(),
             user_header: told.user_header.clone(),
             operators: told.operators.clone(),
@@ -147,6 +153,15 @@ impl Door {
             .and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok())
             .unwrap_or(peer)
     }
+}
+
+/// A file that cannot be read will not be read by a restart either.
+fn misplaced(cause: anyhow::Error) -> anyhow::Error {
+    Misplaced(words!(
+        "{cause:#}. Make each line with: outboxd desk-password NAME",
+        "{cause:#}。每一行请用此命令生成：outboxd desk-password 名字",
+    ))
+    .into()
 }
 
 /// What a request shows of this kind in its `Authorization`.

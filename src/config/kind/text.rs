@@ -128,8 +128,10 @@ fn lower_hex(text: &str) -> bool {
 pub enum Hidden {
     /// 32 hexadecimal characters.
     AppSecret,
-    /// Any text of our own choosing, long enough.
+    /// Any text of our own choosing, long enough: what a function already has may be shorter, and is doubted.
     SigningSecret,
+    /// Likewise, and refused: with it a stranger makes himself an operator, or a badge.
+    DeskSecret,
     /// `whsec_` and base64, by Standard Webhooks.
     WebhookSecret,
 }
@@ -138,7 +140,7 @@ impl Kind for Hidden {
     fn takes(&self) -> Words {
         match self {
             Hidden::AppSecret => Words::new("32 characters `0-9a-f`", "32 位 `0-9a-f` 字符"),
-            Hidden::SigningSecret => Words::new(
+            Hidden::SigningSecret | Hidden::DeskSecret => Words::new(
                 "any text without spaces, 16 characters or more",
                 "任意文字，不含空格，不少于 16 个字符",
             ),
@@ -170,15 +172,9 @@ impl Kind for Hidden {
                     "如果还是占位文字，请到 mp.weixin.qq.com「开发管理 → 开发设置」取真实的值",
                 ),
             }),
-            Hidden::WebhookSecret => None, // Read strictly instead.
-            Hidden::SigningSecret if text.len() >= 16 => None,
-            Hidden::SigningSecret => Some(Wrong {
-                reason: Words::new("is short enough to be guessed", "太短，容易被猜到"),
-                way_out: Words::new(
-                    "make one with: openssl rand -hex 32",
-                    "请用此命令生成：openssl rand -hex 32",
-                ),
-            }),
+            // Read strictly instead.
+            Hidden::WebhookSecret | Hidden::DeskSecret => None,
+            Hidden::SigningSecret => short(text),
         }
     }
 }
@@ -208,6 +204,21 @@ impl Read for Hidden {
                 ),
             );
         }
+        if matches!(self, Hidden::DeskSecret)
+            && let Some(wrong) = short(text)
+        {
+            return Err(wrong);
+        }
         Ok(Secret::new(text))
     }
+}
+
+fn short(text: &str) -> Option<Wrong> {
+    (text.len() < 16).then(|| Wrong {
+        reason: Words::new("is short enough to be guessed", "太短，容易被猜到"),
+        way_out: Words::new(
+            "make one with: openssl rand -hex 32",
+            "请用此命令生成：openssl rand -hex 32",
+        ),
+    })
 }

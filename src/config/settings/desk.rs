@@ -67,7 +67,7 @@ pub static DESK_SECRET: Setting<Hidden> = Setting {
         "Signs the desk's cookies. Several desks behind one address need the same.",
         "给客服台的 Cookie 签名。同一地址后面有多个客服台时必须相同。",
     ),
-    kind: Hidden::SigningSecret,
+    kind: Hidden::DeskSecret,
 };
 
 pub static DESK_PROXY: Setting<Networks> = Setting {
@@ -185,7 +185,7 @@ pub static DESK_BADGE_SECRET: Setting<Hidden> = Setting {
         "Shared with the CRM, which signs with it the badges that its pages show. A secret of its own, for nothing else.",
         "与 CRM 共用；CRM 用它给自己页面上嵌入的状态徽章签名。请单独生成，不要用于别处。",
     ),
-    kind: Hidden::SigningSecret,
+    kind: Hidden::DeskSecret,
 };
 
 pub static DESK_BADGE_ORIGINS: Setting<Origins> = Setting {

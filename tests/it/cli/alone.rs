@@ -191,3 +191,26 @@ fn toml_is_all_comments(text: &str) {
         assert!(line.is_empty() || line.starts_with(['#', '[']), "{line}");
     }
 }
+
+/// Not to be mended by a restart, which a service manager would try for ever.
+#[tokio::test]
+async fn a_desk_whose_settings_let_nobody_in_or_anybody_does_not_start() {
+    let database = ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none");
+    for (name, value, said) in [
+        ("OUTBOXD_DESK_USERS", "/nonesuch", "desk-password NAME"),
+        ("OUTBOXD_DESK_SECRET", "abc", "openssl rand -hex 32"),
+        ("OUTBOXD_DESK_BADGE_SECRET", "x", "openssl rand -hex 32"),
+    ] {
+        let setting = [
+            database,
+            (name, value),
+            ("OUTBOXD_DESK_LISTEN", "127.0.0.1:0"),
+        ];
+        let refused = ask(&setting, &["serve"]).await.ends_with(4);
+        assert!(
+            refused.err.contains(name) && refused.err.contains(said),
+            "{}",
+            refused.err
+        );
+    }
+}

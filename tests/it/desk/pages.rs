@@ -1,7 +1,7 @@
 //! What the pages say, in both languages, whatever stands in the rows; and what they say when something is wrong.
 
 use reqwest::Method;
-use sqlx::{Connection as _, PgPool};
+use sqlx::{ConnectOptions as _, Connection as _, PgPool};
 
 use super::{Desk, ROWS};
 use crate::harness::run;
@@ -365,4 +365,21 @@ async fn trouble_is_told_calmly(pool: PgPool) {
     for page in [one, other, third] {
         page.has("数据库暂时连不上");
     }
+}
+
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn a_database_that_is_there_and_lets_nobody_in_is_not_said_to_be_away(pool: PgPool) {
+    let options = (*pool.connect_options()).clone();
+    let url = options.database("nonesuch").to_url_lossy().to_string();
+    let desk = Desk::open(&pool, &[("DATABASE_URL", &*url)]).await;
+    desk.get("/messages")
+        .await
+        .is(503)
+        .has("数据库不接受客服台的登录")
+        .has("DATABASE_URL")
+        .lacks("恢复后继续发送");
+    assert_eq!(
+        desk.get("/api/messages").await.json()["error"],
+        "database_refuses"
+    );
 }
