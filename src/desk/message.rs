@@ -19,6 +19,7 @@ use crate::answer::life::{Event, Life, life};
 use crate::answer::{Name, cards};
 use crate::outbox::act;
 use crate::outbox::inspect::{self, Link, Links, Notification};
+use crate::words::label::is_taken;
 use crate::words::mask::{mask_payload, safe};
 use crate::words::{Voice, say};
 
@@ -53,6 +54,8 @@ struct MessageView {
     payload: Option<String>,
     /// Shown in full, to an operator who has said why.
     revealed: bool,
+    /// A receiver of one's own has it, of whom WeChat knows nothing.
+    taken: bool,
 }
 
 /// A line of the timeline.
@@ -215,6 +218,7 @@ async fn views(
                 .await?
                 .map(|text| harmless(&mask_payload(&text, &visit.desk.labels.phone))),
             revealed: false,
+            taken: is_taken(it.reason.as_deref()),
         });
     }
     Ok(views)

@@ -161,14 +161,14 @@ impl Voice {
                     say!(self, "settled.took", took = self.took(ms))
                 });
                 // Of WeChat is said only what WeChat said.
-                let happened = if is_taken(it.reason.as_deref()) {
-                    "settled.taken"
+                let (happened, next) = if is_taken(it.reason.as_deref()) {
+                    ("settled.taken", "next.taken")
                 } else {
-                    "settled.delivered"
+                    ("settled.delivered", "next.delivered")
                 };
                 nobody(
                     say!(self, happened, at = at, n = it.attempts, took = took),
-                    say!(self, "next.delivered"),
+                    say!(self, next),
                 )
             }
             Status::Dead => {

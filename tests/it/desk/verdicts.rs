@@ -138,6 +138,9 @@ async fn a_badge_knows_the_one_among_many_and_who_took_it(pool: PgPool) {
             .await;
         if customer == "10087" {
             badge.lacks("微信");
+            for page in ["/messages/9000", "/messages/9000/sheet"] {
+                desk.get(page).await.has("接收方").lacks("微信");
+            }
         }
         let badge = badge.json();
         assert_eq!(
