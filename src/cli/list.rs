@@ -24,7 +24,7 @@ Examples:
 Columns in a pipe: id, status, customer, recipient, event type, app, attempts, reason, errcode,
 may have arrived, created, settled. The next page is --before with the last id.")]
 pub(super) struct ListArgs {
-    /// queued, scheduled, retrying, `in_flight`, held, delivered, dead, expired, superseded, cancelled.
+    /// queued, scheduled, retrying, `in_flight`, held, `awaiting_grant`, delivered, dead, expired, superseded, cancelled.
     #[arg(long, value_delimiter = ',', value_name = "STATUS")]
     status: Vec<Standing>,
     /// Settled since when: 24h, 7d, or a date; what is unsettled is always listed.

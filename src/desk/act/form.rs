@@ -243,7 +243,12 @@ fn changes(
     let superseded = voice.standing(Standing::Settled(Status::Superseded));
     match verb {
         Verb::Resend if it.standing.is_settled() => {
-            let mut changes = vec![to(voice.standing(Standing::Queued))];
+            // It keeps its attempts.
+            let back = match it.attempts {
+                0 => Standing::Queued,
+                _ => Standing::Retrying,
+            };
+            let mut changes = vec![to(voice.standing(back))];
             changes.extend(lifted(it, voice));
             changes
         }
