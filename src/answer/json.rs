@@ -118,16 +118,16 @@ pub(crate) fn why_not_yet(why: Option<&WhyNotYet>, voice: &Voice) -> Value {
             until,
             cancel_requested_by,
         } => json!({"daemon": daemon, "attempt": attempt, "since": stamp(*since, voice),
-                    "until": stamp(*until, voice), "cancel_requested_by": cancel_requested_by}),
+                    "until": stamp(*until, voice), "cancel_requested_by": masked(cancel_requested_by.as_deref())}),
         WhyNotYet::NewerFormat { version } => json!({"format_version": version}),
-        WhyNotYet::CancelRequested { by } => json!({"by": by}),
+        WhyNotYet::CancelRequested { by } => json!({"by": mask(by)}),
         WhyNotYet::Superseded { by } => json!({"by": by.0}),
         WhyNotYet::Expired { at, held } => json!({"at": stamp(*at, voice), "held": held}),
         WhyNotYet::Scheduled { at, behind } => {
             json!({"at": stamp(*at, voice), "behind": behind.map(|id| id.0)})
         }
         WhyNotYet::Paused { by, since, reason } => {
-            json!({"by": by, "since": stamp(*since, voice), "reason": masked(reason.as_deref())})
+            json!({"by": mask(by), "since": stamp(*since, voice), "reason": masked(reason.as_deref())})
         }
         WhyNotYet::BreakerOpen {
             until,

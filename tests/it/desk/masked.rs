@@ -112,6 +112,26 @@ async fn whoever_is_called_by_a_number_is_somebody_in_the_log(pool: PgPool) {
         .await
         .is(409)
         .lacks("第一次点击");
+    // Who has paused an app stands beside what waits for it, and on the system's page.
+    let pause = [("app", "default"), ("reason", "模板审核")];
+    hers.post("/system/pause", &pause).await.is(303);
+    for path in [
+        "/messages/1002",
+        "/api/messages/1002",
+        "/search?q=10086",
+        "/api/search?q=10086",
+        "/system",
+        "/api/system",
+    ] {
+        his.get(path).await.is(200).lacks(wang);
+    }
+    let waits = his.get("/api/messages/1002").await;
+    waits.has("\"kind\": \"paused\"").has("138****8000");
+    run(
+        &pool,
+        "delete from outboxd.audit_log where action = 'pause'",
+    )
+    .await;
     let actors: Vec<String> = sqlx::query_scalar("select actor from outboxd.audit_log")
         .fetch_all(&pool)
         .await
