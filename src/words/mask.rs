@@ -8,7 +8,7 @@ mod payload;
 
 pub use payload::mask_payload;
 
-use crate::delivery::clean;
+use crate::delivery::{acts_unseen, clean};
 
 /// Masks mobile and identity numbers (`138****8000`, `138-****-8000`), numbers with their country or area, and openids
 /// (`oABC…`) wherever they stand in a text.
@@ -245,11 +245,12 @@ pub fn folded(c: char) -> char {
 }
 
 fn is_between(c: char) -> bool {
-    // The last four are the hyphen that does not break, the two dashes and the minus.
-    matches!(
-        folded(c),
-        ' ' | '-' | '\u{a0}' | '\u{2010}' | '\u{2011}' | '\u{2013}' | '\u{2014}' | '\u{2212}'
-    )
+    // The last four are the hyphen that does not break, the two dashes and the minus. What is not seen parts nothing.
+    acts_unseen(c)
+        || matches!(
+            folded(c),
+            ' ' | '-' | '\u{a0}' | '\u{2010}' | '\u{2011}' | '\u{2013}' | '\u{2014}' | '\u{2212}'
+        )
 }
 
 #[cfg(test)]

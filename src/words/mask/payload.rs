@@ -7,10 +7,11 @@ use super::{mask, mask_phone};
 
 /// A payload as PostgreSQL lays it out, masked, and what stands at these places as what is known to be a phone number.
 pub fn mask_payload(text: &str, phones: &[Vec<String>]) -> String {
-    let payload: Value = serde_json::from_str(text).unwrap_or_default();
+    // The database holds larger numbers and deeper objects than can be read here: then whatever stands there may be one.
+    let payload: Option<Value> = serde_json::from_str(text).ok();
     let at = |names: &Vec<String>| {
         let mut names = names.iter();
-        names.try_fold(&payload, |value, name| value.get(name))
+        names.try_fold(payload.as_ref()?, |value, name| value.get(name))
     };
     let phones: Vec<&Value> = phones.iter().filter_map(at).collect();
     let mut masked = String::with_capacity(text.len());
@@ -19,7 +20,8 @@ pub fn mask_payload(text: &str, phones: &[Vec<String>]) -> String {
         let (token, after) = rest.split_at(token(rest));
         rest = after;
         let said: Option<Value> = serde_json::from_str(token).ok();
-        let is_phone = said.as_ref().is_some_and(|said| phones.contains(&said));
+        let is_known = said.as_ref().is_some_and(|said| phones.contains(&said));
+        let is_phone = is_known || payload.is_none();
         let mask = if is_phone { mask_phone } else { mask };
         match said {
             Some(Value::String(said)) => {
@@ -69,7 +71,11 @@ mod tests {
             mask_payload(text, &places),
             r#"{"n": 62345678, "phone": "****5678", "to": {"tel": ****5679}}"#
         );
-        assert_eq!(mask_payload(r#"{"n": "#, &[]), r#"{"n": "#);
+        let large = format!(r#"{{"n": 1{}, "phone": "62345678"}}"#, "0".repeat(400));
+        let masked = mask_payload(&large, &places);
+        assert!(masked.ends_with(r#""phone": "****5678"}"#), "{masked}");
+        let deep = format!(r#"{}"62345678"{}"#, "[".repeat(200), "]".repeat(200));
+        assert!(mask_payload(&deep, &[]).contains(r#"["****5678"]"#));
     }
 
     #[test]
@@ -79,6 +85,14 @@ mod tests {
             (
                 r#"{"note": "回访\n138 0013 8000"}"#,
                 r#"{"note": "回访\n138 **** 8000"}"#,
+            ),
+            (
+                r#"{"note": "138\t0013\t8000"}"#,
+                r#"{"note": "138\t****\t8000"}"#,
+            ),
+            (
+                "{\"note\": \"138\u{200b}0013\u{200b}8000\"}",
+                "{\"note\": \"138\u{200b}****\u{200b}8000\"}",
             ),
             (
                 r#"{"note": "\t010-62345678\u0001"}"#,
