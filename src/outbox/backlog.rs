@@ -27,11 +27,13 @@ pub async fn backlog(
         select a.app as "app!",
                count(*) filter (where not o.live) as "due!",
                count(*) filter (where o.live) as "in_flight!",
-               -- One behind another of its order_key waits for that one's next try, and for nobody's attention.
-               coalesce(extract(epoch from statement_timestamp() - min(o.next_attempt_at)
-                   filter (where not o.live and (o.order_key is null or not exists (
+               -- One behind another of its order_key waits for that one's next try, and for nobody's attention. Of so many
+               -- that not all were looked at, the oldest counts in any case.
+               coalesce(extract(epoch from statement_timestamp() - coalesce(
+                   min(o.next_attempt_at) filter (where not o.live and (o.order_key is null or not exists (
                                select from outboxd.notification_outbox p
-                                where p.app = a.app and p.order_key = o.order_key and p.id < o.id)))), 0)::float8 as "oldest_s!",
+                                where p.app = a.app and p.order_key = o.order_key and p.id < o.id))),
+                   case when count(*) >= 10000 then min(o.next_attempt_at) filter (where not o.live) end)), 0)::float8 as "oldest_s!",
                (select count(*) from (
                        select from outboxd.notification_outbox w
                         where w.app = a.app and w.awaits_grant and w.next_attempt_at > statement_timestamp()

@@ -266,7 +266,11 @@ async fn waiting(conn: &mut PgConnection) -> sqlx::Result<BTreeMap<String, AppSt
                          count(*) filter (where not live and attempts > 0) as retrying,
                          count(*) filter (where not live and attempts = 0
                                             and next_attempt_at > statement_timestamp()) as scheduled,
-                         min(next_attempt_at) filter (where not live and turn) as oldest_due_at,
+                         -- Of so many that not all were looked at, the oldest counts in any case.
+                         coalesce(min(next_attempt_at) filter (where not live and turn),
+                                  case when count(*) filter (where next_attempt_at <= statement_timestamp()) >= $1
+                                       then min(next_attempt_at) filter (where not live and next_attempt_at <= statement_timestamp()) end)
+                             as oldest_due_at,
                          min(greatest(next_attempt_at, created_at,
                                       case when lease_until <= statement_timestamp() then lease_until end))
                              filter (where not live and turn and format_version <= 1) as claimable_since

@@ -35,3 +35,20 @@ async fn one_behind_another_is_nobodys_delay(pool: PgPool) {
     let (since, age) = oldest(&pool).await;
     assert_eq!((since, age.as_secs() / 60), (Some(5), 5));
 }
+
+/// More stand behind one than are looked at: whatever is behind them is late, and that is not kept quiet.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn of_more_than_are_looked_at_the_oldest_counts(pool: PgPool) {
+    run(
+        &pool,
+        "insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, order_key, attempts, next_attempt_at)
+         values ('e', 'c', 'r', 'o', 1, now() + interval '1 hour');
+         insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, order_key, next_attempt_at)
+         select 'e', 'c', 'r', 'o', now() - interval '10 minutes' from generate_series(1, 10001);
+         insert into outboxd.notification_outbox (event_type, aggregate_id, recipient, next_attempt_at)
+         values ('e', 'c', 'r', now() - interval '6 minutes')",
+    )
+    .await;
+    let (since, age) = oldest(&pool).await;
+    assert_eq!((since, age.as_secs() / 60), (Some(10), 10));
+}
