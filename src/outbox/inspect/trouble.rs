@@ -59,7 +59,7 @@ pub async fn causes(
                                               or exists (select from outboxd.notification_delivery o
                                                           where o.app = t.app and o.collapse_key = t.collapse_key and o.id > t.id
                                                             and o.settled_at > t.created_at - interval '1 day'
-                                                            and o.status <> 'cancelled'))) as "dealt_with!",
+                                                            and o.status not in ('cancelled', 'superseded')))) as "dealt_with!",
                   min(t.settled_at) as "oldest!", max(t.settled_at) as "newest!",
                   (array_agg(t.id order by t.settled_at desc, t.id desc))[1:5] as "samples!",
                   sum(count(*)) over ()::bigint as "all!"
@@ -174,7 +174,7 @@ macro_rules! page {
                               and not exists (select from outboxd.notification_delivery n
                                                where n.app = d.app and n.collapse_key = d.collapse_key and n.id > d.id
                                                  and n.settled_at > d.created_at - interval '1 day'
-                                                 and n.status <> 'cancelled'))
+                                                 and n.status not in ('cancelled', 'superseded')))
                       and ($4::timestamptz is null or (d.settled_at, d.id) "#
                     + $than
                     + r#" ($4, $5))
