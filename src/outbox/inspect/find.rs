@@ -55,11 +55,14 @@ pub async fn find(
     let index = index(&mut *conn).await?;
     let mut hits = bearers(&mut *conn, index, text, limit).await?;
     let Some(index) = index else {
-        add(&mut hits, without_payloads(conn, text, limit).await?, limit);
-        let read_through = Some(ReadThrough {
-            newest: NEWEST,
-            payloads: false,
-        });
+        // Payloads may be for a role that the index is not for: then the newest are read.
+        let payloads = may_read_payloads(&mut *conn).await?;
+        let (more, newest) = match payloads {
+            true => (with_payloads(conn, text, limit).await?, LAST_RESORT),
+            false => (without_payloads(conn, text, limit).await?, NEWEST),
+        };
+        add(&mut hits, more, limit);
+        let read_through = Some(ReadThrough { newest, payloads });
         return Ok(Found { hits, read_through });
     };
     if let Ok(key) = text.parse::<Uuid>() {
@@ -76,7 +79,8 @@ pub async fn find(
     let (parts, complete) = of_person(&mut *conn, index, paths, &wanted, limit).await?;
     add(&mut hits, parts, limit);
     let mut partly = index.is_behind || !complete;
-    if hits.is_empty() {
+    // Some digit or other stands in every payload.
+    if hits.is_empty() && !wanted.is_digits() {
         hits = with_payloads(conn, text, limit).await?;
         partly |= !hits.is_empty();
     }
