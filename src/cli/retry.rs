@@ -69,7 +69,7 @@ pub(super) struct RetryArgs {
 /// How many one command sends again at most.
 const MOST: i64 = 1000;
 
-/// The endings that have a way back, and what waits for the user's permission.
+/// The endings of which many may go back, and what waits for the user's permission.
 fn ended(word: &str) -> Result<Standing, String> {
     match word.parse() {
         Ok(it @ Standing::Settled(Status::Dead | Status::Expired | Status::Cancelled)) => Ok(it),

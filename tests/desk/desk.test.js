@@ -70,7 +70,7 @@ test("a page that is not refreshed any more says since when", async (t) => {
   await at.route("**/pulse", gone);
   const since = await at.locator("#pulse .at").textContent();
   await at.clock.runFor(20_000);
-  assert.equal(await stale.innerText(), `连不上，页面上的数字停在 ${since}`);
+  assert.equal(await stale.innerText(), `未能刷新，计数停在 ${since}`);
   await at.unroute("**/pulse", gone);
   await at.clock.runFor(5_000);
   await at.waitForFunction(() => document.getElementById("stale").textContent === "");

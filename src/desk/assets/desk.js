@@ -52,16 +52,16 @@
   const pulse = find("#pulse");
   let paused = sessionStorage.getItem("paused") === "yes";
   const stale = find("#stale");
-  const patience = 12000;
-  let heard = Date.now();
+  let unanswered = 0;
   // With each answer comes the time at which it was true.
-  if (pulse) new MutationObserver(() => { heard = Date.now(); stale.textContent = ""; })
+  if (pulse) new MutationObserver(() => { unanswered = 0; stale.textContent = ""; })
     .observe(pulse, { childList: true, characterData: true, subtree: true });
   setInterval(() => {
     if (!pulse) return;
-    if (paused || document.hidden) { heard = Date.now(); return; }
+    if (paused || document.hidden) { unanswered = 0; return; }
     pulse.dispatchEvent(new CustomEvent("refresh"));
-    if (Date.now() - heard < patience) return;
+    unanswered += 1;
+    if (unanswered < 3) return;
     // What stands there still is not said to be true.
     const since = find(".at", pulse)?.textContent;
     const text = since ? `${stale.dataset.since} ${since}` : stale.dataset.never;

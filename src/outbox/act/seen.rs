@@ -113,8 +113,8 @@ impl Seen {
     }
 }
 
-/// People act on one notification one after the other, each to the end of their transaction: a settled row cannot be locked,
-/// and what they write beside it is not there yet.
+/// People who have seen one notification act on it one after the other, each to the end of their transaction: a settled row
+/// cannot be locked, and what they write beside it is not there yet. What sends many again waits for nobody here.
 pub(super) async fn one_at_a_time(conn: &mut PgConnection, key: Key) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- outboxd look again: one at a time

@@ -14,7 +14,7 @@ const COUNTED: i64 = 100_000;
 /// What is to be sent again, and how fast.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// Of dead, expired and cancelled; anything else has no way back and is left out.
+    /// Of dead, expired and cancelled; anything else is left out.
     pub statuses: Vec<Status>,
     pub app: Option<String>,
     /// Key into the catalogue.
