@@ -24,7 +24,7 @@ const CELLS: &str = r#"
     migrate roles --print                           0       0       0       0       0       0
     why 10086                                       no      0       0       0       0       0
     find 10086                                      no      0       0       0       0       0
-    find 李女士                                        no      3       0       3       0       0
+    find 李女士                                        no      3       0       0       0       0
     show 1002                                       no      0       0       0       0       0
     show 1002 --payload                             no      no      0       0       0       0
     list                                            no      0       0       0       0       0
