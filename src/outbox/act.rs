@@ -23,6 +23,7 @@ pub use replace::{Change, Replaced, replace};
 pub(super) use retry::retry_named;
 pub use retry::{Doubt, Retried, retry};
 pub use reveal::reveal;
+pub(super) use seen::in_nobodys_hands;
 pub use seen::{AsSeen, Looked, Seen, cancel_as_seen, retry_as_seen};
 
 use uuid::Uuid;

@@ -114,7 +114,7 @@ impl Seen {
 }
 
 /// People who have seen one notification act on it one after the other, each to the end of their transaction: a settled row
-/// cannot be locked, and what they write beside it is not there yet. What sends many again waits for nobody here.
+/// cannot be locked, and what they write beside it is not there yet.
 pub(super) async fn one_at_a_time(conn: &mut PgConnection, key: Key) -> sqlx::Result<()> {
     sqlx::query!(
         r#"-- outboxd look again: one at a time
@@ -124,6 +124,38 @@ pub(super) async fn one_at_a_time(conn: &mut PgConnection, key: Key) -> sqlx::Re
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Those of these settled ones on which nobody acts at this moment, nor has since they were picked; nobody does before the
+/// transaction ends. For whoever sends many again, and waits for none of them.
+pub(in crate::outbox) async fn in_nobodys_hands(
+    conn: &mut PgConnection,
+    names: &[(i64, Uuid)],
+) -> sqlx::Result<Vec<(i64, Uuid)>> {
+    let (ids, keys): (Vec<i64>, Vec<Uuid>) = names.iter().copied().unzip();
+    let held = sqlx::query_scalar!(
+        r#"-- outboxd in nobody's hands: hold
+           select key as "key!" from unnest($1::uuid[]) as key
+            where pg_try_advisory_xact_lock(hashtextextended('outboxd.replace:' || key, 0))
+            limit 100000"#,
+        &keys
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let dealt_with = sqlx::query_scalar!(
+        r#"-- outboxd in nobody's hands: dealt with
+           select n.old_key as "key!" from outboxd.notification_successor n where n.old_id = any($1)
+           union all
+           select h.key from outboxd.notification_handled h
+             join outboxd.notification_delivery d on d.id = h.notification_id and d.key = h.key and d.settled_at = h.settled_at
+            where h.notification_id = any($1) and h.outcome <> 'not_reached'
+           limit 100000"#,
+        &ids
+    )
+    .fetch_all(conn)
+    .await?;
+    let is_free = |(_, key): &&(i64, Uuid)| held.contains(key) && !dealt_with.contains(key);
+    Ok(names.iter().filter(is_free).copied().collect())
 }
 
 impl fmt::Display for Seen {

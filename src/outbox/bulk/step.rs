@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 
 use super::BulkId;
 use super::pick::pick;
-use crate::outbox::act::{By, Doubt, retry_named};
+use crate::outbox::act::{By, Doubt, in_nobodys_hands, retry_named};
 use crate::outbox::session;
 
 /// The first rung, and the first one after a pause: all of it is waited for.
@@ -270,9 +270,10 @@ async fn climb(conn: &mut PgConnection, held: &Held) -> sqlx::Result<Stepped> {
     };
     let size = usize::try_from(size.min(held.per_second)).unwrap_or(1);
     let batch = pick(&mut *conn, held.id, size).await?;
-    let fates = retry_named(&mut *conn, &batch.names, &held.by, held.doubt).await?;
+    let names = in_nobodys_hands(&mut *conn, &batch.names).await?;
+    let fates = retry_named(&mut *conn, &names, &held.by, held.doubt).await?;
     let (mut ids, mut keys) = (Vec::new(), Vec::new());
-    for ((id, key), fate) in batch.names.iter().zip(&fates) {
+    for ((id, key), fate) in names.iter().zip(&fates) {
         if fate.changes() {
             ids.push(*id);
             keys.push(*key);

@@ -54,6 +54,26 @@ async fn what_people_have_dealt_with_is_left_alone_and_counted(pool: PgPool) {
     assert_eq!(sent, BTreeSet::from([2, 5, 6, 8, 10]));
 }
 
+/// A redrive meets one that somebody is about to replace: it waits for nobody, and sends only the others.
+#[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
+async fn what_somebody_is_at_is_left_to_them(pool: PgPool) {
+    settle(&pool, 1, 3, "dead", "template_wrong").await;
+    let (id, _) = planned(&pool, &asked()).await;
+    order(&pool, id, Order::Start).await;
+    let saw = seen(&pool, 2).await;
+    let mut wang = pool.begin().await.unwrap();
+    let change = Change::Recipient("staff-9");
+    let done = act::replace(&mut wang, &saw, &change, &by("wang")).await;
+    assert!(matches!(done, Ok(Replaced::Done { .. })), "{done:?}");
+    assert_eq!(step(&pool, id).await, Stepped::Sent(2));
+    wang.commit().await.unwrap();
+    let mut sent = work(&pool, |_| false).await;
+    sent.retain(|id| *id <= 3);
+    sent.sort_unstable();
+    assert_eq!(sent, [1, 3]);
+    assert_eq!(read(&pool, id).await.refused, 1);
+}
+
 /// One is of no use any more when its turn comes, though it was at the plan.
 #[sqlx::test(migrator = "outboxd::outbox::schema::MIGRATOR")]
 async fn what_has_passed_its_limit_since_the_plan_goes_only_where_late_ones_do(pool: PgPool) {
