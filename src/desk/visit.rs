@@ -117,21 +117,26 @@ impl Visit {
 
     /// The page of an act is for those who may act; the others are told why not.
     pub(super) fn may_act_or_why(&self) -> Result<(), Trouble> {
+        self.may_try()?;
+        match self.desk.lines.may_act() {
+            true => Ok(()),
+            false => Err(Trouble::NoRight),
+        }
+    }
+
+    /// The act itself leaves it to the database whether its login may: a right that was given a moment ago is enough.
+    pub(super) fn may_try(&self) -> Result<(), Trouble> {
         let operator = |person: &Person| person.role == Role::Operator;
-        if self.desk.read_only {
-            Err(Trouble::ReadOnly)
-        } else if !self.person.as_ref().is_some_and(operator) {
-            Err(Trouble::NoOperator)
-        } else if !self.desk.lines.may_act() {
-            Err(Trouble::NoRight)
-        } else {
-            Ok(())
+        match self.person.as_ref().is_some_and(operator) {
+            _ if self.desk.read_only => Err(Trouble::ReadOnly),
+            true => Ok(()),
+            false => Err(Trouble::NoOperator),
         }
     }
 
     /// Who acts, if they may; every act begins here.
     pub(super) fn operator(&self, reason: &str) -> Result<By, Trouble> {
-        self.may_act_or_why()?;
+        self.may_try()?;
         match &self.person {
             Some(person) => Ok(By {
                 // Whoever is called by a telephone number is somebody in the log, and masked where it is shown.

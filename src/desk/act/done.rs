@@ -57,7 +57,7 @@ pub(in crate::desk) async fn act(
     Body(typed): Body<Vec<(String, String)>>,
 ) -> Result<Response, Trouble> {
     let verb = Verb::of(&word)?;
-    visit.may_act_or_why()?;
+    visit.may_try()?;
     let typed = Typed(typed);
     let reason: String = typed.get("reason").chars().take(REASON).collect();
     let by = visit.operator(&reason)?;

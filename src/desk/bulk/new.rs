@@ -139,7 +139,7 @@ pub(in crate::desk) async fn plan(
     visit: Visit,
     Body(pairs): Body<Pairs>,
 ) -> Result<Response, Trouble> {
-    visit.may_act_or_why()?;
+    visit.may_try()?;
     let filter = Filter::of(&pairs);
     let why = pairs.iter().find(|(name, _)| name == "why");
     let why: String = why
